@@ -138,7 +138,7 @@ mod tests {
             Arc::new(Int32Array::from(vec![None, Some(2), Some(1)])),
             Arc::new(LargeStringArray::from(vec![Some("가"), None, Some("a")])),
         ]);
-        assert_eq!(digest(&[left.clone()]), digest(&[right.slice(0, 1), right.slice(1, 2)]));
+        assert_eq!(digest(std::slice::from_ref(&left)), digest(&[right.slice(0, 1), right.slice(1, 2)]));
         assert_eq!(sorted_rows(&[left]), sorted_rows(&[right]));
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let once = batch(vec![Arc::new(Int64Array::from(vec![1, 2]))]);
         let twice = batch(vec![Arc::new(Int64Array::from(vec![1, 1, 2]))]);
         let other = batch(vec![Arc::new(Int64Array::from(vec![1, 2, 2]))]);
-        assert_ne!(digest(&[once]), digest(&[twice.clone()]));
+        assert_ne!(digest(&[once]), digest(std::slice::from_ref(&twice)));
         assert_ne!(digest(&[twice]), digest(&[other]));
     }
 

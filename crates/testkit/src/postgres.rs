@@ -19,7 +19,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use crate::{cluster, port, temp::Folder};
 
 /// How long a start or a clean stop may take on a loaded machine.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// A fast shutdown waits for replication clients; one that does not answer is not waited for longer than this.
 const STOP_FAST_MAX: Duration = Duration::from_secs(10);
 /// Pause between looks at a server that starts or stops.

@@ -15,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long [`Naru::wait_line`] waits on a loaded machine.
-const LINE_WAIT_MAX: Duration = Duration::from_secs(60);
+const LINE_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long a process may take to end after it was asked to.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 
