@@ -1,0 +1,169 @@
+//! Text to statements: splitting, parsing, and what kind each one is.
+//!
+//! Literals keep their raw text (escapes are read in `literal.rs`, by GoogleSQL's rules).
+
+use sqlparser::{
+    ast::Statement,
+    parser::{Parser, ParserError},
+    tokenizer::{Location, Token, TokenWithSpan, Tokenizer},
+};
+
+use crate::{dialect::GoogleSqlDialect, error::{Result, SqlError}};
+
+/// Nesting deeper than this is refused, so that no statement can exhaust the stack.
+const NESTING_MAX: usize = 200;
+
+/// One statement, with its text.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The syntax tree. Positions count in the whole text given to [`parse`].
+    pub statement: Statement,
+    /// The statement's own text, without the semicolon.
+    pub text: String,
+    /// Line of its first token, from 1.
+    pub line: usize,
+    /// Column of its first token in characters, from 1.
+    pub column: usize,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatementKind {
+    /// SELECT, WITH, set operations, pipes. The only kind that [`crate::GoogleSql::plan`] takes.
+    Query,
+    /// CREATE [OR REPLACE] TABLE, with or without AS.
+    CreateTable,
+    /// CREATE [OR REPLACE] VIEW.
+    CreateView,
+    /// CREATE [TEMP] FUNCTION.
+    CreateFunction,
+    /// CREATE SCHEMA.
+    CreateSchema,
+    /// DROP of anything.
+    Drop,
+    /// ALTER of anything.
+    Alter,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// MERGE.
+    Merge,
+    /// TRUNCATE TABLE.
+    Truncate,
+    /// SET of a variable.
+    Set,
+    /// EXPLAIN of another statement.
+    Explain,
+    /// Anything else.
+    Other,
+}
+
+/// Reads a text of one or more statements, separated by semicolons.
+///
+/// An empty text, or one of comments only, gives no statement.
+///
+/// # Errors
+/// [`SqlErrorKind::Syntax`](crate::SqlErrorKind::Syntax) with the place of the first mistake.
+pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    let dialect = GoogleSqlDialect::default();
+    let tokens = Tokenizer::new(&dialect, sql)
+        .with_unescape(false)
+        .tokenize_with_location()
+        .map_err(|error| {
+            let mut refused = SqlError::syntax(error.message.clone());
+            refused.set_place(error.location);
+            refused
+        })?;
+    let lines = LineStarts::new(sql);
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let mut statements = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        let first = parser.peek_token();
+        if first.token == Token::EOF {
+            return Ok(statements);
+        }
+        let statement = parser.parse_statement().map_err(|error| syntax_error(&error, &parser.peek_token()))?;
+        let last = parser.peek_token();
+        if last.token != Token::SemiColon && last.token != Token::EOF {
+            let mut refused = SqlError::syntax(format!("expected the end of the statement, found {}", last.token));
+            refused.set_place(last.span.start);
+            return Err(refused);
+        }
+        let end = if last.token == Token::EOF { sql.len() } else { lines.offset(sql, last.span.start) };
+        let start = lines.offset(sql, first.span.start);
+        statements.push(Parsed {
+            statement,
+            text: sql.get(start..end).unwrap_or_default().trim().to_owned(),
+            line: usize::try_from(first.span.start.line).unwrap_or(0),
+            column: usize::try_from(first.span.start.column).unwrap_or(0),
+        });
+    }
+}
+
+/// Says what a statement does.
+pub fn kind(parsed: &Parsed) -> StatementKind {
+    match &parsed.statement {
+        Statement::Query(_) => StatementKind::Query,
+        Statement::CreateTable(_) => StatementKind::CreateTable,
+        Statement::CreateView(_) => StatementKind::CreateView,
+        Statement::CreateFunction(_) => StatementKind::CreateFunction,
+        Statement::CreateSchema { .. } => StatementKind::CreateSchema,
+        Statement::Drop { .. } | Statement::DropFunction(_) | Statement::DropProcedure { .. } => StatementKind::Drop,
+        Statement::AlterTable(_) | Statement::AlterView { .. } | Statement::AlterSchema(_) => StatementKind::Alter,
+        Statement::Insert(_) => StatementKind::Insert,
+        Statement::Update(_) => StatementKind::Update,
+        Statement::Delete(_) => StatementKind::Delete,
+        Statement::Merge(_) => StatementKind::Merge,
+        Statement::Truncate(_) => StatementKind::Truncate,
+        Statement::Set(_) => StatementKind::Set,
+        Statement::Explain { .. } => StatementKind::Explain,
+        _ => StatementKind::Other,
+    }
+}
+
+/// The parser writes the place into its message; here it becomes numbers.
+fn syntax_error(error: &ParserError, next: &TokenWithSpan) -> SqlError {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.clone(),
+        ParserError::RecursionLimitExceeded => format!("the statement nests deeper than {NESTING_MAX}"),
+    };
+    let (message, place) = match text.rsplit_once(" at Line: ") {
+        Some((message, place)) => (message.to_owned(), parse_place(place)),
+        None => (text, None),
+    };
+    let mut refused = SqlError::syntax(lower_first(&message));
+    refused.set_place(place.unwrap_or(next.span.start));
+    refused
+}
+
+fn parse_place(text: &str) -> Option<Location> {
+    let (line, column) = text.split_once(", Column: ")?;
+    Some(Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Byte offset of each line, to turn the tokenizer's places into slices of the text.
+struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    fn new(sql: &str) -> Self {
+        Self(std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    fn offset(&self, sql: &str, place: Location) -> usize {
+        let line = usize::try_from(place.line).unwrap_or(1).saturating_sub(1);
+        let column = usize::try_from(place.column).unwrap_or(1).saturating_sub(1);
+        let start = self.0.get(line).copied().unwrap_or(sql.len());
+        let rest = sql.get(start..).unwrap_or_default();
+        start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+    }
+}
