@@ -1,0 +1,335 @@
+//! `naru.toml`: the project's name and time zone, the lake, listeners, SQL and limits.
+//!
+//! Owns: [`Settings`] and every default in it. Never opens a port or a folder.
+//! Read next: [`crate::source`] for what stands in `sources/`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    mistake::Mistake,
+    names,
+    node::{Node, Value},
+    section::{Reading, Section, Text, nearest},
+};
+
+/// The file that makes a folder a project.
+pub const SETTINGS_FILE: &str = "naru.toml";
+
+/// Marts that may run at once, at most; each holds a part of the memory.
+const PARALLELISM_MAX: u64 = 64;
+
+/// All of `naru.toml`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The project's name, the first part of `project.dataset.table`.
+    pub name: String,
+    /// Governs schedules, partitions, `@start` and `@end`. Default UTC.
+    pub timezone: Zone,
+    /// `[lake]`.
+    pub lake: LakeSettings,
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[sql]`.
+    pub sql: SqlSettings,
+    /// `[flow]`.
+    pub flow: FlowSettings,
+    /// `[limits]`.
+    pub limits: Limits,
+}
+
+/// An IANA time zone with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// For example `Asia/Seoul`.
+    pub name: String,
+    /// Its rules.
+    pub zone: TimeZone,
+}
+
+impl Zone {
+    /// Universal time.
+    pub fn utc() -> Self {
+        Self { name: "UTC".to_owned(), zone: TimeZone::UTC }
+    }
+
+    /// Looks a zone up by its IANA name.
+    pub fn find(name: &str) -> Option<Self> {
+        if name == "UTC" {
+            return Some(Self::utc());
+        }
+        TimeZone::get(name).ok().map(|zone| Self { name: name.to_owned(), zone })
+    }
+}
+
+/// `[lake]`: where tables are and how often rows reach them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeSettings {
+    /// A folder (relative to the project), `s3://bucket/prefix` or `gs://bucket/prefix`. Default `lake`.
+    pub location: String,
+    /// Committed source rows are flushed to files at this age. Default 5 s.
+    pub flush_interval: Duration,
+    /// … or when a table's unflushed rows reach this many bytes. Default 64 MB.
+    pub flush_bytes: u64,
+}
+
+/// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// HTTP: metrics, health, console. Default `127.0.0.1:6278`; `None` is off.
+    pub http: Option<SocketAddr>,
+    /// Postgres wire. Default `127.0.0.1:6279`.
+    pub postgres: Option<SocketAddr>,
+    /// Pub/Sub. Default `127.0.0.1:6280`.
+    pub pubsub: Option<SocketAddr>,
+}
+
+/// `[sql]`: what people's queries get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlSettings {
+    /// Default zone of SQL; UTC as in BigQuery.
+    pub timezone: Zone,
+    /// Memory all queries share before they spill to disk. Default 1 GB.
+    pub memory: u64,
+    /// Disk that spilling may use. Default 20 GB.
+    pub spill: u64,
+    /// A query is cancelled after this. Default none.
+    pub timeout: Option<Duration>,
+}
+
+/// `[flow]`: how marts run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowSettings {
+    /// Marts that run at once. Default 4.
+    pub parallelism: usize,
+}
+
+/// `[limits]`: where naru stops before the machine does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Below this much free disk, copies stop. Default 5 GB.
+    pub copy_free_min: u64,
+    /// Below this much free disk, applying changes stops as well. Default 2 GB.
+    pub apply_free_min: u64,
+    /// Memory for the changes of transactions in progress, before they go to disk. Default 64 MB.
+    pub transaction_memory: u64,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        Self { location: "lake".to_owned(), flush_interval: Duration::from_secs(5), flush_bytes: 64_000_000 }
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), pubsub: Some(loopback(6280)) }
+    }
+}
+
+impl Default for SqlSettings {
+    fn default() -> Self {
+        Self { timezone: Zone::utc(), memory: 1_000_000_000, spill: 20_000_000_000, timeout: None }
+    }
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        Self { parallelism: 4 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { copy_free_min: 5_000_000_000, apply_free_min: 2_000_000_000, transaction_memory: 64_000_000 }
+    }
+}
+
+/// Reads `naru.toml`. A wrong value becomes its default beside the problem, so that the rest can still be checked.
+pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
+    let mut settings = Settings {
+        name: "project".to_owned(),
+        timezone: Zone::utc(),
+        lake: LakeSettings::default(),
+        server: ServerSettings::default(),
+        sql: SqlSettings::default(),
+        flow: FlowSettings::default(),
+        limits: Limits::default(),
+    };
+    let Some(mut file) = Section::open(reading, SETTINGS_FILE, SETTINGS_FILE, root) else { return settings };
+    if let Some(node) = file.required(reading, "project", "[project]")
+        && let Some(section) = Section::open(reading, "project", "[project]", node)
+    {
+        read_project(reading, section, &mut settings);
+    }
+    if let Some(section) = file.section(reading, "lake", "[lake]") {
+        read_lake(reading, section, &mut settings.lake);
+    }
+    if let Some(section) = file.section(reading, "server", "[server]") {
+        read_server(reading, section, &mut settings.server);
+    }
+    if let Some(section) = file.section(reading, "sql", "[sql]") {
+        read_sql(reading, section, &mut settings.sql);
+    }
+    if let Some(mut section) = file.section(reading, "flow", "[flow]") {
+        if let Some(number) = section.integer(reading, "parallelism", 1..=PARALLELISM_MAX) {
+            settings.flow.parallelism = naru_base::number::usize_from(number);
+        }
+        section.finish(reading);
+    }
+    if let Some(section) = file.section(reading, "limits", "[limits]") {
+        read_limits(reading, section, &mut settings.limits);
+    }
+    file.finish(reading);
+    settings
+}
+
+fn read_project(reading: &mut Reading<'_>, mut section: Section<'_>, settings: &mut Settings) {
+    if let Some(node) = section.required(reading, "name", "name = \"acme\"")
+        && let Some(text) = reading.text("name", node)
+    {
+        match names::checked(&text.value, "project") {
+            Ok(name) => settings.name = name,
+            Err(mistake) => reading.bad_name("name", &text, mistake),
+        }
+    }
+    if let Some(zone) = read_zone(reading, &mut section) {
+        settings.timezone = zone;
+    }
+    section.finish(reading);
+}
+
+fn read_zone(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Zone> {
+    let text = section.text(reading, "timezone")?;
+    let zone = Zone::find(&text.value);
+    if zone.is_none() {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+        let hint = match nearest(&text.raw, known.iter().map(String::as_str)) {
+            Some(name) => format!("Did you mean \"{name}\"?"),
+            None => "Write an IANA name such as \"Asia/Seoul\" or \"UTC\".".to_owned(),
+        };
+        let wanted = "a time zone".to_owned();
+        reading.add(&text.span, Mistake::BadValue { key: "timezone".to_owned(), wanted, why: None, hint: Some(hint) });
+    }
+    zone
+}
+
+fn read_lake(reading: &mut Reading<'_>, mut section: Section<'_>, lake: &mut LakeSettings) {
+    if let Some(text) = section.text(reading, "location") {
+        read_location(reading, &text, lake);
+    }
+    if let Some(interval) = section.duration(reading, "flush_interval", Duration::from_millis(100)) {
+        lake.flush_interval = interval;
+    }
+    if let Some(bytes) = section.bytes(reading, "flush_bytes", 1_000_000) {
+        lake.flush_bytes = bytes;
+    }
+    section.finish(reading);
+}
+
+/// A folder, or an object store that comes later.
+fn read_location(reading: &mut Reading<'_>, text: &Text, lake: &mut LakeSettings) {
+    let location = text.value.trim();
+    match location.split_once("://") {
+        Some(("s3" | "gs", _)) => reading.add(
+            &text.span,
+            Mistake::NotBuilt {
+                what: "a lake on S3 or Google Cloud Storage".to_owned(),
+                instead: "Write a folder for now, for example `location = \"lake\"`.".to_owned(),
+            },
+        ),
+        Some(_) => {
+            let why = "only a folder, s3:// and gs:// are places of a lake".to_owned();
+            reading.bad("location", "a place for the lake", text, why);
+        }
+        None if location.is_empty() => {
+            reading.bad("location", "a place for the lake", text, "it is empty".to_owned());
+        }
+        None => location.clone_into(&mut lake.location),
+    }
+}
+
+fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut ServerSettings) {
+    server.http = read_listener(reading, &mut section, "http", server.http);
+    server.postgres = read_listener(reading, &mut section, "postgres", server.postgres);
+    server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub);
+    section.finish(reading);
+}
+
+/// An address, a port on loopback, or `false` for none; what is absent or wrong leaves the default.
+fn read_listener(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: Option<SocketAddr>,
+) -> Option<SocketAddr> {
+    let Some(node) = section.node(key) else { return default };
+    match &node.value {
+        Value::Boolean(false) => None,
+        Value::Integer(_) => match reading.integer(key, node, 0..=65_535) {
+            Some(port) => Some(loopback(u16::try_from(port).unwrap_or(0))),
+            None => default,
+        },
+        Value::Text(_) => reading.text(key, node).and_then(|text| read_address(reading, key, &text)).or(default),
+        _ => {
+            reading.wrong_type(key, "an address such as \"127.0.0.1:6278\", a port, or false", node);
+            default
+        }
+    }
+}
+
+fn read_address(reading: &mut Reading<'_>, key: &str, text: &Text) -> Option<SocketAddr> {
+    let value = text.value.trim();
+    let value = value.strip_prefix("localhost:").map_or_else(|| value.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let Ok(address) = value.parse::<SocketAddr>() else {
+        let why = "an address is an IP address, a colon and a port (0: any free port)".to_owned();
+        reading.bad(key, "an address such as \"127.0.0.1:6278\"", text, why);
+        return None;
+    };
+    if !address.ip().is_loopback() {
+        reading.add(
+            &text.span,
+            Mistake::NotBuilt {
+                what: format!("listening beyond loopback (\"{key}\"), which needs sign-in and TLS"),
+                instead: "Listen on 127.0.0.1 and let a tunnel or proxy with sign-in stand before it.".to_owned(),
+            },
+        );
+        return None;
+    }
+    Some(address)
+}
+
+fn read_sql(reading: &mut Reading<'_>, mut section: Section<'_>, sql: &mut SqlSettings) {
+    if let Some(zone) = read_zone(reading, &mut section) {
+        sql.timezone = zone;
+    }
+    if let Some(bytes) = section.bytes(reading, "memory", 16_000_000) {
+        sql.memory = bytes;
+    }
+    if let Some(bytes) = section.bytes(reading, "spill", 0) {
+        sql.spill = bytes;
+    }
+    sql.timeout = section.duration(reading, "timeout", Duration::from_secs(1));
+    section.finish(reading);
+}
+
+fn read_limits(reading: &mut Reading<'_>, mut section: Section<'_>, limits: &mut Limits) {
+    if let Some(bytes) = section.bytes(reading, "copy_free_min", 0) {
+        limits.copy_free_min = bytes;
+    }
+    if let Some(bytes) = section.bytes(reading, "apply_free_min", 0) {
+        limits.apply_free_min = bytes;
+    }
+    if let Some(bytes) = section.bytes(reading, "transaction_memory", 1_000_000) {
+        limits.transaction_memory = bytes;
+    }
+    section.finish(reading);
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

@@ -1,0 +1,349 @@
+//! `topics/*.toml`: event topics as typed values, so that mistakes in them show before topics are served.
+//!
+//! Owns: [`Topic`] and the text of column types. Never stores an event.
+
+use std::time::Duration;
+
+use naru_base::Place;
+
+use crate::{
+    mistake::Mistake,
+    names,
+    node::{Entry, Node, Value},
+    section::{Reading, Section, nearest},
+};
+
+/// Depth of ARRAY and STRUCT in a column's type.
+const TYPE_DEPTH_MAX: usize = 16;
+
+/// One file of `topics/`.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// The file's name without `.toml`; the table is `topics.<name>`.
+    pub name: String,
+    /// Where the file begins.
+    pub place: Place,
+    /// `day(at)`; default by ingestion day.
+    pub partition: Option<TopicPartition>,
+    /// Columns by which rows lie together.
+    pub cluster: Vec<String>,
+    /// How long rows are kept; default forever.
+    pub retention: Option<Duration>,
+    /// Which events are the same event; default none.
+    pub dedup: Option<Dedup>,
+    /// What happens to fields that are no column. Default `extra`.
+    pub unknown: Unknown,
+    /// Columns in the order of the file.
+    pub columns: Vec<TopicColumn>,
+}
+
+/// `grain(column)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPartition {
+    /// Length of a partition.
+    pub grain: Grain,
+    /// A DATE, DATETIME or TIMESTAMP column.
+    pub column: String,
+}
+
+/// Length of a partition in the project's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    /// One hour.
+    Hour,
+    /// One day.
+    Day,
+    /// One month.
+    Month,
+}
+
+/// Events with the same key within the window are one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dedup {
+    /// The column.
+    pub key: String,
+    /// How long the key is remembered.
+    pub window: Duration,
+}
+
+/// What happens to fields that are no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// They become columns.
+    Evolve,
+    /// They go into one JSON column.
+    Extra,
+    /// The event goes to the dead letters.
+    Reject,
+}
+
+/// One column of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicColumn {
+    /// Its name.
+    pub name: String,
+    /// Its GoogleSQL type in upper case, for example `ARRAY<STRING>`.
+    pub type_name: String,
+    /// Whether an event without it goes to the dead letters.
+    pub required: bool,
+    /// For the catalog.
+    pub description: Option<String>,
+}
+
+/// Reads one file of `topics/`.
+pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Option<Topic> {
+    let mut file = Section::open(reading, &name, format!("topic \"{name}\""), root)?;
+    if let Err(mistake) = names::checked(&name, "topic") {
+        reading.add(&(0..0), mistake);
+    }
+    let columns = match file.required(reading, "columns", "[columns]") {
+        Some(node) => read_columns(reading, node),
+        None => Vec::new(),
+    };
+    let partition = read_partition(reading, &mut file, &columns);
+    let mut cluster = Vec::new();
+    for text in file.texts(reading, "cluster", false) {
+        known_column(reading, "cluster", &text.span, &text.value, &columns);
+        cluster.push(text.value);
+    }
+    let dedup = file.section(reading, "dedup", "dedup").and_then(|section| read_dedup(reading, section, &columns));
+    let unknown = [("evolve", Unknown::Evolve), ("extra", Unknown::Extra), ("reject", Unknown::Reject)];
+    let topic = Topic {
+        partition,
+        cluster,
+        dedup,
+        retention: file.duration(reading, "retention", Duration::from_hours(1)),
+        unknown: file.word(reading, "unknown", &unknown).unwrap_or(Unknown::Extra),
+        columns,
+        place: reading.text.place(0),
+        name,
+    };
+    file.finish(reading);
+    Some(topic)
+}
+
+fn read_partition(
+    reading: &mut Reading<'_>,
+    file: &mut Section<'_>,
+    columns: &[TopicColumn],
+) -> Option<TopicPartition> {
+    let text = file.text(reading, "partition")?;
+    let partition = text.value.strip_suffix(')').and_then(|inner| inner.split_once('(')).and_then(|(grain, column)| {
+        let grain = match grain.trim() {
+            "hour" => Grain::Hour,
+            "day" => Grain::Day,
+            "month" => Grain::Month,
+            _ => return None,
+        };
+        Some(TopicPartition { grain, column: names::nfc(column.trim()) })
+    });
+    let Some(partition) = partition else {
+        let why = "it is hour, day or month with a column in parentheses".to_owned();
+        reading.bad("partition", "a partition such as \"day(at)\"", &text, why);
+        return None;
+    };
+    known_column(reading, "partition", &text.span, &partition.column, columns);
+    let type_name =
+        columns.iter().find(|c| c.name.eq_ignore_ascii_case(&partition.column)).map(|c| c.type_name.as_str());
+    if type_name.is_some_and(|name| !matches!(name, "DATE" | "DATETIME" | "TIMESTAMP")) {
+        let why = "the column must be a DATE, DATETIME or TIMESTAMP".to_owned();
+        reading.bad("partition", "over a time column", &text, why);
+    }
+    Some(partition)
+}
+
+fn read_dedup(reading: &mut Reading<'_>, mut section: Section<'_>, columns: &[TopicColumn]) -> Option<Dedup> {
+    let key = section.required(reading, "key", "dedup = { key = \"event_id\", window = \"24h\" }");
+    let key = key.and_then(|node| reading.text("key", node));
+    if let Some(text) = &key {
+        known_column(reading, "key", &text.span, &text.value, columns);
+    }
+    let window = section.duration(reading, "window", Duration::from_secs(1)).unwrap_or(Duration::from_hours(24));
+    section.finish(reading);
+    key.map(|text| Dedup { key: text.value, window })
+}
+
+/// Columns are not case-sensitive.
+fn known_column(
+    reading: &mut Reading<'_>,
+    key: &str,
+    span: &std::ops::Range<usize>,
+    column: &str,
+    columns: &[TopicColumn],
+) {
+    let column = names::nfc(column);
+    if columns.is_empty() || columns.iter().any(|c| c.name.to_lowercase() == column.to_lowercase()) {
+        return;
+    }
+    let hint =
+        nearest(&column, columns.iter().map(|c| c.name.as_str())).map(|name| format!("Did you mean \"{name}\"?"));
+    let wanted = "a column of this topic".to_owned();
+    reading.add(span, Mistake::BadValue { key: key.to_owned(), wanted, why: None, hint });
+}
+
+fn read_columns(reading: &mut Reading<'_>, node: &Node) -> Vec<TopicColumn> {
+    let Some(section) = Section::open(reading, "columns", "[columns]", node) else { return Vec::new() };
+    let mut columns: Vec<TopicColumn> = Vec::new();
+    for entry in section.all() {
+        let Some(column) = read_column(reading, entry) else { continue };
+        if columns.iter().any(|earlier| earlier.name.to_lowercase() == column.name.to_lowercase()) {
+            let section = "[columns] (case does not count)".to_owned();
+            reading.add(&entry.key_span, Mistake::DuplicateKey { key: column.name.clone(), section });
+        }
+        columns.push(column);
+    }
+    columns
+}
+
+/// `name = "TYPE"` or `name = { type = "TYPE", required = true, description = "…" }`.
+fn read_column(reading: &mut Reading<'_>, entry: &Entry) -> Option<TopicColumn> {
+    let name = names::nfc(&entry.key);
+    if name.is_empty() || name.to_lowercase().starts_with("_naru_") {
+        reading.add(&entry.key_span, Mistake::BadName { name, what: "column" });
+        return None;
+    }
+    if let Value::Text(_) = entry.node.value {
+        let type_name = read_type(reading, &entry.node)?;
+        return Some(TopicColumn { name, type_name, required: false, description: None });
+    }
+    let mut section = Section::open(reading, &entry.key, format!("column \"{}\"", entry.key), &entry.node)?;
+    let type_node = section.required(reading, "type", "type = \"STRING\"");
+    let type_name = type_node.and_then(|node| read_type(reading, node));
+    let required = section.boolean(reading, "required").unwrap_or(false);
+    let description = section.text(reading, "description").map(|text| text.value);
+    section.finish(reading);
+    type_name.map(|type_name| TopicColumn { name, type_name, required, description })
+}
+
+fn read_type(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
+    let text = reading.text("type", node)?;
+    match type_name(&text.value) {
+        Ok(name) => Some(name),
+        Err(word) => {
+            let hint = nearest(&word, SCALARS.into_iter().chain(ALIASES.map(|(alias, _)| alias))).map_or_else(
+                || format!("Types are {}, ARRAY<…> and STRUCT<name TYPE, …>.", SCALARS.join(", ")),
+                |n| format!("Did you mean {n}?"),
+            );
+            let wanted = "a GoogleSQL type".to_owned();
+            let mistake = Mistake::BadValue { key: "type".to_owned(), wanted, why: None, hint: Some(hint) };
+            reading.add(&text.span, mistake);
+            None
+        }
+    }
+}
+
+const SCALARS: [&str; 12] = [
+    "STRING",
+    "INT64",
+    "FLOAT64",
+    "NUMERIC",
+    "BIGNUMERIC",
+    "BOOL",
+    "BYTES",
+    "DATE",
+    "DATETIME",
+    "TIME",
+    "TIMESTAMP",
+    "JSON",
+];
+
+const ALIASES: [(&str, &str); 9] = [
+    ("INT", "INT64"),
+    ("INTEGER", "INT64"),
+    ("BIGINT", "INT64"),
+    ("SMALLINT", "INT64"),
+    ("TINYINT", "INT64"),
+    ("FLOAT", "FLOAT64"),
+    ("DECIMAL", "NUMERIC"),
+    ("BIGDECIMAL", "BIGNUMERIC"),
+    ("BOOLEAN", "BOOL"),
+];
+
+/// Brings a type into one form; the error is the word that is no type.
+fn type_name(text: &str) -> Result<String, String> {
+    let mut rest = text.trim();
+    let name = parse_type(&mut rest, 0)?;
+    if rest.trim().is_empty() { Ok(name) } else { Err(rest.trim().to_owned()) }
+}
+
+fn parse_type(rest: &mut &str, depth: usize) -> Result<String, String> {
+    if depth > TYPE_DEPTH_MAX {
+        return Err("too deep".to_owned());
+    }
+    let word = take_word(rest);
+    let upper = word.to_ascii_uppercase();
+    match upper.as_str() {
+        "ARRAY" => {
+            expect(rest, '<')?;
+            let inner = parse_type(rest, depth + 1)?;
+            expect(rest, '>')?;
+            if inner.starts_with("ARRAY") { Err("ARRAY of ARRAY".to_owned()) } else { Ok(format!("ARRAY<{inner}>")) }
+        }
+        "STRUCT" => {
+            expect(rest, '<')?;
+            let mut fields = Vec::new();
+            loop {
+                let name = take_word(rest);
+                if name.is_empty() {
+                    return Err(rest.to_owned());
+                }
+                fields.push(format!("{} {}", names::nfc(name), parse_type(rest, depth + 1)?));
+                if expect(rest, ',').is_err() {
+                    break;
+                }
+            }
+            expect(rest, '>')?;
+            Ok(format!("STRUCT<{}>", fields.join(", ")))
+        }
+        _ => {
+            let scalar = SCALARS.iter().find(|known| **known == upper).copied();
+            let alias = || ALIASES.iter().find(|(alias, _)| *alias == upper).map(|(_, name)| *name);
+            scalar.or_else(alias).map(str::to_owned).ok_or_else(|| word.to_owned())
+        }
+    }
+}
+
+fn take_word<'t>(rest: &mut &'t str) -> &'t str {
+    let text = rest.trim_start();
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    *rest = after;
+    word
+}
+
+fn expect(rest: &mut &str, letter: char) -> Result<(), String> {
+    match rest.trim_start().strip_prefix(letter) {
+        Some(after) => {
+            *rest = after;
+            Ok(())
+        }
+        None => Err(rest.to_owned()),
+    }
+}
+
+/// Checks that are about all topics: `a__dead` is the dead letters of `a`.
+pub(crate) fn dead_letters(name: &str) -> String {
+    format!("{name}__dead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_come_into_one_form() {
+        for (text, form) in [
+            ("string", "STRING"),
+            ("Integer", "INT64"),
+            ("array < struct<a int64, 나이 STRING> >", "ARRAY<STRUCT<a INT64, 나이 STRING>>"),
+        ] {
+            assert_eq!(type_name(text).as_deref(), Ok(form), "{text}");
+        }
+        for text in
+            ["", "TEXT", "ARRAY", "ARRAY<", "ARRAY<INT64", "ARRAY<ARRAY<INT64>>", "STRUCT<>", "INT64 x", "STRUCT<a>"]
+        {
+            assert!(type_name(text).is_err(), "{text}");
+        }
+        assert!(type_name(&"STRUCT<a ".repeat(9_999)).is_err());
+    }
+}
