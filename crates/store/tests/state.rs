@@ -1,0 +1,245 @@
+//! Promises of the state database and its lock.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use naru_base::{Lsn, TableId};
+use naru_store::{
+    Lock, Store, StoreError, kv,
+    schema_cache::{self, CachedSchema},
+    sync_sources::{self, SyncSource},
+    sync_tables::{self, SyncTable, TableState},
+};
+use serde_json::json;
+
+/// Names the folder in which this test binary, started again, plays the part of another process.
+const CHILD_FOLDER: &str = "NARU_STORE_CHILD_FOLDER";
+
+fn open(folder: &Path) -> Store {
+    Store::open(&folder.join("naru.db")).unwrap()
+}
+
+fn table(name: &str, state: TableState) -> SyncTable {
+    SyncTable {
+        source: "shop".into(),
+        schema: "public".into(),
+        table: name.into(),
+        oid: u32::MAX,
+        lake: TableId::new("shop", name),
+        state,
+        detail: json!({"chunks": [1, 2]}),
+        reason: Some("매출(원)".into()),
+        fix: None,
+        rows_copied: 7,
+        updated_us: 1,
+    }
+}
+
+#[tokio::test]
+async fn what_sync_stores_comes_back_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = SyncSource {
+        source: "shop".into(),
+        system_identifier: Some("7301".into()),
+        timeline: Some(1),
+        slot: Some("naru_abc_shop".into()),
+        generation: None,
+        acknowledged: Some(Lsn(0x16_B374_D848)),
+        last_error: Some(json!({"code": "sync.slot_lost"})),
+        updated_us: 5,
+    };
+    let stored = source.clone();
+    let store = open(folder.path());
+    store
+        .write(move |tx| {
+            sync_sources::upsert(tx, &stored)?;
+            for state in TableState::ALL {
+                sync_tables::upsert(tx, &table(state.as_str(), state))?;
+            }
+            let cached = CachedSchema { source: "shop".into(), tables: json!([{"name": "주문"}]), seen_us: 3 };
+            schema_cache::put(tx, &cached)
+        })
+        .await
+        .unwrap();
+    drop(store);
+    let store = open(folder.path());
+    store
+        .read(move |tx| {
+            assert_eq!(sync_sources::list(tx)?, [source]);
+            assert_eq!(sync_tables::list(tx, Some("shop"))?.len(), TableState::ALL.len());
+            assert_eq!(sync_tables::list(tx, Some("other"))?, []);
+            assert_eq!(sync_tables::of_lake(tx, &TableId::new("shop", "live"))?, Some(table("live", TableState::Live)));
+            assert_eq!(schema_cache::get(tx, "shop")?.unwrap().tables, json!([{"name": "주문"}]));
+            assert_eq!(schema_cache::get(tx, "crm")?, None);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_table_moves_between_states_and_goes_with_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store
+        .write(|tx| {
+            sync_tables::upsert(tx, &table("orders", TableState::Live))?;
+            let key = ("shop", "public", "orders");
+            assert!(sync_tables::set_state(tx, key, TableState::Quarantined, Some("why"), Some("how"), 9)?);
+            let now = sync_tables::get(tx, "shop", "public", "orders")?.unwrap();
+            assert_eq!((now.state, now.fix.as_deref(), now.rows_copied), (TableState::Quarantined, Some("how"), 7));
+            assert!(!sync_tables::set_state(tx, ("shop", "public", "gone"), TableState::Live, None, None, 9)?);
+            sync_sources::remove(tx, "shop")?;
+            assert_eq!(sync_tables::list(tx, None)?, []);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_error_rolls_back_and_a_reader_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let failed: Result<(), _> = store
+        .write(|tx| {
+            kv::set(tx, "a", "1")?;
+            Err(StoreError::Closing)
+        })
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(store.read(|tx| kv::get(tx, "a")).await.unwrap(), None);
+    assert!(store.read(|tx| kv::set(tx, "a", "1")).await.is_err());
+    let reader = Store::open_for_reading(store.path()).unwrap();
+    assert!(reader.write(|tx| kv::set(tx, "a", "1")).await.is_err());
+    store.write(|tx| kv::set(tx, "a", "2")).await.unwrap();
+    assert_eq!(reader.read(|tx| kv::get(tx, "a")).await.unwrap().as_deref(), Some("2"));
+    store.write(|tx| kv::remove(tx, "a")).await.unwrap();
+    assert_eq!(reader.read(|tx| kv::get(tx, "a")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_writers_take_turns_and_readers_do_not_wait_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.write(|tx| kv::set(tx, "n", "0")).await.unwrap();
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store
+                    .write(|tx| {
+                        let n: u32 = kv::get(tx, "n")?.unwrap().parse().unwrap();
+                        kv::set(tx, "n", &(n + 1).to_string())
+                    })
+                    .await
+                    .unwrap();
+                store.read(|tx| kv::get(tx, "n")).await.unwrap().unwrap()
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap().parse::<u32>().unwrap() >= 1);
+    }
+    assert_eq!(store.read(|tx| kv::get(tx, "n")).await.unwrap().as_deref(), Some("16"));
+}
+
+#[tokio::test]
+async fn a_projects_id_is_random_and_stays() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = open(one.path()).write(|tx| kv::project_id(tx)).await.unwrap();
+    assert_eq!(open(one.path()).write(|tx| kv::project_id(tx)).await.unwrap(), first);
+    assert_ne!(open(two.path()).write(|tx| kv::project_id(tx)).await.unwrap(), first);
+    assert!(first.len() == 8 && first.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{first}");
+}
+
+#[test]
+fn a_project_without_state_says_so_to_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Store::open_for_reading(&folder.path().join("naru.db"));
+    assert!(matches!(missing, Err(StoreError::Missing { .. })));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn one_process_holds_the_lock_and_others_learn_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".naru/lock");
+    assert_eq!(Lock::holder(&path).unwrap(), None);
+    let lock = Lock::acquire(&path, "naru up", Duration::ZERO).unwrap();
+    let me = format!("naru up (pid {})", std::process::id());
+    assert_eq!(Lock::holder(&path).unwrap().as_deref(), Some(me.as_str()));
+    match Lock::acquire(&path, "naru run", Duration::from_millis(60)) {
+        Err(StoreError::Locked { holder }) => assert_eq!(holder, me),
+        other => panic!("the lock was held twice: {other:?}"),
+    }
+    drop(lock);
+    assert_eq!(Lock::holder(&path).unwrap(), None);
+    drop(Lock::acquire(&path, "naru run", Duration::ZERO).unwrap());
+}
+
+#[test]
+fn a_waiting_writer_gets_the_lock_when_it_is_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock");
+    let lock = Lock::acquire(&path, "naru run", Duration::ZERO).unwrap();
+    let waiting = std::thread::spawn({
+        let path = path.clone();
+        move || Lock::acquire(&path, "naru up", Duration::from_secs(10)).map(drop)
+    });
+    drop(lock);
+    waiting.join().unwrap().unwrap();
+}
+
+/// Not a promise of its own: the other process of the tests below. Without its variable it does nothing.
+#[test]
+fn child_process_of_the_kill_test() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let _lock = Lock::acquire(&folder.join("lock"), "naru child", Duration::ZERO).unwrap();
+    let store = open(folder);
+    let before = store.read_blocking(|tx| kv::get(tx, "n")).unwrap();
+    let mut number: u64 = before.map_or(0, |text| text.parse().unwrap());
+    loop {
+        number += 1;
+        store.write_blocking(|tx| kv::set(tx, "n", &number.to_string())).unwrap();
+        println!("stored {number}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_and_the_lock_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for _ in 0..2 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_process_of_the_kill_test", "--nocapture"])
+            .env(CHILD_FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stored = lines.by_ref().map(|line| line.unwrap()).filter_map(|line| {
+            // The test harness prints its own words on the same line as the first of the child's.
+            line.split_once("stored ").and_then(|(_, number)| number.parse::<u64>().ok())
+        });
+        let seen = stored.take(20).last().unwrap();
+        assert!(Lock::holder(&folder.path().join("lock")).unwrap().unwrap().starts_with("naru child"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let rest = lines.filter_map(|line| line.ok()?.split_once("stored ")?.1.parse().ok()).last();
+        acknowledged = acknowledged.max(rest.unwrap_or(seen));
+    }
+    assert_eq!(Lock::holder(&folder.path().join("lock")).unwrap(), None);
+    let store = open(folder.path());
+    let stored: u64 = store.read_blocking(|tx| kv::get(tx, "n")).unwrap().unwrap().parse().unwrap();
+    assert!(stored >= acknowledged && acknowledged >= 40, "{stored} stored, {acknowledged} acknowledged");
+    let whole: String =
+        store.read_blocking(|tx| Ok(tx.query_row("PRAGMA integrity_check", [], |row| row.get(0))?)).unwrap();
+    assert_eq!(whole, "ok");
+}
