@@ -1,0 +1,68 @@
+//! Promises of tokens over a real state database.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::time::Duration;
+
+use naru_access::{AccessError, Principal, Standing, Tokens};
+use naru_store::Store;
+
+fn tokens() -> (tempfile::TempDir, Tokens) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("naru.db")).unwrap();
+    (folder, Tokens::new(store))
+}
+
+#[tokio::test]
+async fn a_token_opens_doors_only_with_its_own_name_until_it_is_revoked() {
+    let (_folder, tokens) = tokens();
+    let (bi, other) =
+        (tokens.issue("bi", "kim", None).await.unwrap(), tokens.issue("분석", "lee", None).await.unwrap());
+    let principal = tokens.verify("bi", bi.secret.expose()).await.unwrap();
+    assert_eq!(principal, Some(Principal::Token { id: bi.id, name: "bi".into(), owner: "kim".into() }));
+    for (name, secret) in [("bi", other.secret.expose()), ("nobody", bi.secret.expose()), ("bi", ""), ("", "")] {
+        assert_eq!(tokens.verify(name, secret).await.unwrap(), None, "{name}");
+    }
+    tokens.revoke("bi").await.unwrap();
+    assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
+    assert!(matches!(tokens.revoke("bi").await, Err(AccessError::NoSuchToken { .. })));
+    let again = tokens.issue("bi", "kim", None).await.unwrap();
+    assert!(tokens.verify("bi", again.secret.expose()).await.unwrap().is_some());
+    assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_and_its_name_is_free() {
+    let (_folder, tokens) = tokens();
+    let short = tokens.issue("bi", "kim", Some(Duration::ZERO)).await.unwrap();
+    assert_eq!(tokens.verify("bi", short.secret.expose()).await.unwrap(), None);
+    assert_eq!(tokens.list().await.unwrap()[0].standing, Standing::Expired);
+    tokens.issue("bi", "kim", Some(Duration::from_hours(1))).await.unwrap();
+    assert!(matches!(tokens.issue("bi", "kim", None).await, Err(AccessError::NameTaken { .. })));
+    let standings: Vec<_> = tokens.list().await.unwrap().into_iter().map(|token| token.standing).collect();
+    assert_eq!(standings, [Standing::Revoked, Standing::Live]);
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_nowhere_stored() {
+    let (folder, tokens) = tokens();
+    let issued = tokens.issue("bi", "kim", None).await.unwrap();
+    assert!(!format!("{issued:?}").contains(issued.secret.expose()));
+    let url = issued.postgres_url("127.0.0.1:6279".parse().unwrap(), "매출");
+    assert!(
+        url.expose().starts_with("postgres://bi:naru_") && url.expose().ends_with("@127.0.0.1:6279/%EB%A7%A4%EC%B6%9C")
+    );
+    drop(tokens);
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let secret = issued.secret.expose().as_bytes();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+    }
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_user_names_are_refused() {
+    let (_folder, tokens) = tokens();
+    for name in ["", "a b", "a:b", "a@b", "a/b", &"x".repeat(64)] {
+        assert!(matches!(tokens.issue(name, "kim", None).await, Err(AccessError::BadName { .. })), "{name}");
+    }
+}
