@@ -5,6 +5,7 @@
 //! Read next: [`crate::settings`], [`crate::source`], [`crate::mart`].
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -290,9 +291,11 @@ impl Folder<'_> {
         for check in &project.checks {
             taken.push((format!("check {}", check.name), check.sql.source.file()));
         }
-        for (at, (name, file)) in taken.iter().enumerate() {
-            if let Some((_, earlier)) = taken.iter().take(at).find(|(other, _)| other == name) {
-                collide(&mut self.report, name.clone(), file, earlier);
+        let mut first = HashMap::new();
+        for (name, file) in taken {
+            match first.get(&name) {
+                None => drop(first.insert(name, file)),
+                Some(earlier) => collide(&mut self.report, name, file, earlier),
             }
         }
     }

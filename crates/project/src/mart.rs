@@ -364,6 +364,21 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_runs_once_on_days_when_the_clock_changes() {
+        let new_york = Zone::find("America/New_York").unwrap();
+        let schedule = Schedule::parse("30 2 * * *", &new_york).unwrap();
+        let after = |moment: &str| schedule.next_after(moment.parse().unwrap()).unwrap().to_string();
+        // 02:30 does not exist on 8 March: the clock goes from 02:00 to 03:00 EDT (07:00 UTC).
+        assert_eq!(after("2026-03-08T05:00:00Z"), "2026-03-08T07:00:00Z");
+        assert_eq!(after("2026-03-08T07:00:00Z"), "2026-03-09T06:30:00Z");
+        // 01:30 exists twice on 1 November: it runs the first time.
+        let schedule = Schedule::parse("30 1 * * *", &new_york).unwrap();
+        let after = |moment: &str| schedule.next_after(moment.parse().unwrap()).unwrap().to_string();
+        assert_eq!(after("2026-11-01T04:00:00Z"), "2026-11-01T05:30:00Z");
+        assert_eq!(after("2026-11-01T05:30:00Z"), "2026-11-02T06:30:00Z");
+    }
+
+    #[test]
     fn comments_and_blanks_are_no_sql() {
         for body in ["", " ;\n", "-- x", "/* x */ ; # y\n"] {
             assert!(!has_sql(body), "{body}");

@@ -4,7 +4,7 @@
 //! readers of one file share). Never knows a particular setting.
 //! Read next: [`crate::settings`], [`crate::source`], [`crate::mart`] for what is read with it.
 
-use std::{ops::Range, path::Path, time::Duration};
+use std::{collections::HashSet, ops::Range, path::Path, time::Duration};
 
 use naru_base::Place;
 
@@ -137,8 +137,9 @@ impl<'n> Section<'n> {
     }
 
     fn report_repeats(&self, reading: &mut Reading<'_>) {
-        for (at, entry) in self.entries.iter().enumerate() {
-            if self.entries.iter().take(at).any(|earlier| earlier.key == entry.key) {
+        let mut seen = HashSet::new();
+        for entry in self.entries {
+            if !seen.insert(entry.key.as_str()) {
                 let mistake = Mistake::DuplicateKey { key: entry.key.clone(), section: self.name.clone() };
                 reading.add(&entry.key_span, mistake);
             }

@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Topic`] and the text of column types. Never stores an event.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use naru_base::Place;
 
@@ -184,9 +184,10 @@ fn known_column(
 fn read_columns(reading: &mut Reading<'_>, node: &Node) -> Vec<TopicColumn> {
     let Some(section) = Section::open(reading, "columns", "[columns]", node) else { return Vec::new() };
     let mut columns: Vec<TopicColumn> = Vec::new();
+    let mut seen = HashSet::new();
     for entry in section.all() {
         let Some(column) = read_column(reading, entry) else { continue };
-        if columns.iter().any(|earlier| earlier.name.to_lowercase() == column.name.to_lowercase()) {
+        if !seen.insert(column.name.to_lowercase()) {
             let section = "[columns] (case does not count)".to_owned();
             reading.add(&entry.key_span, Mistake::DuplicateKey { key: column.name.clone(), section });
         }

@@ -49,3 +49,16 @@ fn the_guide_shows_the_defaults() {
     };
     assert_eq!(settings(&minimal), settings(&full));
 }
+
+#[test]
+fn the_reference_lists_every_problem_code() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let mistakes = std::fs::read_to_string(format!("{here}/src/mistake.rs")).unwrap();
+    let reference = std::fs::read_to_string(format!("{here}/../../docs/reference/project-folder.md")).unwrap();
+    let codes: Vec<&str> =
+        mistakes.split('"').filter(|text| text.starts_with("project.") && !text.contains(' ')).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes {
+        assert!(reference.contains(&format!("| `{code}` |")), "{code}");
+    }
+}
