@@ -1,6 +1,6 @@
 //! Tokens: made once, shown once, verified at every door.
 //!
-//! Owns: [`Tokens`] over the state database. Never keeps or logs a token itself; see [`crate::secret_text`].
+//! Owns: [`Tokens`] over the state database. Never keeps or logs a token itself; `secret_text` draws and hashes it.
 //! Read next: [`crate::decide`] for what a verified principal may do.
 
 use std::{net::SocketAddr, time::Duration};
