@@ -1,0 +1,152 @@
+//! The graph for eyes and for programs.
+//!
+//! Owns: the text, DOT and JSON forms. Never colours (the terminal does) and never looks at runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use naru_base::TableId;
+use serde_json::{Value, json};
+
+use super::{Graph, Mart};
+
+/// Characters of a line of table names before it breaks.
+const LINE_CHARACTERS_MAX: usize = 100;
+
+impl Graph {
+    /// The selected marts by layers, each with what it reads, its checks and its schedule.
+    pub fn to_text(&self, selected: &BTreeSet<TableId>) -> String {
+        let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
+        let mut text = sources_text(&self.outside(&marts, selected));
+        let mut layers: BTreeMap<usize, Vec<&Mart>> = BTreeMap::new();
+        for mart in &marts {
+            layers.entry(self.layer(&mart.id)).or_default().push(mart);
+        }
+        let width = |length: fn(&Mart) -> usize| marts.iter().map(|mart| length(mart)).max().unwrap_or(0);
+        let name_width = width(|mart| mart.id.to_string().chars().count());
+        for (at, (_, layer)) in layers.iter_mut().enumerate() {
+            layer.sort_by(|a, b| a.id.cmp(&b.id));
+            for (line, mart) in layer.iter().enumerate() {
+                let head = if line == 0 { format!("{:>3}", at + 1) } else { "   ".to_owned() };
+                let bar = if line == 0 { '┬' } else { '│' };
+                push_line(&mut text, &format!("{head} {bar} {}", mart_line(mart, name_width)));
+            }
+        }
+        text
+    }
+
+    /// The selected marts and what they read, as GraphViz reads it.
+    pub fn to_dot(&self, selected: &BTreeSet<TableId>) -> String {
+        let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
+        let mut text = "digraph marts {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", shape=box];\n".to_owned();
+        for source in self.outside(&marts, selected) {
+            push_line(&mut text, &format!("  {} [shape=cylinder];", dot_name(&source)));
+        }
+        for mart in &marts {
+            let style = match mart.kind {
+                crate::Kind::Table => "solid",
+                crate::Kind::View => "dashed",
+            };
+            push_line(&mut text, &format!("  {} [style={style}];", dot_name(&mart.id)));
+        }
+        for mart in &marts {
+            for read in &mart.reads {
+                push_line(&mut text, &format!("  {} -> {};", dot_name(read), dot_name(&mart.id)));
+            }
+        }
+        text.push_str("}\n");
+        text
+    }
+
+    /// The selected marts as `{marts: [...], sources: [...]}`, in an order in which they can be built.
+    pub fn to_json(&self, selected: &BTreeSet<TableId>) -> Value {
+        let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
+        let sources: Vec<String> = self.outside(&marts, selected).iter().map(ToString::to_string).collect();
+        let marts: Vec<Value> = marts.iter().map(|mart| self.mart_json(mart)).collect();
+        json!({ "marts": marts, "sources": sources })
+    }
+
+    fn mart_json(&self, mart: &Mart) -> Value {
+        let names = |ids: &BTreeSet<TableId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let checks: Vec<Value> = mart
+            .checks
+            .iter()
+            .map(|check| json!({ "name": check.name, "severity": check.severity.word(), "sql": check.sql }))
+            .collect();
+        json!({
+            "table": mart.id.to_string(),
+            "kind": mart.kind.word(),
+            "file": mart.place.file.display().to_string(),
+            "layer": self.layer(&mart.id),
+            "reads": names(&mart.reads),
+            "read_by": self.below(&mart.id).map(|below| below.id.to_string()).collect::<Vec<_>>(),
+            "checks": checks,
+            "schedule": mart.schedule.as_ref().map(naru_project::Schedule::text),
+            "description": mart.description,
+            "owner": mart.owner,
+            "problem": mart.broken,
+        })
+    }
+
+    /// What the selected marts read that is not selected itself.
+    fn outside(&self, marts: &[&Mart], selected: &BTreeSet<TableId>) -> BTreeSet<TableId> {
+        marts.iter().flat_map(|mart| &mart.reads).filter(|id| !selected.contains(id)).cloned().collect()
+    }
+}
+
+fn mart_line(mart: &Mart, name_width: usize) -> String {
+    let name = mart.id.to_string();
+    let padding = " ".repeat(name_width.saturating_sub(name.chars().count()));
+    let mut line = format!("{name}{padding}  {:<5}", mart.kind.word());
+    if !mart.reads.is_empty() {
+        let reads: Vec<String> = mart.reads.iter().map(ToString::to_string).collect();
+        let _ = write!(line, "  ← {}", reads.join(", "));
+    }
+    match mart.checks.len() {
+        0 => {}
+        1 => line.push_str("  · 1 check"),
+        many => {
+            let _ = write!(line, "  · {many} checks");
+        }
+    }
+    if let Some(schedule) = &mart.schedule {
+        let _ = write!(line, "  · at \"{}\"", schedule.text());
+    }
+    if let Some(problem) = &mart.broken {
+        let _ = write!(line, "  · broken: {}", problem.summary);
+    }
+    line
+}
+
+/// One line a dataset, broken where it grows long.
+fn sources_text(sources: &BTreeSet<TableId>) -> String {
+    let mut datasets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for id in sources {
+        datasets.entry(&id.dataset).or_default().push(&id.table);
+    }
+    let mut text = String::new();
+    for (dataset, tables) in datasets {
+        let mut line = format!("  0 ─ {dataset}:");
+        for table in tables {
+            if line.chars().count() + table.chars().count() > LINE_CHARACTERS_MAX {
+                push_line(&mut text, &line);
+                line = format!("      {}", " ".repeat(dataset.chars().count() + 1));
+            }
+            line.push(' ');
+            line.push_str(table);
+        }
+        push_line(&mut text, &line);
+    }
+    text
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn dot_name(id: &TableId) -> String {
+    format!("\"{}\"", id.to_string().replace('\\', "\\\\").replace('"', "\\\""))
+}

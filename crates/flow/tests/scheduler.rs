@@ -1,0 +1,133 @@
+//! Schedules on a clock that the test owns.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    missing_docs
+)]
+
+mod world;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use naru_flow::{Flow, Scheduler};
+use naru_store::runs_read;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use world::{Fate, World};
+
+struct Clock(Arc<Mutex<Timestamp>>);
+
+impl Clock {
+    fn at(text: &str) -> Self {
+        Self(Arc::new(Mutex::new(text.parse().unwrap())))
+    }
+
+    fn set(&self, text: &str) {
+        *self.0.lock() = text.parse().unwrap();
+    }
+
+    fn scheduler(&self, world: &World, flow: &Flow) -> Scheduler {
+        let now = self.0.clone();
+        let (_, graph) = watch::channel(world.graph());
+        Scheduler::new(flow.clone(), graph).with_clock(Arc::new(move || *now.lock()))
+    }
+}
+
+async fn reasons(world: &World) -> Vec<String> {
+    let runs = world.store.read(|tx| runs_read::latest(tx, 10)).await.unwrap();
+    runs.into_iter().rev().map(|run| format!("{} {}", run.reason, run.requested)).collect()
+}
+
+/// Midnight and one in Seoul are 15:00 and 16:00 of the day before in UTC.
+fn world() -> World {
+    let world = World::new();
+    world
+        .mart("a.base", "SELECT * FROM shop.orders")
+        .mart("a.midnight", "/* naru\nschedule: \"0 0 * * *\"\n*/ SELECT * FROM a.base")
+        .mart("a.one", "/* naru\nschedule: \"0 1 * * *\"\n*/ SELECT * FROM a.midnight")
+        .mart("a.never", "SELECT * FROM a.midnight");
+    world
+}
+
+#[tokio::test]
+async fn a_schedule_starts_its_mart_and_what_it_needs_that_has_no_schedule_of_its_own() {
+    let world = world();
+    let flow = world.flow().await;
+    let clock = Clock::at("2026-11-22T14:59:00Z");
+    let mut scheduler = clock.scheduler(&world, &flow);
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    clock.set("2026-11-22T15:00:02Z");
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    flow.all_ended().await;
+    clock.set("2026-11-22T16:00:02Z");
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    flow.all_ended().await;
+    let order: Vec<String> = world.lake.commits().into_iter().map(|commit| commit.mart).collect();
+    assert_eq!(order, ["a.base", "a.midnight", "a.one"]);
+    assert_eq!(reasons(&world).await, ["schedule a.midnight", "schedule a.one"]);
+}
+
+#[tokio::test]
+async fn times_missed_while_down_are_caught_up_once_and_together() {
+    let world = world();
+    let clock = Clock::at("2026-11-22T14:59:00Z");
+    let flow = world.flow().await;
+    clock.scheduler(&world, &flow).tick().await.unwrap();
+    drop(flow);
+    // Down for three nights.
+    clock.set("2026-11-25T18:00:00Z");
+    let flow = world.flow().await;
+    let mut scheduler = clock.scheduler(&world, &flow);
+    assert_eq!(scheduler.tick().await.unwrap().len(), 2);
+    flow.all_ended().await;
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    assert_eq!(reasons(&world).await, ["catch_up a.midnight a.one"]);
+}
+
+#[tokio::test]
+async fn a_mart_that_is_still_being_built_stays_due_and_starts_once_when_it_has_ended() {
+    let world = World::new();
+    world.mart("a.often", "/* naru\nschedule: \"* * * * *\"\n*/ SELECT * FROM shop.orders");
+    let flow = world.flow().await;
+    let clock = Clock::at("2026-11-22T00:00:30Z");
+    let mut scheduler = clock.scheduler(&world, &flow);
+    scheduler.tick().await.unwrap();
+    world.lake.decide(|call, _| if call == "stage" { Fate::Hang } else { Fate::Good });
+    clock.set("2026-11-22T00:01:00Z");
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    clock.set("2026-11-22T00:05:00Z");
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    world.lake.decide(|_, _| Fate::Good);
+    let run = world.store.read(|tx| runs_read::latest(tx, 1)).await.unwrap()[0].run;
+    assert!(flow.cancel(run));
+    flow.all_ended().await;
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    flow.all_ended().await;
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    assert_eq!(reasons(&world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_scheduler_starts_what_is_due_by_itself_and_stops_when_told() {
+    let world = World::new();
+    world.mart("a.often", "/* naru\nschedule: \"* * * * *\"\n*/ SELECT * FROM shop.orders");
+    let flow = world.flow().await;
+    let clock = Clock::at("2026-11-22T00:00:30Z");
+    clock.scheduler(&world, &flow).tick().await.unwrap();
+    clock.set("2026-11-22T00:01:30Z");
+    let mut watch = flow.watch();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(clock.scheduler(&world, &flow).run(shutdown.clone()));
+    while watch.recv().await.unwrap().state != naru_flow::NodeState::Done {}
+    shutdown.cancel();
+    task.await.unwrap();
+    flow.all_ended().await;
+    assert_eq!(reasons(&world).await, ["schedule a.often"]);
+}
