@@ -19,8 +19,8 @@ use crate::types::SqlType;
 pub(crate) struct Call {
     /// What is shown in plans; with `types` and `safe` it says which kernel this is.
     name: String,
-    types: Vec<SqlType>,
-    returns: SqlType,
+    types: Vec<DataType>,
+    returns: DataType,
     kernel: Kernel,
     safe: bool,
     signature: Signature,
@@ -29,6 +29,12 @@ pub(crate) struct Call {
 impl Call {
     /// Builds the call of a kernel. `name` must hold everything that the kernel has baked in.
     pub(crate) fn expr(name: String, args: Vec<Expr>, types: Vec<SqlType>, returns: SqlType, kernel: Kernel, safe: bool, volatile: bool) -> Expr {
+        let types = types.iter().map(SqlType::arrow).collect();
+        Self::raw(name, args, types, returns.arrow(), kernel, safe, volatile)
+    }
+
+    /// The same on Arrow's types, for steps between types that SQL does not have.
+    pub(crate) fn raw(name: String, args: Vec<Expr>, types: Vec<DataType>, returns: DataType, kernel: Kernel, safe: bool, volatile: bool) -> Expr {
         let volatility = if volatile { Volatility::Volatile } else { Volatility::Immutable };
         let signature = match args.len() {
             0 => Signature::nullary(volatility),
@@ -75,11 +81,11 @@ impl ScalarUDFImpl for Call {
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(self.returns.arrow())
+        Ok(self.returns.clone())
     }
 
     fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Field::new(&self.name, self.returns.arrow(), true).into())
+        Ok(Field::new(&self.name, self.returns.clone(), true).into())
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -92,7 +98,7 @@ impl ScalarUDFImpl for Call {
                 ColumnarValue::Array(array) => (array, false),
                 ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
             };
-            let planned = self.types.get(at).map(SqlType::arrow);
+            let planned = self.types.get(at).cloned();
             columns.push((settle(array, planned)?, single));
         }
         let result = (self.kernel)(&Args { columns, rows, safe: self.safe })?;

@@ -4,7 +4,7 @@
 //! A function that is not listed does not exist, whatever DataFusion knows by that name.
 
 pub(crate) mod arith;
-//TMP pub(crate) mod array;
+pub(crate) mod array;
 mod bits;
 pub(crate) mod call;
 pub(crate) mod cast;
@@ -14,13 +14,13 @@ pub(crate) mod date;
 pub(crate) mod decimal;
 mod encode;
 mod hash;
-//TMP pub(crate) mod json;
+pub(crate) mod json;
 //TMP pub(crate) mod json_array;
 //TMP mod json_edit;
 pub(crate) mod math;
 //TMP mod net;
 pub(crate) mod number;
-//TMP pub(crate) mod printf;
+pub(crate) mod printf;
 mod regexp;
 //TMP mod strftime;
 //TMP mod strptime;
@@ -67,7 +67,7 @@ pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(|| {
     timestamp::register(&mut table);
     //TMP strftime::register(&mut table);
     //TMP strptime::register(&mut table);
-    //TMP json::register(&mut table);
+    json::register(&mut table);
     //TMP json_array::register(&mut table);
     //TMP json_edit::register(&mut table);
     //TMP net::register(&mut table);
