@@ -1,0 +1,339 @@
+//! The index of one table: committed runs, their manifest, and merging them.
+//!
+//! Owns: [`KeyIndex`], its folder, the manifest `index.json` (written by rename after the Delta commit it stands for).
+//! Never holds entries of rows that are not committed: those are in a [`super::Layer`].
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use naru_base::{Version, failpoint, number::u64_from};
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BulkLoader, IndexError, Layer, Position, Run,
+    merge::{self, Keep},
+    plan,
+};
+
+/// Raised when manifest or runs change their form; an index of another format is thrown away.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "index.json";
+
+/// What an index on disk stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The table's version that the runs cover.
+    pub version: Version,
+    /// Files whose rows are in the runs.
+    pub files: RoaringBitmap,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    /// Which table, and how its keys are hashed.
+    owner: String,
+    version: u64,
+    files: Vec<u32>,
+    /// Newest first.
+    runs: Vec<String>,
+}
+
+/// The key index of one table, and the only writer of its folder.
+#[derive(Debug)]
+pub struct KeyIndex {
+    dir: PathBuf,
+    owner: Mutex<String>,
+    /// Newest first.
+    runs: Mutex<Vec<Arc<Run>>>,
+    merging: AtomicBool,
+    /// Held while the manifest is written.
+    saving: Mutex<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl KeyIndex {
+    /// Opens the index in `dir`, which no other table shares.
+    ///
+    /// `owner` names the table's identity and its key's fingerprint. Gives the stamp of what was found; without one the
+    /// index is empty: it was new, foreign, torn or of another format, and whatever lay there has been removed.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`] if the folder cannot be made or emptied.
+    pub fn open(dir: &Path, owner: &str) -> Result<(Self, Option<Stamp>), IndexError> {
+        fs::create_dir_all(dir).map_err(IndexError::io("create", dir))?;
+        let found = match load(dir, owner) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), %error, "the key index cannot be used and is built again");
+                None
+            }
+        };
+        let (runs, stamp) = found.unzip();
+        let runs: Vec<Arc<Run>> = runs.unwrap_or_default();
+        remove_orphans(dir, &runs, stamp.is_some())?;
+        let index = Self {
+            dir: dir.to_path_buf(),
+            owner: Mutex::new(owner.to_owned()),
+            runs: Mutex::new(runs),
+            merging: AtomicBool::new(false),
+            saving: Mutex::default(),
+            stop: Arc::default(),
+        };
+        Ok((index, stamp))
+    }
+
+    /// The folder for spilled layers and bulk loads of this table.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A loader whose run may be installed here.
+    pub fn loader(&self) -> BulkLoader {
+        BulkLoader::new(&self.dir)
+    }
+
+    /// What lookups read: the runs of this moment.
+    pub fn reader(&self) -> IndexReader {
+        IndexReader { runs: self.runs.lock().clone() }
+    }
+
+    /// Puts runs of newly committed rows, newest first, on top. The manifest is not written; call [`KeyIndex::save`].
+    pub fn install(&self, runs: impl IntoIterator<Item = Arc<Run>>) {
+        self.runs.lock().splice(0..0, runs);
+    }
+
+    /// Empties the index for keys of another kind: the table was rebuilt with other key columns.
+    pub fn hand_over(&self, owner: &str) {
+        owner.clone_into(&mut self.owner.lock());
+        self.reset(None);
+    }
+
+    /// Replaces everything by `run`: the table's contents were replaced.
+    pub fn reset(&self, run: Option<Arc<Run>>) {
+        let old = std::mem::replace(&mut *self.runs.lock(), run.into_iter().collect());
+        for run in old {
+            run.supersede();
+        }
+    }
+
+    /// Writes the manifest: from now on a restart finds the present runs, standing for `stamp`.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`]; the former manifest stays, and with it a stamp that is only older.
+    pub fn save(&self, stamp: &Stamp) -> Result<(), IndexError> {
+        if failpoint::hit("index.before_manifest") {
+            return Err(IndexError::Stopped);
+        }
+        let _saving = self.saving.lock();
+        let runs = self.runs.lock().clone();
+        let manifest = Manifest {
+            format: FORMAT,
+            owner: self.owner.lock().clone(),
+            version: stamp.version.0,
+            files: stamp.files.iter().collect(),
+            runs: runs.iter().map(|run| run.name()).collect(),
+        };
+        write_manifest(&self.dir, &manifest)?;
+        for run in &runs {
+            run.retain();
+        }
+        failpoint::hit("index.after_manifest");
+        Ok(())
+    }
+
+    /// Merges runs while that is advisable; entries of files outside `live` go. Blocks for as long as the disk needs;
+    /// lookups and installs go on meanwhile. Does nothing if another thread is at it.
+    ///
+    /// The manifest still names the old runs afterwards, which stay on disk until [`KeyIndex::save`] was called and
+    /// [`Merged`] is dropped.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`]; [`IndexError::Stopped`] after [`KeyIndex::stop`].
+    pub fn merge(&self, live: &RoaringBitmap) -> Result<Merged, IndexError> {
+        if self.merging.swap(true, Ordering::AcqRel) {
+            return Ok(Merged::default());
+        }
+        let result = self.merge_all(live);
+        self.merging.store(false, Ordering::Release);
+        result
+    }
+
+    /// Whether a merge would do something now.
+    pub fn merge_due(&self) -> bool {
+        let sizes: Vec<_> = self.runs.lock().iter().map(|run| run.len()).collect();
+        plan::runs_to_merge(&sizes).is_some() && !self.merging.load(Ordering::Acquire)
+    }
+
+    /// Merges what is due and writes the manifest. `stamp` may be older than the runs; that only costs reading later.
+    ///
+    /// # Errors
+    /// Those of [`KeyIndex::merge`] and [`KeyIndex::save`].
+    pub fn merge_and_save(&self, live: &RoaringBitmap, stamp: &Stamp) -> Result<(), IndexError> {
+        let merged = self.merge(live)?;
+        if !merged.is_empty() {
+            self.save(stamp)?;
+            merged.manifest_saved();
+        }
+        Ok(())
+    }
+
+    fn merge_all(&self, live: &RoaringBitmap) -> Result<Merged, IndexError> {
+        let keep = Keep { files: Some(live.clone()), stop: Arc::clone(&self.stop) };
+        let mut merged = Merged::default();
+        loop {
+            let runs = self.runs.lock().clone();
+            let sizes: Vec<_> = runs.iter().map(|run| run.len()).collect();
+            let Some(old) = plan::runs_to_merge(&sizes).and_then(|width| runs.get(..width)) else { return Ok(merged) };
+            let new = Arc::new(merge::merge(&self.dir, old, &keep)?);
+            if !self.swap(old, new) {
+                return Ok(merged);
+            }
+            merged.superseded.extend(old.iter().cloned());
+        }
+    }
+
+    /// Replaces the adjacent runs `old` by `new`; false if they are no longer there.
+    fn swap(&self, old: &[Arc<Run>], new: Arc<Run>) -> bool {
+        let mut runs = self.runs.lock();
+        let Some(first) = old.first().and_then(|first| runs.iter().position(|run| Arc::ptr_eq(run, first))) else {
+            return false;
+        };
+        let same = runs
+            .get(first..first + old.len())
+            .is_some_and(|present| present.iter().zip(old).all(|(present, old)| Arc::ptr_eq(present, old)));
+        if same {
+            runs.splice(first..first + old.len(), [new]);
+        }
+        same
+    }
+
+    /// Ends a merge that is going on, soon; later ones end at once. For closing the table.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs that a merge replaced. Dropping it lets their files go, so drop it after the manifest was saved.
+#[derive(Debug, Default)]
+pub struct Merged {
+    superseded: Vec<Arc<Run>>,
+}
+
+impl Merged {
+    /// Whether nothing was merged, so that no manifest needs to be written.
+    pub fn is_empty(&self) -> bool {
+        self.superseded.is_empty()
+    }
+
+    /// The new manifest is on disk: the replaced files go when their last reader is done.
+    pub fn manifest_saved(self) {
+        for run in &self.superseded {
+            run.supersede();
+        }
+    }
+}
+
+/// The committed runs of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct IndexReader {
+    runs: Vec<Arc<Run>>,
+}
+
+impl IndexReader {
+    /// Looks up hashes that are sorted, in memory layers (newest first), their spilled runs and the committed runs.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`].
+    pub fn locate(&self, layers: &[&Layer], wanted: &[u128]) -> Result<Vec<Option<Position>>, IndexError> {
+        let mut out = vec![None; wanted.len()];
+        for layer in layers {
+            for (hash, found) in wanted.iter().zip(&mut out).filter(|(_, found)| found.is_none()) {
+                *found = layer.get(*hash);
+            }
+            layer.runs().iter().try_for_each(|run| run.locate(wanted, &mut out))?;
+        }
+        self.runs.iter().try_for_each(|run| run.locate(wanted, &mut out))?;
+        Ok(out)
+    }
+
+    /// Entries in all runs; a key may have several.
+    pub fn entries(&self) -> u64 {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// Number of runs.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Bytes on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.runs.iter().map(|run| run.bytes_on_disk()).sum()
+    }
+
+    /// Bytes of memory that directories and filters hold.
+    pub fn bytes_in_memory(&self) -> u64 {
+        self.runs.iter().map(|run| u64_from(run.bytes_in_memory())).sum()
+    }
+}
+
+type Loaded = Option<(Vec<Arc<Run>>, Stamp)>;
+
+fn load(dir: &Path, owner: &str) -> Result<Loaded, IndexError> {
+    let path = dir.join(MANIFEST);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(IndexError::io("read", &path)(error)),
+    };
+    let damaged = |why| IndexError::Damaged { path: path.clone(), why };
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| damaged("it is not a manifest"))?;
+    if manifest.format != FORMAT || manifest.owner != owner {
+        return Ok(None);
+    }
+    let runs = manifest
+        .runs
+        .iter()
+        .map(|name| {
+            let plain = !name.contains(['/', '\\']);
+            if plain { Run::open(dir.join(name)).map(Arc::new) } else { Err(damaged("it names a foreign file")) }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let stamp = Stamp { version: Version(manifest.version), files: manifest.files.iter().copied().collect() };
+    Ok(Some((runs, stamp)))
+}
+
+/// Removes runs that no manifest names: spills, unfinished loads, results of merges that a kill cut short.
+fn remove_orphans(dir: &Path, runs: &[Arc<Run>], keep_manifest: bool) -> Result<(), IndexError> {
+    let names: Vec<_> = runs.iter().map(|run| run.name()).collect();
+    for entry in fs::read_dir(dir).map_err(IndexError::io("list", dir))? {
+        let path = entry.map_err(IndexError::io("list", dir))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let ours = path.extension().is_some_and(|extension| extension == "run" || extension == "tmp");
+        if (ours && !names.contains(&name)) || (name == MANIFEST && !keep_manifest) {
+            fs::remove_file(&path).map_err(IndexError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), IndexError> {
+    let (path, draft) = (dir.join(MANIFEST), dir.join("index.json.tmp"));
+    let write = || {
+        let text = serde_json::to_vec(manifest).map_err(std::io::Error::other)?;
+        fs::write(&draft, text)?;
+        fs::File::open(&draft)?.sync_data()?;
+        fs::rename(&draft, &path)?;
+        fs::File::open(dir)?.sync_data()
+    };
+    write().map_err(IndexError::io("write", &path))
+}

@@ -1,0 +1,191 @@
+//! The index against a map: whatever is put, spilled, installed, merged and reopened, the newest position is found.
+
+use std::collections::BTreeMap;
+
+use naru_base::{Version, number::usize_from};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::*;
+
+fn hash(key: u64) -> u128 {
+    xxh3_128(&key.to_le_bytes())
+}
+
+fn find(index: &KeyIndex, layers: &[&Layer], keys: impl IntoIterator<Item = u64>) -> BTreeMap<u64, Option<Position>> {
+    let mut wanted: Vec<_> = keys.into_iter().map(|key| (hash(key), key)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let hashes: Vec<_> = wanted.iter().map(|(hash, _)| *hash).collect();
+    let found = index.reader().locate(layers, &hashes).unwrap();
+    wanted.into_iter().map(|(_, key)| key).zip(found).collect()
+}
+
+fn stamp(version: u64) -> Stamp {
+    Stamp { version: Version(version), files: (0..=u32::try_from(version).unwrap()).collect() }
+}
+
+fn files(dir: &std::path::Path) -> usize {
+    std::fs::read_dir(dir).unwrap().count()
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("NARU_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("NARU_SEED={seed}");
+    seed
+}
+
+#[test]
+fn the_newest_position_is_found_through_spills_merges_and_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = StdRng::seed_from_u64(seed());
+    let (mut index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    let (mut committed, mut model) = (BTreeMap::new(), BTreeMap::new());
+    let mut layer = Layer::default();
+    for step in 1..200_u32 {
+        for row in 0..random.random_range(0..400) {
+            let key = random.random_range(0..5_000_u64);
+            let at = Position { file: step, row };
+            layer.put(hash(key), at);
+            model.insert(key, at);
+        }
+        match random.random_range(0..8) {
+            0 => layer.spill(dir.path()).unwrap(),
+            1..4 => {
+                index.install(layer.to_run(dir.path()).unwrap());
+                layer = Layer::default();
+                index.save(&stamp(u64::from(step))).unwrap();
+                committed = model.clone();
+            }
+            4 => {
+                let merged = index.merge(&(0..=step).collect()).unwrap();
+                if !merged.is_empty() {
+                    index.save(&stamp(u64::from(step))).unwrap();
+                    merged.manifest_saved();
+                }
+            }
+            5 => {
+                drop((index, layer));
+                (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+                layer = Layer::default();
+                model = committed.clone();
+            }
+            _ => {}
+        }
+        let keys = (0..50).map(|_| random.random_range(0..6_000_u64));
+        for (key, found) in find(&index, &[&layer], keys) {
+            assert_eq!(found, model.get(&key).copied(), "step {step}");
+        }
+    }
+    for (key, found) in find(&index, &[&layer], 0..6_000) {
+        assert_eq!(found, model.get(&key).copied());
+    }
+}
+
+#[test]
+fn a_bulk_load_larger_than_its_memory_finds_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    let mut loader = index.loader();
+    let rows = 1_200_000_u32;
+    for row in 0..rows {
+        loader.push(hash(u64::from(row)), Position { file: row / 500_000, row: row % 500_000 }).unwrap();
+    }
+    index.install(loader.finish().unwrap());
+    assert_eq!(files(dir.path()), 1);
+    let keys = (0..u64::from(rows)).step_by(997).chain(5_000_000..5_000_100);
+    for (key, found) in find(&index, &[], keys) {
+        let row = u32::try_from(key).unwrap();
+        let expected = (row < rows).then_some(Position { file: row / 500_000, row: row % 500_000 });
+        assert_eq!(found, expected);
+    }
+    // A dense lookup reads the run front to back in large reads.
+    let all = find(&index, &[], 0..u64::from(rows) / 8);
+    assert!(all.values().all(Option::is_some));
+    let reader = index.reader();
+    let per_key = reader.bytes_on_disk().div_ceil(u64::from(rows));
+    assert!((24..=26).contains(&per_key), "{per_key} bytes a key");
+}
+
+#[test]
+fn entries_of_vanished_files_go_with_the_next_merge() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    for file in 0..4_u32 {
+        let mut loader = index.loader();
+        (0..100).for_each(|row| loader.push(hash(u64::from(file * 100 + row)), Position { file, row }).unwrap());
+        index.install(loader.finish().unwrap());
+    }
+    index.save(&stamp(3)).unwrap();
+    let merged = index.merge(&RoaringBitmap::from_iter([1, 2])).unwrap();
+    assert_eq!((index.reader().runs(), index.reader().entries()), (1, 200));
+    assert_eq!(files(dir.path()), 6, "the manifest still names the old runs");
+    index.save(&stamp(4)).unwrap();
+    merged.manifest_saved();
+    assert_eq!(files(dir.path()), 2);
+}
+
+#[test]
+fn a_torn_or_foreign_index_is_thrown_away() {
+    let fill = |dir: &std::path::Path| {
+        let (index, _) = KeyIndex::open(dir, "t").unwrap();
+        let mut loader = index.loader();
+        (0..1_000).for_each(|row| loader.push(hash(u64::from(row)), Position { file: 0, row }).unwrap());
+        index.install(loader.finish().unwrap());
+        index.save(&stamp(7)).unwrap();
+    };
+    let run_of = |dir: &std::path::Path| {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().find(|path| path.extension().is_some_and(|e| e == "run")).unwrap()
+    };
+    let cut = |path: &std::path::Path| {
+        let length = std::fs::metadata(path).unwrap().len();
+        std::fs::File::options().write(true).open(path).unwrap().set_len(length - 9).unwrap();
+    };
+    let flip = |path: &std::path::Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = bytes.len() - 60;
+        bytes[at] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    type Damage<'a> = (&'a str, &'a dyn Fn(&std::path::Path));
+    let cases: [Damage<'_>; 5] = [
+        ("a run is missing", &|dir| std::fs::remove_file(run_of(dir)).unwrap()),
+        ("a run is cut", &|dir| cut(&run_of(dir))),
+        ("a directory is wrong", &|dir| flip(&run_of(dir))),
+        ("the manifest is cut", &|dir| cut(&dir.join("index.json"))),
+        ("the manifest is of another format", &|dir| {
+            let text = std::fs::read_to_string(dir.join("index.json")).unwrap();
+            std::fs::write(dir.join("index.json"), text.replace("\"format\":1", "\"format\":99")).unwrap();
+        }),
+    ];
+    for (case, damage) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path());
+        assert_eq!(KeyIndex::open(dir.path(), "t").unwrap().1, Some(stamp(7)), "{case}: before");
+        damage(dir.path());
+        let (index, found) = KeyIndex::open(dir.path(), "t").unwrap();
+        assert_eq!((found, index.reader().runs()), (None, 0), "{case}");
+        assert_eq!(files(dir.path()), 0, "{case}: nothing is left");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    assert_eq!(KeyIndex::open(dir.path(), "another table").unwrap().1, None);
+}
+
+#[test]
+fn a_stopped_merge_leaves_the_runs_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    for file in 0..4_u32 {
+        let mut loader = index.loader();
+        (0..50_000_u32).for_each(|row| loader.push(hash(u64::from(row)), Position { file, row }).unwrap());
+        index.install(loader.finish().unwrap());
+    }
+    index.stop();
+    assert!(matches!(index.merge(&(0..4).collect()), Err(IndexError::Stopped)));
+    assert_eq!((index.reader().runs(), files(dir.path())), (4, 4));
+    let newest = find(&index, &[], [usize_from(7)].map(|key| u64::try_from(key).unwrap()));
+    assert_eq!(newest[&7].map(|at| at.file), Some(3));
+}

@@ -1,0 +1,217 @@
+//! Rows that come in bulk, and the index over them.
+//!
+//! Owns: bringing the index up to the table (at opening, after a copy), appending and replacing staged files, and
+//! changing columns.
+//! Never stages rows itself; the copy does, with the table's stager.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use futures::TryStreamExt as _;
+use naru_base::number::u64_from;
+
+use crate::{
+    column::Column,
+    commit::{Change, Committed, Operation, Remove},
+    error::LakeError,
+    index::{BulkLoader, Position, Run, Stamp},
+    stage::StagedFile,
+    view::{FileView, TableView},
+};
+
+use super::{
+    table::{Inner, Keys, LiveTable, blocking},
+    tail::Tail,
+};
+
+impl LiveTable {
+    /// Adds staged rows whose keys the table does not have, and the position they cover, in one commit.
+    ///
+    /// Readers see them at once. The unflushed tail stays as it is, newer than these rows.
+    ///
+    /// # Errors
+    /// [`LakeError`]. After [`LakeError::CommitLost`] or an error once committed, open the table again.
+    pub async fn append(&self, staged: Vec<StagedFile>, app_id: &str, position: i64) -> Result<Committed, LakeError> {
+        let inner = &self.inner;
+        let _maintenance = inner.maintenance.lock().await;
+        let new: Vec<_> = staged.iter().map(|file| file.id).collect();
+        let txn = Some((app_id.to_owned(), position));
+        let committed = inner.table.commit(Change { add: staged, txn, ..Change::default() }).await?;
+        let keys = inner.state.lock().keys.clone();
+        let files = committed.view.files.iter().filter(|file| new.contains(&file.id)).cloned().collect();
+        let run = inner.index_files(keys.as_ref(), &committed.view, files).await?;
+        {
+            let _writer = inner.writer.lock().await;
+            inner.swap(|state| {
+                state.base = Arc::clone(&committed.view);
+                inner.index.install(run);
+            });
+        }
+        inner.save_index(Arc::clone(&committed.view)).await;
+        Ok(committed)
+    }
+
+    /// Makes staged rows the whole table, with these columns, this key and the position they cover, in one commit.
+    ///
+    /// What was committed and what was unflushed is gone; readers see the new rows at once, never a mixture.
+    ///
+    /// # Errors
+    /// [`LakeError`]. After [`LakeError::CommitLost`] or an error once committed, open the table again.
+    pub async fn replace_all(
+        &self,
+        staged: Vec<StagedFile>,
+        columns: Vec<Column>,
+        key: Vec<String>,
+        app_id: &str,
+        position: i64,
+    ) -> Result<Committed, LakeError> {
+        let inner = &self.inner;
+        let _maintenance = inner.maintenance.lock().await;
+        let _writer = inner.writer.lock().await;
+        let change = Change {
+            add: staged,
+            remove: Remove::All,
+            columns: Some(columns),
+            key: Some(key),
+            txn: Some((app_id.to_owned(), position)),
+            operation: Operation::Replace,
+            ..Change::default()
+        };
+        let committed = inner.table.commit(change).await?;
+        let view = &committed.view;
+        let keys = Keys::of(view)?;
+        let run = inner.index_files(keys.as_ref(), view, view.files.to_vec()).await?;
+        inner.swap(|state| {
+            inner.index.hand_over(&keys.as_ref().map(|keys| keys.owner(view)).unwrap_or_default());
+            inner.index.install(run);
+            state.base = Arc::clone(view);
+            state.keys = keys;
+            (state.tail, state.published) = (Tail::default(), Tail::default());
+            (state.fresh, state.layers) = (crate::index::Layer::default(), vec![Arc::default()]);
+            (state.dirty, state.oldest, state.position) = (false, None, position);
+        });
+        inner.save_index(Arc::clone(view)).await;
+        Ok(committed)
+    }
+
+    /// Flushes, then gives the table these columns. The key's columns keep their names and types.
+    ///
+    /// # Errors
+    /// - [`LakeError::Refused`]: something applied is not published, or the key would change (replace the table then).
+    /// - those of [`LiveTable::flush`].
+    pub async fn evolve(&self, columns: Vec<Column>, app_id: &str, position: i64) -> Result<Committed, LakeError> {
+        let inner = &self.inner;
+        let _maintenance = inner.maintenance.lock().await;
+        Inner::flush(inner, app_id, position).await?;
+        let _writer = inner.writer.lock().await;
+        let (base, clean) = {
+            let state = inner.state.lock();
+            (Arc::clone(&state.base), state.tail.is_empty())
+        };
+        let refused = |reason: &str| LakeError::Refused { table: base.id.clone(), reason: reason.to_owned() };
+        if !clean {
+            return Err(refused("its columns cannot change while changes are not published"));
+        }
+        if !base.key.iter().all(|name| same_type(&base, name, &columns)) {
+            return Err(refused("a column of its key would change, so it must be replaced as a whole"));
+        }
+        let change = Change { columns: Some(columns), operation: Operation::Alter, ..Change::default() };
+        let committed = inner.table.commit(change).await?;
+        let keys = Keys::of(&committed.view)?;
+        inner.swap(|state| {
+            state.base = Arc::clone(&committed.view);
+            state.keys = keys;
+        });
+        Ok(committed)
+    }
+}
+
+fn same_type(base: &TableView, name: &str, columns: &[Column]) -> bool {
+    let before = base.columns.iter().find(|column| column.name == name);
+    let after = columns.iter().find(|column| column.name == name);
+    matches!((before, after), (Some(before), Some(after)) if before.data_type == after.data_type && !after.dropped)
+}
+
+impl Inner {
+    /// Reads the keys of files that the index on disk does not know, all of them without a usable index.
+    pub(crate) async fn catch_up(&self, found: Option<Stamp>) -> Result<(), LakeError> {
+        let (base, keys) = {
+            let state = self.state.lock();
+            (Arc::clone(&state.base), state.keys.clone())
+        };
+        let Some(keys) = keys else { return Ok(()) };
+        // A stamp from the future belongs to a table that was restored to an earlier version.
+        let known = found.filter(|stamp| stamp.version <= base.version);
+        if known.is_none() {
+            self.index.reset(None);
+        }
+        let new = |file: &&Arc<FileView>| !known.as_ref().is_some_and(|stamp| stamp.files.contains(file.id.0));
+        let files: Vec<_> = base.files.iter().filter(new).cloned().collect();
+        if files.is_empty() && known.as_ref().is_some_and(|stamp| stamp.version == base.version) {
+            return Ok(());
+        }
+        let run = self.index_files(Some(&keys), &base, files).await?;
+        self.index.install(run);
+        self.save_index(base).await;
+        Ok(())
+    }
+
+    /// A run with the positions of every live row of `files`, from their key columns only.
+    pub(crate) async fn index_files(
+        &self,
+        keys: Option<&Arc<Keys>>,
+        view: &TableView,
+        files: Vec<Arc<FileView>>,
+    ) -> Result<Option<Arc<Run>>, LakeError> {
+        let Some(keys) = keys else { return Ok(None) };
+        let mut loader = self.index.loader();
+        for file in files {
+            loader = load_file(keys, view, &file, loader).await?;
+        }
+        blocking(move || Ok(loader.finish()?)).await
+    }
+}
+
+async fn load_file(
+    keys: &Arc<Keys>,
+    view: &TableView,
+    file: &Arc<FileView>,
+    mut loader: BulkLoader,
+) -> Result<BulkLoader, LakeError> {
+    let names: Vec<_> = keys.names.iter().map(String::as_str).collect();
+    let mut batches = view.read_file(file, &names, None)?;
+    let mut first = 0_u64;
+    while let Some(batch) = batches.try_next().await? {
+        let (keys, file, rows) = (Arc::clone(keys), Arc::clone(file), u64_from(batch.num_rows()));
+        loader = blocking(move || {
+            push_keys(&keys, &file, first, batch.columns(), &mut loader)?;
+            Ok(loader)
+        })
+        .await?;
+        first += rows;
+    }
+    if first == file.rows {
+        return Ok(loader);
+    }
+    let reason = format!("file {} holds {first} rows, not {}", file.id, file.rows);
+    Err(LakeError::Damaged { table: view.id.clone(), reason })
+}
+
+/// Adds the live rows of one batch, whose first row has the number `first` in its file.
+fn push_keys(
+    keys: &Keys,
+    file: &FileView,
+    first: u64,
+    columns: &[ArrayRef],
+    loader: &mut BulkLoader,
+) -> Result<(), LakeError> {
+    for (nth, hash) in keys.hash_columns(columns)?.into_iter().enumerate() {
+        let row = first + u64_from(nth);
+        if file.deleted.as_ref().is_some_and(|dead| dead.contains(row)) {
+            continue;
+        }
+        let row = u32::try_from(row).map_err(|_| LakeError::Index(crate::index::IndexError::TooManyKeys))?;
+        loader.push(hash, Position { file: file.id.0, row })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! When a tail is flushed.
+//!
+//! Owns: a pure decision on size, age and files touched. Never looks at a clock.
+
+use std::time::Duration;
+
+/// What is known of a tail when the decision is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TailFacts {
+    /// Unflushed changes: new rows and dead rows.
+    pub changes: u64,
+    /// Bytes of it in memory.
+    pub bytes: usize,
+    /// Segments that are Parquet files already and wait for a commit.
+    pub staged: usize,
+    /// Committed files that get a new deletion vector with the flush.
+    pub files_touched: usize,
+    /// How long ago the oldest unflushed change was applied.
+    pub age: Duration,
+}
+
+/// The bounds that make a flush due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushPolicy {
+    /// A change waits this long when few files are touched.
+    pub interval: Duration,
+    /// No change waits longer than this, however many files are touched.
+    pub interval_max: Duration,
+    /// Added to the wait for each touched file: a touched file costs about 0.7 KB of log, so this bounds the log to
+    /// about 11 KB a second, 1 GB a day.
+    pub per_file: Duration,
+    /// More bytes in memory are flushed at once.
+    pub bytes_max: usize,
+    /// More staged segments are committed at once.
+    pub staged_max: usize,
+}
+
+impl Default for FlushPolicy {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            interval_max: Duration::from_mins(5),
+            per_file: Duration::from_millis(64),
+            bytes_max: 16 << 20,
+            staged_max: 16,
+        }
+    }
+}
+
+impl FlushPolicy {
+    /// How long changes wait when `files_touched` committed files are touched.
+    pub fn wait(&self, files_touched: usize) -> Duration {
+        let files = u32::try_from(files_touched).unwrap_or(u32::MAX);
+        self.per_file.saturating_mul(files).clamp(self.interval, self.interval_max.max(self.interval))
+    }
+
+    /// Whether a tail like this is to be flushed now.
+    pub fn due(&self, facts: &TailFacts) -> bool {
+        facts.changes > 0
+            && (facts.bytes > self.bytes_max
+                || facts.staged > self.staged_max
+                || facts.age >= self.wait(facts.files_touched))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(files_touched: usize, age_s: u64) -> TailFacts {
+        TailFacts { changes: 1, files_touched, age: Duration::from_secs(age_s), ..TailFacts::default() }
+    }
+
+    #[test]
+    fn the_wait_grows_with_the_files_touched_between_its_bounds() {
+        let policy = FlushPolicy::default();
+        for (files, wait_ms) in [(0, 5_000), (50, 5_000), (200, 12_800), (1_000, 64_000), (1_000_000, 300_000)] {
+            assert_eq!(policy.wait(files), Duration::from_millis(wait_ms), "{files} files");
+        }
+    }
+
+    #[test]
+    fn size_and_age_make_a_flush_due_and_an_empty_tail_never_is() {
+        let policy = FlushPolicy::default();
+        assert!(!policy.due(&facts(1, 4)));
+        assert!(policy.due(&facts(1, 5)));
+        assert!(!policy.due(&facts(1_000, 60)));
+        assert!(policy.due(&facts(1_000, 64)));
+        assert!(policy.due(&TailFacts { bytes: policy.bytes_max + 1, ..facts(1_000, 0) }));
+        assert!(policy.due(&TailFacts { staged: policy.staged_max + 1, ..facts(1_000, 0) }));
+        assert!(!policy.due(&TailFacts { changes: 0, ..facts(0, 1_000) }));
+    }
+
+    #[test]
+    fn a_day_of_flushes_over_many_files_stays_below_a_gigabyte_of_log() {
+        let policy = FlushPolicy::default();
+        for files in [1_u64, 50, 200, 1_000, 4_000] {
+            let wait = policy.wait(usize::try_from(files).unwrap()).as_millis();
+            let flushes = 86_400_000 / wait;
+            assert!(flushes * u128::from(files) * 700 <= 1_000_000_000, "{files} files");
+        }
+    }
+}
