@@ -14,10 +14,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::cluster::{cache, locked};
 
 /// Readers of Delta tables that share no code with naru's scan.
-pub const READERS: &[&str] = &["polars", "deltalake", "pyarrow"];
+pub const READERS: &[&str] = &["polars==2.1.0", "deltalake==1.6.6", "pyarrow==26.0.1"];
 
 /// Clients of the Postgres wire.
-pub const CLIENTS: &[&str] = &["psycopg[binary]", "sqlalchemy"];
+pub const CLIENTS: &[&str] = &["psycopg[binary]==3.3.9", "sqlalchemy==2.1.9"];
 
 /// The `python` of an environment with `packages` (pip's spelling), made on first use and kept in naru's cache.
 pub fn venv(packages: &[&str]) -> PathBuf {

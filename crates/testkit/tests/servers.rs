@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use naru_testkit::{Options, PostgresServer, TcpProxy};
+use naru_testkit::{Options, PostgresServer, TcpProxy, python};
 
 #[tokio::test]
 async fn a_server_keeps_its_rows_over_restart_and_kill() {
@@ -89,4 +89,16 @@ async fn a_server_does_not_outlive_a_killed_test() {
         assert!(began.elapsed() < Duration::from_secs(30), "{folder} outlived its test");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[test]
+fn independent_readers_can_be_imported() {
+    let script = "import polars, deltalake, pyarrow, sys; print(sys.argv[1], polars.__version__ > '1')";
+    assert_eq!(python::run(python::READERS, script, &["read"]), "read True\n");
+}
+
+#[test]
+fn clients_of_the_postgres_wire_can_be_imported() {
+    let script = "import psycopg, sqlalchemy; print(psycopg.__version__, sqlalchemy.__version__)";
+    assert_eq!(python::run::<&str>(python::CLIENTS, script, &[]), "3.3.9 2.1.9\n");
 }

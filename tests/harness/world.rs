@@ -1,0 +1,286 @@
+//! The world of one script: its project folder, its PostgreSQL, its running naru; and what each step does to them.
+//!
+//! Owns: the meaning of every word. A step that does not hold gives its reason; the caller adds file and line.
+//! Read next: `scripts/README.md`.
+
+use std::{
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use naru_testkit::{Folder, Naru, Options, PostgresServer, TcpProxy, process, python};
+
+use crate::{answer, script::Step};
+
+/// How long a step that waits for the pipeline waits, on a loaded machine.
+const WAIT_MAX: Duration = Duration::from_mins(1);
+/// Pause between two questions.
+const POLL: Duration = Duration::from_millis(100);
+
+const NARU_TOML: &str = r#"[project]
+name = "test"
+[server]
+http = "127.0.0.1:0"
+postgres = "127.0.0.1:0"
+pubsub = false
+"#;
+const SHOP_TOML: &str = r#"kind = "postgres"
+url = "${SHOP_URL}"
+"#;
+
+type Held = Result<(), String>;
+
+/// See the module.
+pub struct World {
+    project: Folder,
+    runtime: Folder,
+    options: Options,
+    server: Option<(PostgresServer, TcpProxy)>,
+    naru: Option<Naru>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// A fresh project; the server starts with the first step that needs it.
+    pub fn new() -> Self {
+        let project = Folder::new("project");
+        project.write("naru.toml", NARU_TOML);
+        project.write("sources/shop.toml", SHOP_TOML);
+        Self { project, runtime: Folder::new("run"), options: Options::default(), server: None, naru: None }
+    }
+
+    /// Does one step.
+    ///
+    /// # Errors
+    /// Why the step does not hold.
+    pub async fn play(&mut self, step: &Step) -> Held {
+        match step.word.as_str() {
+            "server" => self.set(step),
+            "sql" => self.sql(step).await,
+            "write" => {
+                self.project.write(&step.argument, &step.text());
+                Ok(())
+            }
+            "up" => self.up(step).await,
+            "naru" => self.naru(step, true).await,
+            "fails" => self.naru(step, false).await,
+            "query" => self.query(step).await,
+            "live" => self.live(step).await,
+            "state" => self.state(step).await,
+            "says" => self.says(step),
+            "same" => self.same(step).await,
+            "readers" => self.readers(step).await,
+            "kill9" => self.running().map(Naru::kill9).map(|()| self.naru = None),
+            "stop" => self.stop(),
+            "aborted" => self.running().map(|naru| naru.wait_aborted(WAIT_MAX)),
+            "server-restart" | "server-kill9" | "network" => self.break_something(step).await,
+            unknown => Err(format!("no such step: {unknown}")),
+        }
+    }
+
+    fn set(&mut self, step: &Step) -> Held {
+        if self.server.is_some() {
+            return Err("the server runs already".to_owned());
+        }
+        let (name, value) = step.argument.split_once(' ').ok_or("server NAME VALUE")?;
+        self.options = self.options.clone().with(name, value);
+        Ok(())
+    }
+
+    async fn server(&mut self) -> &mut (PostgresServer, TcpProxy) {
+        if self.server.is_none() {
+            let server = PostgresServer::start(self.options.clone()).await;
+            let proxy = TcpProxy::start(server.port()).await;
+            self.server = Some((server, proxy));
+        }
+        self.server.as_mut().expect("just started")
+    }
+
+    async fn sql(&mut self, step: &Step) -> Held {
+        let database = if step.argument.is_empty() { "postgres" } else { &step.argument };
+        let client = self.server().await.0.client_of(database).await;
+        client.batch_execute(&step.text()).await.map_err(|error| match error.as_db_error() {
+            Some(error) => format!("{error:?}"),
+            None => error.to_string(),
+        })
+    }
+
+    /// A `naru` command in this world's project. Until a step needs the server, the source is an address where none is.
+    fn command(&self) -> Command {
+        let (port, password) = self.server.as_ref().map_or((1, ""), |(_, proxy)| (proxy.port(), ":naru"));
+        let mut command = process::command(self.project.path());
+        command
+            .env("SHOP_URL", format!("postgres://postgres{password}@127.0.0.1:{port}/postgres"))
+            .env("XDG_RUNTIME_DIR", self.runtime.path());
+        command
+    }
+
+    async fn output(&mut self, words: &[&str]) -> Result<Output, String> {
+        let mut command = self.command();
+        command.args(words).output().map_err(|error| error.to_string())
+    }
+
+    async fn up(&mut self, step: &Step) -> Held {
+        if self.naru.is_some() {
+            return Err("naru runs already".to_owned());
+        }
+        self.server().await;
+        let mut command = self.command();
+        command.arg("up");
+        if !step.argument.is_empty() {
+            command.env("NARU_FAILPOINTS", step.words().join(";"));
+        }
+        self.naru = Some(Naru::start(&mut command));
+        Ok(())
+    }
+
+    fn running(&mut self) -> Result<&mut Naru, String> {
+        self.naru.as_mut().ok_or_else(|| "naru does not run; `up` starts it".to_owned())
+    }
+
+    fn stop(&mut self) -> Held {
+        let naru = self.running()?;
+        let status = naru.interrupt();
+        let written = naru.output();
+        self.naru = None;
+        if status.success() { Ok(()) } else { Err(format!("naru ended with {status}; it wrote:\n{written}")) }
+    }
+
+    async fn naru(&mut self, step: &Step, succeeds: bool) -> Held {
+        let words = step.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = self.output(&words).await?;
+        let written = written(&output);
+        if output.status.success() != succeeds {
+            return Err(format!("ended with {}; it wrote:\n{written}", output.status));
+        }
+        match step.body.iter().find(|line| !written.contains(line.as_str())) {
+            None => Ok(()),
+            Some(line) => Err(format!("did not write {line:?}; it wrote:\n{written}")),
+        }
+    }
+
+    async fn query(&mut self, step: &Step) -> Held {
+        let sql = step.argument.clone();
+        let wanted = step.body.clone();
+        self.eventually(async |world| {
+            let output = world.output(&["sql", "--format", "ndjson", &sql]).await?;
+            if !output.status.success() {
+                return Err(written(&output));
+            }
+            let rows = answer::rows(&String::from_utf8_lossy(&output.stdout))?;
+            let same = rows == wanted;
+            same.then_some(())
+                .ok_or_else(|| format!("wanted:\n  {}\ngot:\n  {}", wanted.join("\n  "), rows.join("\n  ")))
+        })
+        .await
+    }
+
+    async fn live(&mut self, step: &Step) -> Held {
+        for table in step.words() {
+            self.wait_state(&table, "live").await?;
+        }
+        Ok(())
+    }
+
+    async fn state(&mut self, step: &Step) -> Held {
+        match step.words().as_slice() {
+            [table, state] => self.wait_state(table, state).await,
+            _ => Err("state TABLE STATE".to_owned()),
+        }
+    }
+
+    async fn wait_state(&mut self, table: &str, wanted: &str) -> Held {
+        self.eventually(async |world| {
+            let output = world.output(&["status", "--json"]).await?;
+            let status = serde_json::from_slice(&output.stdout)
+                .map_err(|error| format!("status is not JSON: {error}\n{}", written(&output)))?;
+            match answer::state(&status, table) {
+                Some(state) if state == wanted => Ok(()),
+                Some(state) => Err(format!("{table} is {state}: {status}")),
+                None => Err(format!("{table} is not listed: {status}")),
+            }
+        })
+        .await
+    }
+
+    fn says(&mut self, step: &Step) -> Held {
+        let naru = self.running()?;
+        let line = naru.find_line(&step.argument, WAIT_MAX);
+        line.map(drop).ok_or_else(|| format!("naru wrote:\n{}", naru.output()))
+    }
+
+    async fn same(&mut self, step: &Step) -> Held {
+        let tables = step.words();
+        if tables.is_empty() {
+            return self.compare(&["compare"]).await;
+        }
+        for table in tables {
+            self.compare(&["compare", &table]).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self, words: &[&str]) -> Held {
+        let output = self.output(words).await?;
+        if output.status.success() { Ok(()) } else { Err(written(&output)) }
+    }
+
+    async fn readers(&mut self, step: &Step) -> Held {
+        const SCRIPT: &str = include_str!("readers.py");
+        let table = self.project.join("lake").join(step.argument.replace('.', "/"));
+        let mine = self.runtime.join("naru.parquet");
+        let sql = format!("SELECT * FROM {}", step.argument);
+        self.eventually(async |world| {
+            let mut command = world.command();
+            command.args(["sql", "--format", "parquet", &sql]);
+            let file = std::fs::File::create(&mine).map_err(|error| error.to_string())?;
+            let output = command.stdout(file).output().map_err(|error| error.to_string())?;
+            if !output.status.success() {
+                return Err(written(&output));
+            }
+            let said = python::run(python::READERS, SCRIPT, &[&table, &mine]);
+            if said.trim() == "same" { Ok(()) } else { Err(said) }
+        })
+        .await
+    }
+
+    async fn break_something(&mut self, step: &Step) -> Held {
+        let (server, proxy) = self.server().await;
+        match (step.word.as_str(), step.argument.as_str()) {
+            ("server-restart", "") => server.restart().await,
+            ("server-kill9", "") => {
+                server.kill9().await;
+                server.start_again().await;
+            }
+            ("network", "cut") => proxy.cut(),
+            ("network", "stall") => proxy.stall(),
+            ("network", "mend") => proxy.mend(),
+            _ => return Err("network cut|stall|mend, server-restart, server-kill9".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Asks until it holds. Fails at once when naru was started and has ended.
+    async fn eventually(&mut self, mut ask: impl AsyncFnMut(&mut Self) -> Held) -> Held {
+        let began = Instant::now();
+        loop {
+            let Err(reason) = ask(self).await else { return Ok(()) };
+            let ended = self.naru.as_mut().is_some_and(|naru| !naru.is_running());
+            if ended || began.elapsed() > WAIT_MAX {
+                let log = self.naru.as_ref().map(Naru::output).unwrap_or_default();
+                return Err(format!("{reason}\nnaru {}; it wrote:\n{log}", if ended { "ended" } else { "runs" }));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn written(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
