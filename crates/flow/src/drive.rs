@@ -2,11 +2,7 @@
 //!
 //! Owns: [`Drive`]. Decides with [`crate::board`], acts through [`crate::work`]; never touches an attempt itself.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use naru_base::{Problem, TableId};
 use tokio::{
@@ -19,7 +15,7 @@ use crate::{
     board::{Board, Move},
     cut::{Made, World},
     error::FlowError,
-    executor::{Executor, Inputs},
+    executor::{Executor, Input, Inputs, Kind},
     graph::{Graph, Mart},
     journal::{Journal, Standing, Step},
     run::{RunState, UPSTREAM},
@@ -43,7 +39,7 @@ type Workers = JoinSet<Result<Ended, FlowError>>;
 
 impl Drive {
     /// Brings every mart of the run to an end. An error leaves marts where they are, for settling.
-    pub(crate) async fn to_the_end(mut self) -> Result<RunState, FlowError> {
+    pub(crate) async fn finish(mut self) -> Result<RunState, FlowError> {
         let mut workers = Workers::new();
         let ended = self.run_all(&mut workers).await;
         if ended.is_err() {
@@ -131,14 +127,13 @@ impl Drive {
         let mut standing = self.standing(id);
         self.journal.take(&mut standing, vec![ready, Step::new(Event::Admitted)]).await?;
         self.board.set_state(id, standing.state);
-        let check_reads: BTreeSet<&TableId> = mart.check_reads.iter().chain(&mart.reads).collect();
         let worker = Worker {
             journal: self.journal.clone(),
             executor: self.executor.clone(),
             slots: self.slots.clone(),
             cancel: self.cancel.clone(),
             retry_waits: self.retry_waits,
-            check_inputs: self.world.inputs(check_reads),
+            check_inputs: self.check_inputs(&mart),
             mart,
             inputs,
             standing,
@@ -146,6 +141,18 @@ impl Drive {
         let task = workers.spawn(worker.work());
         working.insert(task.id(), id.clone());
         Ok(())
+    }
+
+    /// What a mart's checks read. Its own name means its staged rows, which the engine knows; for a view, its query.
+    fn check_inputs(&self, mart: &Mart) -> Inputs {
+        match mart.kind {
+            Kind::Table => self.world.inputs(&mart.check_reads),
+            Kind::View => {
+                let mut inputs = self.world.inputs(mart.check_reads.iter().chain(&mart.reads));
+                inputs.insert(mart.id.clone(), Input::View(mart.sql.clone()));
+                inputs
+            }
+        }
     }
 
     fn worker_ended(&mut self, mart: &TableId, ended: Ended) {

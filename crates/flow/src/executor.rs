@@ -118,7 +118,7 @@ pub struct CheckWork {
     pub staged: Staged,
     /// A query that returns one row for everything that is wrong.
     pub sql: String,
-    /// What the other names in it stand for.
+    /// What the other names in it stand for; for a view also its own name, as its query.
     pub inputs: Inputs,
     /// At most this many rows come back as a sample.
     pub sample_rows_max: usize,

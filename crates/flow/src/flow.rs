@@ -360,7 +360,7 @@ impl Flow {
             board,
             world: plan.world,
         };
-        let state = drive.to_the_end().await?;
+        let state = drive.finish().await?;
         self.inner.store.write(move |tx| runs::end(tx, run, state.word(), time::now_us())).await?;
         Ok(())
     }

@@ -56,13 +56,12 @@ fn a_mistake_is_found_at_its_place_in_the_file_below_the_options() {
     assert_eq!(
         found,
         [
-            "marts/a/bad.sql:4:24: flow.sql: the SQL of this mart does not parse ",
-            "marts/a/bare.sql:1:15: flow.table_without_dataset: table orders is named without a dataset Write shop.orders.",
-            "marts/a/other.sql:1:15: flow.other_project: table umbrella.shop.orders is not in this project \
+            "marts/a/bad.sql:4:24 flow.sql: the SQL of this mart does not parse ",
+            "marts/a/bare.sql:1:15 flow.table_without_dataset: table orders is named without a dataset Write shop.orders.",
+            "marts/a/other.sql:1:15 flow.other_project: table umbrella.shop.orders is not in this project \
              Leave the first part out, or mend it.",
-            "marts/a/typo.sql:2:29: flow.table_unknown: nobody makes table shop.order Did you mean shop.orders?",
+            "marts/a/typo.sql:2:29 flow.table_unknown: nobody makes table shop.order Did you mean shop.orders?",
         ]
-        .map(|line| line.replacen(": ", " ", 1).replacen(": ", ": ", 1))
     );
 }
 
@@ -197,10 +196,10 @@ fn a_thousand_marts_are_a_graph_in_no_time() {
     let world = World::new();
     for number in 0..1_000_u32 {
         let above = (0..3).map(|step| number.saturating_sub(1 + step * 7)).filter(|above| *above < number);
-        let joins: String = above.map(|above| format!(" JOIN a.m{above} ON TRUE")).collect();
+        let joins = above.map(|above| format!("JOIN a.m{above} ON TRUE")).collect::<Vec<_>>().join(" ");
         let check = number.saturating_sub(40);
         let options = format!("checks: [{{unique: id}}, {{relationships: {{column: id, to: a.m{check}, field: id}}}}]");
-        world.mart(&format!("a.m{number}"), &format!("/* naru\n{options}\n*/ SELECT * FROM shop.orders{joins}"));
+        world.mart(&format!("a.m{number}"), &format!("/* naru\n{options}\n*/ SELECT * FROM shop.orders {joins}"));
     }
     let project = world.project();
     let known: KnownTables = ids(&["shop.orders"]).into_iter().collect();

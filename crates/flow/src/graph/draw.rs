@@ -19,7 +19,7 @@ impl Graph {
     /// The selected marts by layers, each with what it reads, its checks and its schedule.
     pub fn to_text(&self, selected: &BTreeSet<TableId>) -> String {
         let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
-        let mut text = sources_text(&self.outside(&marts, selected));
+        let mut text = sources_text(&outside(&marts, selected));
         let mut layers: BTreeMap<usize, Vec<&Mart>> = BTreeMap::new();
         for mart in &marts {
             layers.entry(self.layer(&mart.id)).or_default().push(mart);
@@ -41,7 +41,7 @@ impl Graph {
     pub fn to_dot(&self, selected: &BTreeSet<TableId>) -> String {
         let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
         let mut text = "digraph marts {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", shape=box];\n".to_owned();
-        for source in self.outside(&marts, selected) {
+        for source in outside(&marts, selected) {
             push_line(&mut text, &format!("  {} [shape=cylinder];", dot_name(&source)));
         }
         for mart in &marts {
@@ -63,7 +63,7 @@ impl Graph {
     /// The selected marts as `{marts: [...], sources: [...]}`, in an order in which they can be built.
     pub fn to_json(&self, selected: &BTreeSet<TableId>) -> Value {
         let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
-        let sources: Vec<String> = self.outside(&marts, selected).iter().map(ToString::to_string).collect();
+        let sources: Vec<String> = outside(&marts, selected).iter().map(ToString::to_string).collect();
         let marts: Vec<Value> = marts.iter().map(|mart| self.mart_json(mart)).collect();
         json!({ "marts": marts, "sources": sources })
     }
@@ -89,11 +89,11 @@ impl Graph {
             "problem": mart.broken,
         })
     }
+}
 
-    /// What the selected marts read that is not selected itself.
-    fn outside(&self, marts: &[&Mart], selected: &BTreeSet<TableId>) -> BTreeSet<TableId> {
-        marts.iter().flat_map(|mart| &mart.reads).filter(|id| !selected.contains(id)).cloned().collect()
-    }
+/// What the selected marts read that is not selected itself.
+fn outside(marts: &[&Mart], selected: &BTreeSet<TableId>) -> BTreeSet<TableId> {
+    marts.iter().flat_map(|mart| &mart.reads).filter(|id| !selected.contains(id)).cloned().collect()
 }
 
 fn mart_line(mart: &Mart, name_width: usize) -> String {

@@ -86,6 +86,9 @@ pub struct Commit {
     pub inputs: BTreeMap<String, String>,
 }
 
+/// A query and what its names stood for.
+type StagedQuery = (String, BTreeMap<String, String>);
+
 /// Tables as one file of commits.
 pub struct FakeLake {
     folder: PathBuf,
@@ -93,7 +96,7 @@ pub struct FakeLake {
     decide: Mutex<Decide>,
     /// Failing rows by check SQL fragment.
     pub failing: Mutex<HashMap<String, u64>>,
-    pub staged_inputs: Mutex<BTreeMap<Attempt, (String, BTreeMap<String, String>)>>,
+    pub staged: Mutex<BTreeMap<Attempt, StagedQuery>>,
     pub running: AtomicUsize,
     pub running_most: AtomicUsize,
     pub pinned: Mutex<BTreeSet<RunId>>,
@@ -111,7 +114,7 @@ impl FakeLake {
             sources: Mutex::new(sources.into()),
             decide: Mutex::new(Arc::new(|_, _| Fate::Good)),
             failing: Mutex::default(),
-            staged_inputs: Mutex::default(),
+            staged: Mutex::default(),
             running: AtomicUsize::new(0),
             running_most: AtomicUsize::new(0),
             pinned: Mutex::default(),
@@ -137,8 +140,15 @@ impl FakeLake {
         self.commits().into_iter().filter(|commit| commit.mart == mart).collect()
     }
 
+    /// Staged files that belong to no commit. In Delta the files of a commit are the staged ones.
     pub fn staged_files(&self) -> usize {
-        fs::read_dir(self.folder.join("staged")).unwrap().count()
+        let committed: Vec<PathBuf> = self
+            .commits()
+            .iter()
+            .map(|commit| self.staged_file(&commit.mart.parse().unwrap(), Attempt(commit.attempt)))
+            .collect();
+        let files = fs::read_dir(self.folder.join("staged")).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| !committed.contains(file)).count()
     }
 
     fn staged_file(&self, mart: &TableId, attempt: Attempt) -> PathBuf {
@@ -198,7 +208,7 @@ impl Executor for FakeLake {
             fs::write(self.staged_file(&work.mart, work.attempt), b"rows").unwrap();
         }
         failpoint::hit("fake.staged");
-        self.staged_inputs.lock().insert(work.attempt, (work.sql.clone(), named(&work.inputs)));
+        self.staged.lock().insert(work.attempt, (work.sql.clone(), named(&work.inputs)));
         Ok(Staged {
             run: work.run,
             attempt: work.attempt,
@@ -212,6 +222,8 @@ impl Executor for FakeLake {
 
     async fn failing_rows(&self, work: CheckWork) -> Result<FailingRows, Problem> {
         self.fate("check", &work.staged.mart).await?;
+        let own = work.inputs.contains_key(&work.staged.mart);
+        assert_eq!(own, work.staged.kind == naru_flow::Kind::View, "only a view is checked by its query");
         let failing = self.failing.lock();
         let count = failing.iter().find(|(part, _)| work.sql.contains(*part)).map_or(0, |(_, count)| *count);
         Ok(FailingRows { count, sample: Vec::new() })
@@ -223,7 +235,7 @@ impl Executor for FakeLake {
         if let Some(commit) = commits.iter().find(|commit| commit.attempt == staged.attempt.0) {
             return Ok(Version(commit.version));
         }
-        let (sql, inputs) = self.staged_inputs.lock().get(&staged.attempt).cloned().unwrap_or_default();
+        let (sql, inputs) = self.staged.lock().get(&staged.attempt).cloned().unwrap_or_default();
         let version = commits.last().map_or(0, |commit| commit.version + 1);
         let commit = Commit {
             mart: staged.mart.to_string(),
@@ -268,7 +280,7 @@ pub struct World {
     pub lake: Arc<FakeLake>,
     pub store: Store,
     pub parallelism: usize,
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl World {
@@ -276,7 +288,7 @@ impl World {
     pub fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let mut world = Self::at(temporary.path());
-        world._temporary = Some(temporary);
+        world.temporary = Some(temporary);
         world
     }
 
@@ -291,7 +303,7 @@ impl World {
             lake: FakeLake::new(&folder.join("lake")),
             store: Store::open(&folder.join(".naru/naru.db")).unwrap(),
             parallelism: 4,
-            _temporary: None,
+            temporary: None,
         }
     }
 
