@@ -5,69 +5,57 @@
 use std::any::TypeId;
 
 use sqlparser::{
-    ast::Statement,
+    ast::{CastKind, Expr, Ident, Statement},
     dialect::{BigQueryDialect, Dialect},
     keywords::Keyword,
     parser::{Parser, ParserError},
+    tokenizer::{Token, TokenWithSpan},
 };
 
-/// Words that GoogleSQL reserves, hence never an alias without AS.
-const RESERVED: &[Keyword] = &[
-    Keyword::ALL,
-    Keyword::AND,
-    Keyword::AS,
-    Keyword::ASC,
-    Keyword::BETWEEN,
-    Keyword::BY,
-    Keyword::CASE,
-    Keyword::CROSS,
-    Keyword::DESC,
-    Keyword::DISTINCT,
-    Keyword::ELSE,
-    Keyword::END,
-    Keyword::EXCEPT,
-    Keyword::FETCH,
-    Keyword::FOR,
-    Keyword::FROM,
-    Keyword::FULL,
+/// Words that cannot begin an expression, hence end a list that has a trailing comma, and are never an alias.
+const AFTER_SELECT: &[Keyword] = &[
+    Keyword::WITH,
+    Keyword::SELECT,
+    Keyword::WHERE,
     Keyword::GROUP,
     Keyword::HAVING,
-    Keyword::IN,
-    Keyword::INNER,
-    Keyword::INTERSECT,
-    Keyword::INTO,
-    Keyword::IS,
-    Keyword::JOIN,
-    Keyword::LATERAL,
-    Keyword::LEFT,
-    Keyword::LIKE,
-    Keyword::LIMIT,
-    Keyword::NATURAL,
-    Keyword::NOT,
-    Keyword::NULL,
-    Keyword::ON,
-    Keyword::OR,
     Keyword::ORDER,
-    Keyword::OUTER,
-    Keyword::OVER,
-    Keyword::PARTITION,
-    Keyword::QUALIFY,
-    Keyword::RIGHT,
-    Keyword::SELECT,
-    Keyword::SET,
-    Keyword::TABLESAMPLE,
-    Keyword::THEN,
+    Keyword::LATERAL,
+    Keyword::LIMIT,
+    Keyword::FETCH,
     Keyword::UNION,
-    Keyword::UNNEST,
-    Keyword::USING,
-    Keyword::WHEN,
-    Keyword::WHERE,
+    Keyword::EXCEPT,
+    Keyword::INTERSECT,
+    Keyword::FROM,
+    Keyword::INTO,
+    Keyword::END,
+    Keyword::QUALIFY,
     Keyword::WINDOW,
-    Keyword::WITH,
 ];
+
+/// Words that GoogleSQL reserves: a name only between backticks.
+const RESERVED: &[&str] = &[
+    "ALL", "AND", "ANY", "ARRAY", "AS", "ASC", "ASSERT_ROWS_MODIFIED", "AT", "BETWEEN", "BY", "CASE", "CAST", "COLLATE", "CONTAINS", "CREATE", "CROSS", "CUBE",
+    "CURRENT", "DEFAULT", "DEFINE", "DESC", "DISTINCT", "ELSE", "END", "ENUM", "ESCAPE", "EXCEPT", "EXCLUDE", "EXISTS", "EXTRACT", "FALSE", "FETCH", "FOLLOWING",
+    "FOR", "FROM", "FULL", "GROUP", "GROUPING", "GROUPS", "HASH", "HAVING", "IF", "IGNORE", "IN", "INNER", "INTERSECT", "INTERVAL", "INTO", "IS", "JOIN", "LATERAL",
+    "LEFT", "LIKE", "LIMIT", "LOOKUP", "MERGE", "NATURAL", "NEW", "NO", "NOT", "NULL", "NULLS", "OF", "ON", "OR", "ORDER", "OUTER", "OVER", "PARTITION", "PRECEDING",
+    "PROTO", "QUALIFY", "RANGE", "RECURSIVE", "RESPECT", "RIGHT", "ROLLUP", "ROWS", "SELECT", "SET", "SOME", "STRUCT", "TABLESAMPLE", "THEN", "TO", "TREAT", "TRUE",
+    "UNBOUNDED", "UNION", "UNNEST", "USING", "WHEN", "WHERE", "WINDOW", "WITH", "WITHIN",
+];
+
+/// Whether a name was written as one: not a string, and not a reserved word.
+pub(crate) fn is_name(ident: &Ident) -> bool {
+    match ident.quote_style {
+        Some(quote) => quote == '`',
+        None => !RESERVED.iter().any(|word| word.eq_ignore_ascii_case(&ident.value)),
+    }
+}
 
 /// Words that end a table's alias although GoogleSQL does not reserve them.
 const AFTER_TABLE: &[Keyword] = &[Keyword::PIVOT, Keyword::UNPIVOT, Keyword::OFFSET];
+
+/// Between addition and `&`; the parser's own places shifts below comparisons.
+const SHIFT_PRECEDENCE: u8 = 26;
 
 /// GoogleSQL as sqlparser sees it.
 #[derive(Debug, Default, Clone, Copy)]
@@ -83,6 +71,25 @@ impl Dialect for GoogleSqlDialect {
 
     fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
         self.base.parse_statement(parser)
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let word = |token: &TokenWithSpan, text: &str| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text));
+        let (first, second) = (parser.peek_nth_token(0), parser.peek_nth_token(1));
+        if word(&first, "SAFE") && second.token == Token::Period {
+            return Some(parse_safe(parser));
+        }
+        if word(&first, "ARRAY") && second.token == Token::Lt {
+            return Some(parse_typed_array(parser));
+        }
+        None
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        match parser.peek_token_ref().token {
+            Token::ShiftLeft | Token::ShiftRight => Some(Ok(SHIFT_PRECEDENCE)),
+            _ => None,
+        }
     }
 
     fn is_delimited_identifier_start(&self, ch: char) -> bool {
@@ -186,10 +193,26 @@ impl Dialect for GoogleSqlDialect {
     }
 
     fn is_column_alias(&self, kw: &Keyword, _parser: &mut Parser) -> bool {
-        !RESERVED.contains(kw)
+        !AFTER_SELECT.contains(kw)
     }
 
     fn is_table_alias(&self, kw: &Keyword, _parser: &mut Parser) -> bool {
-        !RESERVED.contains(kw) && !AFTER_TABLE.contains(kw)
+        !AFTER_TABLE.contains(kw) && !RESERVED.contains(&format!("{kw:?}").as_str())
     }
+}
+
+/// `SAFE.f(...)`: the call, marked.
+fn parse_safe(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let safe = parser.parse_identifier()?;
+    parser.expect_token(&Token::Period)?;
+    let value = Box::new(parser.parse_prefix()?);
+    Ok(Expr::Prefixed { prefix: safe, value })
+}
+
+/// `ARRAY<INT64>[1, 2]`: the array, under a cast that is marked as this form by `array`.
+fn parse_typed_array(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let data_type = parser.parse_data_type()?;
+    parser.expect_token(&Token::LBracket)?;
+    let expr = Box::new(parser.parse_array_expr(true)?);
+    Ok(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: true, format: None })
 }

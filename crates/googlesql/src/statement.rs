@@ -77,6 +77,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             refused.set_place(error.location);
             refused
         })?;
+    refuse_tokens(&tokens)?;
     let lines = LineStarts::new(sql);
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
@@ -103,6 +104,22 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             column: usize::try_from(first.span.start.column).unwrap_or(0),
         });
     }
+}
+
+/// Operators that the parser would read as others.
+fn refuse_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
+    for token in tokens {
+        let (what, hint) = match token.token {
+            Token::DoubleEq => ("==", "write ="),
+            Token::DoubleColon => ("::", "write CAST(x AS type)"),
+            Token::Spaceship => ("<=>", "write IS NOT DISTINCT FROM"),
+            _ => continue,
+        };
+        let mut refused = SqlError::syntax(format!("operator {what} is not GoogleSQL")).hint(hint);
+        refused.set_place(token.span.start);
+        return Err(refused);
+    }
+    Ok(())
 }
 
 /// Says what a statement does.

@@ -22,8 +22,8 @@ pub(crate) mod math;
 pub(crate) mod number;
 pub(crate) mod printf;
 mod regexp;
-//TMP mod strftime;
-//TMP mod strptime;
+mod strftime;
+mod strptime;
 mod text;
 mod timestamp;
 
@@ -65,8 +65,8 @@ pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(|| {
     encode::register(&mut table);
     date::register(&mut table);
     timestamp::register(&mut table);
-    //TMP strftime::register(&mut table);
-    //TMP strptime::register(&mut table);
+    strftime::register(&mut table);
+    strptime::register(&mut table);
     json::register(&mut table);
     //TMP json_array::register(&mut table);
     //TMP json_edit::register(&mut table);

@@ -30,7 +30,7 @@ fn compiled(pattern: &str) -> Result<Arc<Regex>, Fail> {
 
 pub(super) fn register(t: &mut Table) {
     t.f2::<Text, Text, Bool>("REGEXP_CONTAINS", |a, p| ok(compiled(p)?.is_match(a)));
-    t.f2::<Text, Text, Bool>("REGEXP_MATCH", |a, p| ok(compiled(p)?.find(a).is_some_and(|m| m.len() == a.len())));
+    t.alias("REGEXP_CONTAINS", "REGEXP_MATCH");
     for name in ["REGEXP_EXTRACT", "REGEXP_SUBSTR"] {
         t.f2::<Text, Text, Text>(name, |a, p| extract(a, p, 1, 1));
         t.f3::<Text, Text, Int, Text>(name, |a, p, from| extract(a, p, from, 1));

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::{Expr, Like, Operator, binary_expr, expr::Case};
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, NamedWindowDefinition, Spanned, UnaryOperator,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, Ident, NamedWindowDefinition, ObjectNamePart, Spanned, UnaryOperator,
 };
 
 use super::{
@@ -88,6 +88,11 @@ impl Planner<'_> {
                 let arg = self.expr(expr, cx)?;
                 self.cast(arg, &to, safe)
             }
+            Ast::Cast { kind: CastKind::Cast, expr, data_type, array: true, format: None } => {
+                let ty = sql_type(data_type)?;
+                self.typed_array(expr, &ty, cx)
+            }
+            Ast::Prefixed { prefix, value } if prefix.value.eq_ignore_ascii_case("SAFE") => self.safe_call(value, cx),
             Ast::Struct { values, fields } => self.struct_value(values, fields, cx),
             Ast::Tuple(values) => self.struct_value(values, &[], cx),
             Ast::Array(array) => {
@@ -158,6 +163,39 @@ impl Planner<'_> {
             }
             other => Err(super::refuse::expression(other)),
         }
+    }
+
+    /// `SAFE.f(...)`.
+    fn safe_call(&mut self, value: &Ast, cx: &mut Cx) -> Result<Typed> {
+        let (name, args): (&str, Vec<&Ast>) = match value {
+            Ast::Function(function) => {
+                let mut function = function.clone();
+                function.name.0.insert(0, ObjectNamePart::Identifier(Ident::new("SAFE")));
+                return self.function(&function, cx);
+            }
+            Ast::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => ("CEIL", vec![expr.as_ref()]),
+            Ast::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => ("FLOOR", vec![expr.as_ref()]),
+            Ast::Substring { expr, substring_from: Some(from), substring_for, special: true, .. } => {
+                ("SUBSTR", [expr, from].into_iter().chain(substring_for).map(AsRef::as_ref).collect())
+            }
+            Ast::Trim { trim_where: None, trim_what: None, expr, trim_characters } => {
+                ("TRIM", std::iter::once(expr.as_ref()).chain(trim_characters.iter().flatten()).collect())
+            }
+            _ => return Err(SqlError::unsupported("SAFE. before this is not built")),
+        };
+        let args = args.into_iter().map(|arg| self.expr(arg, cx)).collect::<Result<_>>()?;
+        self.call_form(name, "", TABLE.forms(name), args, true)
+    }
+
+    /// `ARRAY<INT64>[1, 2]`: each element is coerced to the type.
+    fn typed_array(&mut self, ast: &Ast, ty: &SqlType, cx: &mut Cx) -> Result<Typed> {
+        let (Ast::Array(array), SqlType::Array(element)) = (ast, ty) else { return Err(SqlError::syntax("ARRAY<type> needs [...]")) };
+        let mut values = Vec::new();
+        for value in &array.elem {
+            let value = self.expr(value, cx)?;
+            values.push(self.coerce(value, element)?);
+        }
+        Ok(Self::make_array(values, element.as_ref().clone()))
     }
 
     fn one_argument(&mut self, name: &str, ast: &Ast, cx: &mut Cx) -> Result<Typed> {

@@ -2,7 +2,10 @@
 
 use sqlparser::ast::{BinaryOperator, Cte, Expr as Ast, Query, Select, SelectFlavor, SetExpr, Spanned, TableAlias};
 
-use crate::error::{Result, SqlError};
+use crate::{
+    dialect::is_name,
+    error::{Result, SqlError},
+};
 
 fn when(found: bool, what: &str, hint: &str) -> Result<()> {
     if !found {
@@ -56,6 +59,9 @@ pub(super) fn cte(cte: &Cte) -> Result<()> {
 /// Column lists and the like behind an alias.
 pub(super) fn alias(alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
+    if !is_name(&alias.name) {
+        return Err(SqlError::syntax(format!("{} is not a name", alias.name)).hint("write a name, between backticks if it is a reserved word").at(alias.name.span));
+    }
     when(!alias.columns.is_empty(), "a list of column names behind an alias", "name the columns in the subquery")
         .and_then(|()| when(alias.at.is_some(), "AT behind an alias", ""))
         .map_err(|error| error.at(alias.name.span))

@@ -14,6 +14,7 @@ use super::{
     stars::Item,
 };
 use crate::{
+    dialect::is_name,
     error::{Result, SqlError},
     types::SqlType,
 };
@@ -118,6 +119,9 @@ impl Planner<'_> {
         for item in list {
             match item {
                 SelectItem::UnnamedExpr(ast) => items.push((implied_name(ast), self.expr(ast, cx)?)),
+                SelectItem::ExprWithAlias { alias, .. } if !is_name(alias) => {
+                    return Err(SqlError::syntax(format!("{alias} is not a name")).hint("write a name, between backticks if it is a reserved word").at(alias.span));
+                }
                 SelectItem::ExprWithAlias { expr, alias } => items.push((alias.value.clone(), self.expr(expr, cx)?)),
                 SelectItem::Wildcard(options) => items.extend(self.star(options, cx)?),
                 SelectItem::QualifiedWildcard(kind, options) => items.extend(self.qualified_star(kind, options, cx)?),

@@ -221,7 +221,10 @@ fn same_value(given: &Value, wanted: &Value) -> bool {
     match (given, wanted) {
         (Value::Null, Value::Null) => true,
         (Value::Array(given), Value::Array(wanted)) => given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| same_value(given, wanted)),
-        (Value::Array(_), Value::String(text)) => strip(&shown(given)) == strip(text).replace(['[', ']'], ""),
+        (Value::Array(_), Value::String(text)) => {
+            let (given, wanted) = (strip(&shown(given)), strip(text));
+            given.len() == wanted.len() && given.iter().zip(&wanted).all(|(given, wanted)| same_value(given, wanted))
+        },
         _ => {
             if let (Some(given), Some(wanted)) = (as_number(given), as_number(wanted)) {
                 return (given - wanted).abs() <= 1e-9 * given.abs().max(wanted.abs()).max(1e-300) || given == wanted;
@@ -231,8 +234,9 @@ fn same_value(given: &Value, wanted: &Value) -> bool {
     }
 }
 
-fn strip(text: &str) -> String {
-    text.chars().filter(|c| !" '\"(){}".contains(*c)).collect()
+/// The words of a value's text; brackets and quotes do not count.
+fn strip(text: &str) -> Vec<Value> {
+    text.split(|c: char| " ,'\"(){}[]".contains(c)).filter(|word| !word.is_empty()).map(|word| json!(word)).collect()
 }
 
 fn shown(value: &Value) -> String {

@@ -1,0 +1,152 @@
+//! What is not GoogleSQL, or not built, is an error with a place; nothing is parsed and then ignored.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::as_conversions, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use naru_googlesql::{Params, StatementKind, kind, parse, tables, writes};
+use support::Project;
+
+#[tokio::test]
+async fn nothing_is_parsed_and_then_ignored() {
+    let mut project = Project::new();
+    project.run("CREATE TABLE t (a INT64, b STRING, arr ARRAY<INT64>); CREATE TABLE u (a INT64)", &Params::default()).await.unwrap();
+    let mut accepted = Vec::new();
+    for sql in [
+        "SELECT * FROM t TABLESAMPLE SYSTEM (10 PERCENT)",
+        "SELECT a FROM t LIMIT 1 BY a",
+        "SELECT a FROM t LIMIT 1, 2",
+        "SELECT a FROM t OFFSET 1",
+        "SELECT TOP 1 a FROM t",
+        "SELECT a FROM t FETCH FIRST 1 ROWS ONLY",
+        "SELECT a FROM t LATERAL VIEW EXPLODE(arr) x AS y",
+        "SELECT a INTO x FROM t",
+        "SELECT a FROM t PREWHERE a = 1",
+        "SELECT a FROM t SORT BY a",
+        "SELECT a FROM t CLUSTER BY a",
+        "SELECT a FROM t DISTRIBUTE BY a",
+        "SELECT a FROM t USE INDEX (i)",
+        "SELECT a FROM t WITH (NOLOCK)",
+        "SELECT a FROM t FOR UPDATE",
+        "SELECT a FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2024-01-01 00:00:00Z'",
+        "SELECT a FROM t SEMI JOIN u ON t.a = u.a",
+        "SELECT a FROM t LEFT ANTI JOIN u ON t.a = u.a",
+        "SELECT t.a FROM t ASOF JOIN u MATCH_CONDITION (t.a >= u.a) ON t.a = u.a",
+        "SELECT t.a FROM t NATURAL JOIN u",
+        "SELECT t.a FROM t JOIN u",
+        "SELECT a FROM t WHERE a == 1",
+        "SELECT a::STRING FROM t",
+        "SELECT a FROM t WHERE b ILIKE 'x'",
+        "SELECT DISTINCT ON (a) a, b FROM t",
+        "VALUES (1, 2)",
+        "SELECT a FROM t WHERE b LIKE 'x' ESCAPE '!'",
+        "SELECT a FROM t WHERE b SIMILAR TO 'x'",
+        "SELECT TRY_CAST(a AS STRING) FROM t",
+        "SELECT a % 2 FROM t",
+        "SELECT a <=> 1 FROM t",
+        "SELECT a FROM t UNION SELECT a FROM u",
+        "SELECT a FROM t INTERSECT ALL SELECT a FROM u",
+        "SELECT a FROM t UNION ALL BY NAME SELECT a FROM u",
+        "SELECT arr[0] FROM t",
+        "SELECT arr[1:2] FROM t",
+        "SELECT COUNT(*) FILTER (WHERE a > 1) FROM t",
+        "SELECT ARRAY_AGG(a) WITHIN GROUP (ORDER BY a) FROM t",
+        "SELECT FIRST_VALUE(a) IGNORE NULLS OVER (ORDER BY a) FROM t",
+        "SELECT SUM(a) OVER (ORDER BY a GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
+        "SELECT to_timestamp('2024-01-01')",
+        "SELECT arrow_typeof(a) FROM t",
+        "SELECT date_part('year', DATE '2024-01-01')",
+        "SELECT date_bin(INTERVAL 1 DAY, TIMESTAMP '2024-01-01 00:00:00Z')",
+        "SELECT SUBSTRING('abc' FROM 2)",
+        "SELECT POSITION('a' IN 'abc')",
+        "SELECT TRIM(BOTH 'a' FROM 'abc')",
+        "SELECT OVERLAY('abc' PLACING 'x' FROM 1)",
+        "SELECT TIMESTAMP '2024-01-01 00:00:00Z' AT TIME ZONE 'Asia/Seoul'",
+        "SELECT a FROM t WHERE a = ANY(SELECT a FROM u)",
+        "SELECT '1' + 1",
+        "SELECT a = b FROM t",
+        "SELECT a || b FROM t",
+        "SELECT IF(1, 2, 3)",
+        "SELECT CAST(a AS VARCHAR) FROM t",
+        "SELECT CAST(a AS STRING(5)) FROM t",
+        "SELECT CAST(DATE '2024-01-01' AS STRING FORMAT 'YYYY')",
+        "SELECT 1 = 1 = 1",
+        "SELECT 'a' 'b'",
+        "SELECT 'it''s'",
+        "SELECT 'bad \\d escape'",
+        "SELECT a, SUM(a) FROM t",
+        "SELECT SUM(SUM(a)) FROM t",
+        "SELECT a FROM t WHERE SUM(a) > 1",
+        "SELECT a FROM t WHERE ROW_NUMBER() OVER () = 1",
+        "SELECT x FROM t",
+        "SELECT a FROM t, u",
+        "SELECT * FROM missing",
+        "SELECT t.a FROM t AS t (x, y, z)",
+        "WITH w (x) AS (SELECT 1) SELECT x FROM w",
+        "SELECT a FROM t GROUP BY a WITH ROLLUP",
+        "SELECT a FROM t ORDER BY ALL",
+        "SELECT * EXCLUDE (a) FROM t",
+        "SELECT * RENAME (a AS x) FROM t",
+        "SELECT * EXCEPT (nope) FROM t",
+        "SELECT a FROM t ORDER BY arr",
+        "SELECT DISTINCT arr FROM t",
+        "SELECT arr FROM t GROUP BY arr",
+        "SELECT MAX(arr) FROM t",
+        "SELECT JSON '{}' = JSON '{}'",
+        "SELECT (SELECT MAX(u.a) FROM u WHERE u.a < t.a LIMIT 1) FROM t",
+        "SELECT a FROM t LIMIT -1",
+        "SELECT ~1 * 2",
+        "SELECT x -> 1 FROM t",
+        "EXPLAIN SELECT 1",
+        "COPY t TO 'x'",
+        "SELECT * FROM read_csv('x')",
+    ] {
+        match project.run(sql, &Params::default()).await {
+            Err(_) => {}
+            Ok(rows) => accepted.push(format!("{sql} gave {rows:?}")),
+        }
+    }
+    assert!(accepted.is_empty(), "{}", accepted.join("\n"));
+}
+
+#[tokio::test]
+async fn errors_say_where_and_what_to_write() {
+    let project = Project::new();
+    for (sql, line, column, hint) in [
+        ("SELECT\n  nope FROM UNNEST([1]) AS x", 2, 3, ""),
+        ("SELECT 1,\n  ARRAY_LENGHT([1])", 2, 3, "ARRAY_LENGTH"),
+        ("SELECT 1 UNION SELECT 2", 1, 16, "UNION DISTINCT"),
+        ("SELECT x.a FROM UNNEST([STRUCT(1 AS b)]) AS x", 1, 8, ""),
+    ] {
+        let parsed = &parse(sql).unwrap()[0];
+        let error = project.sql.plan(&project.context.state(), parsed, &Params::default()).await.unwrap_err();
+        assert_eq!((error.line, error.column), (line, column), "{sql}: {error}");
+        assert!(error.hint.clone().unwrap_or_default().contains(hint), "{sql}: {error}");
+    }
+    let error = parse("SELECT 1;\nSELEC 2").unwrap_err();
+    assert_eq!((error.line, error.column), (2, 1));
+}
+
+#[test]
+fn statements_are_split_with_their_text_and_kind() {
+    let sql = "-- first\nSELECT 1; # second\nCREATE OR REPLACE TABLE ds.x AS SELECT ';' AS a;\n\n";
+    let parsed = parse(sql).unwrap();
+    assert_eq!(parsed.len(), 2);
+    assert_eq!((parsed[0].text.as_str(), parsed[0].line), ("SELECT 1", 2));
+    assert_eq!(parsed[1].text, "CREATE OR REPLACE TABLE ds.x AS SELECT ';' AS a");
+    assert_eq!(kind(&parsed[1]), StatementKind::CreateTable);
+    assert_eq!(writes(&parsed[1])[0].parts, ["ds", "x"]);
+    assert!(parse("  -- nothing\n").unwrap().is_empty());
+}
+
+#[test]
+fn tables_read_leave_out_ctes_aliases_and_paths() {
+    let names = |sql: &str| -> Vec<String> { tables(&parse(sql).unwrap()[0]).into_iter().map(|table| table.parts.join(".")).collect() };
+    assert_eq!(names("WITH a AS (SELECT * FROM ds.x), b AS (SELECT * FROM a) SELECT * FROM b JOIN ds.y USING (k)"), ["ds.x", "ds.y"]);
+    assert_eq!(names("WITH orders AS (SELECT * FROM orders) SELECT * FROM orders"), ["orders"]);
+    assert_eq!(names("SELECT * FROM `p.ds.t` AS t, t.items, UNNEST(t.more) WHERE EXISTS (SELECT 1 FROM my-proj.ds.u)"), ["p.ds.t", "my-proj.ds.u"]);
+    assert_eq!(names("SELECT (SELECT MAX(a) FROM x), a IN (SELECT b FROM y) FROM z UNION ALL SELECT 1, 2 FROM (SELECT * FROM w)"), ["x", "y", "z", "w"]);
+    assert_eq!(names("WITH RECURSIVE n AS (SELECT 1 UNION ALL SELECT 2 FROM n) SELECT * FROM n"), Vec::<String>::new());
+    let table = &tables(&parse("SELECT *\nFROM ds.t FOR SYSTEM_TIME AS OF TIMESTAMP '2024-01-01'").unwrap()[0])[0];
+    assert_eq!((table.line, table.column), (2, 6));
+    assert_eq!(table.as_of.as_deref(), Some("TIMESTAMP '2024-01-01'"));
+}
