@@ -1,0 +1,344 @@
+//! Copies one table under an exported snapshot into staged files.
+//!
+//! Owns: the snapshot transaction, its lock and the checks after it, the ctid chunks, stepping aside for waiting
+//! sessions, speed limits, progress. Never commits to the lake and never touches the stream; the engine joins both.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use naru_base::{Lsn, failpoint, number::u64_from};
+use naru_lake::{StagedFile, Stager, StagerOptions, Table};
+use parking_lot::Mutex;
+use tokio_postgres::Client;
+
+use crate::{
+    catalog,
+    error::SyncError,
+    image::{TableImage, literal, quote},
+    plan::TableShape,
+    postgres::{ConnectSettings, CopyDecoder, DecodeCounts, cancel_query, connect_sql, copy_select_list},
+};
+
+/// Heap pages of one chunk: 128 MB.
+const CHUNK_PAGES: u64 = 16_384;
+/// How long somebody may wait for the table's lock before the copy steps aside.
+const YIELD_AFTER: Duration = Duration::from_secs(2);
+/// How often the copy looks whether somebody waits.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// Rows handed to the stager at once.
+const BATCH_ROWS: usize = 65_536;
+
+/// A snapshot of the source that other connections can import while its keeper lives.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The name to import.
+    pub name: String,
+    /// It holds exactly the commits whose commit record starts before this position.
+    pub consistent_point: Lsn,
+}
+
+/// Counters that `naru status` reads while a copy runs.
+#[derive(Debug, Default)]
+pub struct CopyProgress {
+    /// Rows written so far.
+    pub rows: AtomicU64,
+    /// Bytes received so far.
+    pub bytes: AtomicU64,
+    /// Chunks finished.
+    pub chunks_done: AtomicU64,
+    /// Chunks in all.
+    pub chunks: AtomicU64,
+}
+
+/// Limits the owner set for copies.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyLimits {
+    /// Connections that copy one table at the same time.
+    pub parallelism: usize,
+    /// Rows a second over all connections of one table; `None` is no limit.
+    pub rows_per_second: Option<u64>,
+}
+
+/// What a finished copy hands to the engine.
+#[derive(Debug)]
+pub struct Copied {
+    /// The table as it was under the snapshot.
+    pub image: TableImage,
+    /// Columns, key and decoders made from it.
+    pub shape: TableShape,
+    /// Rows in Parquet files that no commit names yet.
+    pub staged: Vec<StagedFile>,
+    /// Rows copied.
+    pub rows: u64,
+    /// Values changed by the stated rules (infinities, out of range, NaN).
+    pub counts: DecodeCounts,
+}
+
+/// One chunk: a relation and a range of its pages; `None` as the end means "to the end".
+#[derive(Debug, Clone)]
+struct Chunk {
+    relation: String,
+    from_page: u64,
+    to_page: Option<u64>,
+}
+
+/// Makes the lake table for a shape and gives it to the copy.
+#[async_trait::async_trait]
+pub trait CopyTarget: Send + Sync {
+    /// The lake table that receives rows of this shape (created where missing, columns not yet changed).
+    async fn table(&self, shape: &TableShape) -> Result<Table, SyncError>;
+    /// The shape for an image: lake columns, exclusions, names.
+    fn shape(&self, image: &TableImage) -> Result<TableShape, SyncError>;
+}
+
+/// Copies the table `oid` under `snapshot`.
+///
+/// # Errors
+/// - [`SyncError::Yielded`], [`SyncError::Rewritten`]: start again under a new snapshot.
+/// - [`SyncError::Table`]: this table cannot go on; the others can.
+pub async fn copy_table(
+    settings: &ConnectSettings,
+    oid: u32,
+    snapshot: &Snapshot,
+    limits: CopyLimits,
+    target: &dyn CopyTarget,
+    progress: Arc<CopyProgress>,
+) -> Result<Copied, SyncError> {
+    let client = connect_sql(settings).await?;
+    begin(&client, snapshot).await?;
+    let image = lock_and_check(&client, oid).await?;
+    let shape = target.shape(&image)?;
+    let table = target.table(&shape).await?;
+    let chunks = chunks(&client, &image).await?;
+    progress.chunks.store(u64_from(chunks.len()), Ordering::Relaxed);
+    let queue = Arc::new(Mutex::new(chunks));
+    let pace = Arc::new(Pace::new(limits.rows_per_second));
+
+    let mut workers = vec![client];
+    for _ in 1..limits.parallelism.max(1) {
+        let client = connect_sql(settings).await?;
+        begin(&client, snapshot).await?;
+        workers.push(client);
+    }
+    let watcher = connect_sql(settings).await?;
+    let mut pids = Vec::new();
+    for worker in &workers {
+        pids.push(worker.query_one("SELECT pg_catalog.pg_backend_pid()", &[]).await?.get::<_, i32>(0));
+    }
+    let mut work = Vec::new();
+    for client in &workers {
+        let stager = table.stager_for(shape.columns.clone(), &shape.key, StagerOptions::default())?;
+        work.push(copy_chunks(client, queue.clone(), &shape, stager, &progress, pace.clone()));
+    }
+    let work = futures::future::try_join_all(work);
+    let parts = tokio::select! {
+        parts = work => parts?,
+        waiter = watch(&watcher, &pids) => {
+            for worker in &workers {
+                cancel_query(settings, &worker.cancel_token()).await?;
+            }
+            return Err(SyncError::Yielded { table: image.full_name(), waiter: waiter? });
+        }
+    };
+    let mut counts = DecodeCounts::default();
+    let mut staged = Vec::new();
+    for (files, part) in parts {
+        staged.extend(files);
+        counts += part;
+    }
+    Ok(Copied { image, shape, staged, rows: progress.rows.load(Ordering::Relaxed), counts })
+}
+
+async fn begin(client: &Client, snapshot: &Snapshot) -> Result<(), SyncError> {
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = '2s'; \
+         SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        literal(&snapshot.name)
+    );
+    Ok(client.batch_execute(&sql).await?)
+}
+
+/// Takes the ACCESS SHARE lock first, then makes sure the snapshot still sees the table's present files:
+/// a TRUNCATE or a rewrite that committed in between would make the snapshot read no rows.
+async fn lock_and_check(client: &Client, oid: u32) -> Result<TableImage, SyncError> {
+    let name: Option<String> = client
+        .query_opt("SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1", &[&oid])
+        .await?
+        .map(|row| row.get(0));
+    let Some(name) = name else { return Err(SyncError::Rewritten { table: format!("table {oid}") }) };
+    client.batch_execute(&format!("LOCK TABLE {name} IN ACCESS SHARE MODE")).await?;
+    let changed = client
+        .query_one(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree($1::oid::regclass) t RIGHT JOIN (SELECT $1::oid AS oid) r ON true \
+             JOIN pg_catalog.pg_class c ON c.oid = coalesce(t.relid::oid, r.oid) \
+             WHERE c.relkind = 'r' AND c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), 0))",
+            &[&oid],
+        )
+        .await?
+        .get::<_, bool>(0);
+    if changed {
+        return Err(SyncError::Rewritten { table: name });
+    }
+    let image = catalog::table(client, oid).await?;
+    image.ok_or(SyncError::Rewritten { table: name })
+}
+
+/// Splits the heap (of every leaf, for a partitioned table) into page ranges; the last range of each is open.
+async fn chunks(client: &Client, image: &TableImage) -> Result<Vec<Chunk>, SyncError> {
+    let leaves = if image.kind == 'p' {
+        let sql = "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_relation_size(c.oid)::int8 / 8192 \
+                   FROM pg_catalog.pg_partition_tree($1::oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.isleaf AND c.relkind = 'r' ORDER BY c.oid";
+        let rows = client.query(sql, &[&image.oid]).await?;
+        rows.iter().map(|row| (format!("{}.{}", quote(row.get(0)), quote(row.get(1))), row.get::<_, i64>(2))).collect()
+    } else {
+        let row = client.query_one("SELECT pg_catalog.pg_relation_size($1::oid)::int8 / 8192", &[&image.oid]).await?;
+        vec![(image.quoted(), row.get::<_, i64>(0))]
+    };
+    let mut chunks = Vec::new();
+    for (relation, pages) in leaves {
+        let pages = u64::try_from(pages).unwrap_or(0);
+        let mut from_page = 0;
+        while from_page + CHUNK_PAGES < pages {
+            chunks.push(Chunk { relation: relation.clone(), from_page, to_page: Some(from_page + CHUNK_PAGES) });
+            from_page += CHUNK_PAGES;
+        }
+        chunks.push(Chunk { relation, from_page, to_page: None });
+    }
+    chunks.reverse();
+    Ok(chunks)
+}
+
+/// Takes chunks from the queue until it is empty.
+async fn copy_chunks(
+    client: &Client,
+    queue: Arc<Mutex<Vec<Chunk>>>,
+    shape: &TableShape,
+    mut stager: Stager,
+    progress: &CopyProgress,
+    pace: Arc<Pace>,
+) -> Result<(Vec<StagedFile>, DecodeCounts), SyncError> {
+    let mut counts = DecodeCounts::default();
+    loop {
+        let next = queue.lock().pop();
+        let Some(chunk) = next else { break };
+        counts += copy_chunk(client, &chunk, shape, &mut stager, progress, &pace).await?;
+        progress.chunks_done.fetch_add(1, Ordering::Relaxed);
+        if failpoint::hit("sync.copy.chunk_done") {
+            return Err(SyncError::Protocol("failpoint sync.copy.chunk_done".into()));
+        }
+    }
+    Ok((stager.finish().await?, counts))
+}
+
+fn chunk_sql(chunk: &Chunk, shape: &TableShape) -> String {
+    let list = copy_select_list(shape.plan.plans());
+    let range = match (chunk.from_page, chunk.to_page) {
+        (0, None) => String::new(),
+        (from, None) => format!(" WHERE ctid >= '({from},0)'::tid"),
+        (from, Some(to)) => format!(" WHERE ctid >= '({from},0)'::tid AND ctid < '({to},0)'::tid"),
+    };
+    format!("COPY (SELECT {list} FROM ONLY {}{range}) TO STDOUT (FORMAT binary)", chunk.relation)
+}
+
+async fn copy_chunk(
+    client: &Client,
+    chunk: &Chunk,
+    shape: &TableShape,
+    stager: &mut Stager,
+    progress: &CopyProgress,
+    pace: &Pace,
+) -> Result<DecodeCounts, SyncError> {
+    let stream = client.copy_out(chunk_sql(chunk, shape).as_str()).await?;
+    futures::pin_mut!(stream);
+    let mut decoder = CopyDecoder::new(shape.plan.clone());
+    while let Some(bytes) = stream.next().await {
+        let bytes = bytes?;
+        progress.bytes.fetch_add(u64_from(bytes.len()), Ordering::Relaxed);
+        decoder.feed(&bytes).map_err(|error| shape.broke(error.problem()))?;
+        take(&mut decoder, BATCH_ROWS, shape, stager, progress, pace).await?;
+    }
+    decoder.end().map_err(|error| shape.broke(error.problem()))?;
+    take(&mut decoder, 1, shape, stager, progress, pace).await?;
+    Ok(sum(decoder.take_counts()))
+}
+
+/// Hands the decoded rows to the stager once there are enough.
+async fn take(
+    decoder: &mut CopyDecoder,
+    min_rows: usize,
+    shape: &TableShape,
+    stager: &mut Stager,
+    progress: &CopyProgress,
+    pace: &Pace,
+) -> Result<(), SyncError> {
+    while let Some(batch) = decoder.take_batch(min_rows).map_err(|error| shape.broke(error.problem()))? {
+        let rows = u64_from(batch.num_rows());
+        stager.write(&batch).await?;
+        progress.rows.fetch_add(rows, Ordering::Relaxed);
+        pace.wait(rows).await;
+    }
+    Ok(())
+}
+
+/// Adds up the counters of all columns.
+pub(crate) fn sum(counts: Vec<DecodeCounts>) -> DecodeCounts {
+    counts.into_iter().fold(DecodeCounts::default(), |mut total, column| {
+        total += column;
+        total
+    })
+}
+
+/// Returns who waits, as soon as somebody has waited for one of `pids` for [`YIELD_AFTER`].
+async fn watch(client: &Client, pids: &[i32]) -> Result<String, SyncError> {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        for pid in pids {
+            if let Some(waiter) = catalog::waiting_for(client, *pid, YIELD_AFTER).await?.first() {
+                return Ok(format!("session {} of role \"{}\" ({})", waiter.pid, waiter.role, waiter.application));
+            }
+        }
+    }
+}
+
+/// Holds the copy to a number of rows a second.
+#[derive(Debug)]
+struct Pace {
+    rows_per_second: Option<u64>,
+    started: Instant,
+    rows: AtomicU64,
+}
+
+impl Pace {
+    fn new(rows_per_second: Option<u64>) -> Self {
+        Self { rows_per_second, started: Instant::now(), rows: AtomicU64::new(0) }
+    }
+
+    async fn wait(&self, rows: u64) {
+        let total = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
+        let Some(limit) = self.rows_per_second.filter(|limit| *limit > 0) else { return };
+        let due = Duration::from_millis(total.saturating_mul(1000) / limit);
+        tokio::time::sleep_until((self.started + due).into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_limited_copy_takes_as_long_as_its_limit_says() {
+        let pace = Pace::new(Some(10_000));
+        let before = Instant::now();
+        for _ in 0..10 {
+            pace.wait(100).await;
+        }
+        assert!(before.elapsed() >= Duration::from_millis(95));
+    }
+}

@@ -1,0 +1,184 @@
+//! What people and other rooms ask of a running engine.
+//!
+//! Owns: [`Command`], its handle [`Commands`], and what each does to the stream.
+//! Never talks to people; the caller turns answers into words.
+
+use std::collections::BTreeMap;
+
+use naru_base::{Lsn, TableId, Version};
+use naru_lake::live::Cut;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+use super::stream::Stream;
+use crate::{
+    error::SyncError,
+    state::{TableEvent, TableState},
+};
+
+/// One request, with the channel that takes its answer.
+#[derive(Debug)]
+pub enum Command {
+    /// Copy a table again.
+    Resync(TableId, oneshot::Sender<Result<(), CommandError>>),
+    /// Stop a table; its changes wait.
+    Pause(TableId, oneshot::Sender<Result<(), CommandError>>),
+    /// Let a paused or quarantined table go on.
+    Resume(TableId, oneshot::Sender<Result<(), CommandError>>),
+    /// Stop taking transactions until `release` is dropped or answered with a position; then show exactly the commits
+    /// before that position once.
+    CutAt {
+        /// Answered when the stream stands still.
+        held: oneshot::Sender<()>,
+        /// The position to show.
+        position: oneshot::Receiver<Lsn>,
+        /// Takes the views.
+        cut: oneshot::Sender<Arc<Cut>>,
+    },
+    /// Put everything visible now into the lake, all tables at one commit of the source, and say where that is.
+    Flush(oneshot::Sender<Result<FlushedCut, CommandError>>),
+}
+
+/// All live tables of a source, flushed at one of its commits.
+#[derive(Debug, Clone, Default)]
+pub struct FlushedCut {
+    /// End of the last transaction that is in every table.
+    pub position: Lsn,
+    /// The version of each live table that holds exactly that.
+    pub versions: BTreeMap<TableId, Version>,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such table.
+    #[error("the source has no table \"{0}\"")]
+    NoTable(TableId),
+    /// The table's state does not allow it.
+    #[error("table \"{0}\" is {1}")]
+    WrongState(TableId, TableState),
+    /// The engine has ended.
+    #[error("the source is not running")]
+    NotRunning,
+    /// The engine failed on the way.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Handle to a running engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    sender: mpsc::Sender<Command>,
+}
+
+impl Commands {
+    pub(super) fn new(sender: mpsc::Sender<Command>) -> Self {
+        Self { sender }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.sender.send(command(answer)).await.map_err(|_| CommandError::NotRunning)?;
+        answered.await.map_err(|_| CommandError::NotRunning)
+    }
+
+    /// Copies a table again; its old rows stay readable meanwhile.
+    pub async fn resync(&self, table: TableId) -> Result<(), CommandError> {
+        self.ask(|answer| Command::Resync(table, answer)).await?
+    }
+
+    /// Stops a table.
+    pub async fn pause(&self, table: TableId) -> Result<(), CommandError> {
+        self.ask(|answer| Command::Pause(table, answer)).await?
+    }
+
+    /// Lets a table go on.
+    pub async fn resume(&self, table: TableId) -> Result<(), CommandError> {
+        self.ask(|answer| Command::Resume(table, answer)).await?
+    }
+
+    /// Flushes all live tables at one commit.
+    pub async fn flush(&self) -> Result<FlushedCut, CommandError> {
+        self.ask(Command::Flush).await?
+    }
+
+    /// Holds the stream, runs `position` to learn a position, and gives the views that hold exactly the commits before it.
+    pub async fn cut_at<E>(&self, position: impl Future<Output = Result<Lsn, E>>) -> Result<Result<Arc<Cut>, E>, CommandError> {
+        let (held, is_held) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let (cut, have_cut) = oneshot::channel();
+        let command = Command::CutAt { held, position: told, cut };
+        self.sender.send(command).await.map_err(|_| CommandError::NotRunning)?;
+        is_held.await.map_err(|_| CommandError::NotRunning)?;
+        match position.await {
+            Ok(lsn) => {
+                // The engine may have stopped meanwhile; then the next line says so.
+                if tell.send(lsn).is_err() {
+                    return Err(CommandError::NotRunning);
+                }
+                have_cut.await.map(Ok).map_err(|_| CommandError::NotRunning)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl Stream {
+    fn find(&self, id: &TableId) -> Option<u32> {
+        self.tables
+            .values()
+            .find(|t| t.state != TableState::Dropped && t.shape.as_ref().is_some_and(|shape| shape.id == *id))
+            .map(|t| t.oid)
+    }
+
+    /// Copies a table again because somebody asked.
+    pub(super) fn command_resync(&mut self, id: &TableId) -> Result<(), CommandError> {
+        let oid = self.find(id).ok_or_else(|| CommandError::NoTable(id.clone()))?;
+        self.rebuild(oid, "somebody asked for it".into()).map_err(failed)
+    }
+
+    /// Stops a table; its changes go to the spool.
+    pub(super) async fn command_pause(&mut self, id: &TableId) -> Result<(), CommandError> {
+        let oid = self.find(id).ok_or_else(|| CommandError::NoTable(id.clone()))?;
+        let state = self.tables.get(&oid).map_or(TableState::Dropped, |t| t.state);
+        if state != TableState::Live {
+            return Err(CommandError::WrongState(id.clone(), state));
+        }
+        self.publish().await.map_err(failed)?;
+        let path = self.context.spool_path(oid);
+        let Some(table) = self.tables.get_mut(&oid) else { return Err(CommandError::NoTable(id.clone())) };
+        table.step(TableEvent::Pause).map_err(failed)?;
+        table.builder = None;
+        if table.spool.is_none() {
+            let spool = match table.spent_spool.take() {
+                Some(spool) => spool,
+                None => crate::spool::TableSpool::open(&path).map_err(failed)?,
+            };
+            table.spool = Some(spool);
+        }
+        table.note.reason = Some("paused by a person; changes wait on disk".into());
+        table.note.fix = Some(format!("Run `naru sync resume {id}`."));
+        self.todo.store.insert(oid);
+        Ok(())
+    }
+
+    /// Lets a paused table catch up; a quarantined one is copied again.
+    pub(super) fn command_resume(&mut self, id: &TableId) -> Result<(), CommandError> {
+        let oid = self.find(id).ok_or_else(|| CommandError::NoTable(id.clone()))?;
+        let Some(table) = self.tables.get_mut(&oid) else { return Err(CommandError::NoTable(id.clone())) };
+        match table.state {
+            TableState::Paused if table.live.is_some() => {
+                table.step(TableEvent::Resume).map_err(failed)?;
+                table.step(TableEvent::Positioned).map_err(failed)?;
+                self.todo.store.insert(oid);
+                Ok(())
+            }
+            TableState::Paused | TableState::Quarantined => self.rebuild(oid, "somebody asked for it".into()).map_err(failed),
+            state => Err(CommandError::WrongState(id.clone(), state)),
+        }
+    }
+}
+
+fn failed(error: SyncError) -> CommandError {
+    CommandError::Failed(error.problem().summary)
+}

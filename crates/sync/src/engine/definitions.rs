@@ -1,0 +1,172 @@
+//! Carries out what a changed definition asks for.
+//!
+//! Owns: evolving a live table's columns, sending a table to be copied again, dropping and renaming.
+//! Never decides which of these it is; `crate::definition::decide` does.
+
+use naru_base::{Lsn, number::i64_from};
+use naru_lake::Column;
+
+use super::stream::{Stream, quarantine_or};
+use crate::{
+    catalog,
+    definition::{Action, decide},
+    error::SyncError,
+    image::{ColumnImage, TableImage},
+    plan::fill_value,
+    postgres::{ColumnPlan, Relation, connect_sql},
+    spool::TableSpool,
+    state::{TableEvent, TableState},
+};
+
+impl Stream {
+    /// Reads the table's present definition because a relation message does not fit the known one.
+    ///
+    /// The catalog may be ahead of the stream; then the columns in between were never seen and the table is copied.
+    pub(super) async fn redefine_from_catalog(&mut self, oid: u32, relation: &Relation) -> Result<(), SyncError> {
+        let client = connect_sql(&self.context.connect).await?;
+        match catalog::table(&client, oid).await? {
+            None => self.drop_table(oid),
+            Some(image) if super::table::relation_fits(relation, &image) => {
+                let trust_files = true;
+                self.redefine_with(oid, image, false, trust_files).await
+            }
+            Some(_) => self.rebuild(oid, "its definition changed several times".into()),
+        }
+    }
+
+    /// Takes a newer image of a known table, at a place in the stream where it holds.
+    pub(super) async fn redefine(&mut self, oid: u32, image: TableImage, rewritten: bool) -> Result<(), SyncError> {
+        self.redefine_with(oid, image, rewritten, false).await
+    }
+
+    /// Takes an image that the catalog poll read, where no event trigger reports changes.
+    pub(super) async fn redefine_polled(&mut self, oid: u32, image: TableImage) -> Result<(), SyncError> {
+        self.redefine_with(oid, image, false, true).await
+    }
+
+    async fn redefine_with(
+        &mut self,
+        oid: u32,
+        image: TableImage,
+        rewritten: bool,
+        trust_files: bool,
+    ) -> Result<(), SyncError> {
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        let action = decide(&table.image, &image, rewritten, trust_files);
+        if table.state != TableState::Live && action != Action::Move {
+            if !table.state.spools() {
+                table.image = image;
+            }
+            return Ok(());
+        }
+        match action {
+            Action::Remember => self.evolve(oid, image, &[], &[]).await,
+            Action::Evolve { added, dropped } => {
+                let text = describe(&added, &dropped);
+                self.evolve(oid, image, &added, &dropped).await?;
+                if let Some(table) = self.tables.get_mut(&oid) {
+                    table.last_definition = Some(text);
+                }
+                Ok(())
+            }
+            Action::Rebuild { reason } => self.rebuild(oid, reason),
+            Action::Move => {
+                self.drop_table(oid)?;
+                self.tables.remove(&oid);
+                self.todo.discovered.push(image);
+                Ok(())
+            }
+        }
+    }
+
+    /// Changes a live table's columns. What was applied before is flushed with the older columns first.
+    async fn evolve(
+        &mut self,
+        oid: u32,
+        image: TableImage,
+        added: &[ColumnImage],
+        dropped: &[String],
+    ) -> Result<(), SyncError> {
+        let position = self.settle(oid).await?;
+        let Some(table) = self.tables.get_mut(&oid).filter(|table| table.state == TableState::Live) else {
+            return Ok(());
+        };
+        let (Some(shape), Some(live)) = (table.shape.clone(), table.live.clone()) else { return Ok(()) };
+        let before = with_changes(&shape.columns, added, dropped);
+        let shape = self.context.shape_of(&image, shape.kind, &before)?;
+        if shape.columns != table.shape.as_ref().map(|s| s.columns.clone()).unwrap_or_default() {
+            live.evolve(shape.columns.clone(), &self.app_id, i64_from(position.0)).await?;
+            table.unflushed_since = None;
+        }
+        self.todo.text |= !shape.binary();
+        table.shape = Some(shape);
+        table.image = image;
+        table.builder = None;
+        table.relation = None;
+        self.live_set.publish(self.published, &[&live]);
+        Ok(())
+    }
+
+    /// Publishes what the table has of whole transactions, so that it can be flushed; gives the position that covers it.
+    async fn settle(&mut self, oid: u32) -> Result<Lsn, SyncError> {
+        if self.untouched() {
+            self.publish().await?;
+        } else if let Some(table) = self.tables.get_mut(&oid) {
+            if let Err(error) = table.drain().await {
+                quarantine_or(error, table)?;
+            }
+            table.applied = table.applied.max(self.cut);
+            if let Some(live) = table.live.clone() {
+                self.live_set.publish(self.published, &[&live]);
+            }
+        }
+        Ok(self.tables.get(&oid).map_or(self.cut, |table| table.applied))
+    }
+
+    /// Sends a table to be copied again; its old rows stay readable meanwhile.
+    pub(super) fn rebuild(&mut self, oid: u32, reason: String) -> Result<(), SyncError> {
+        let path = self.context.spool_path(oid);
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        tracing::info!(table = %table.image.full_name(), %reason, "table is copied again");
+        table.give_up_changes();
+        table.step(TableEvent::NeedsRebuild)?;
+        table.spool = Some(TableSpool::open(&path)?);
+        table.note.reason = Some(format!("copied again because {reason}"));
+        table.note.fix = None;
+        table.last_definition = Some(reason);
+        self.todo.copy.push(oid);
+        self.todo.store.insert(oid);
+        Ok(())
+    }
+
+    /// The source dropped the table: its rows stay, marked so.
+    pub(super) fn drop_table(&mut self, oid: u32) -> Result<(), SyncError> {
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        table.step(TableEvent::Gone)?;
+        table.builder = None;
+        table.note.reason = Some("the source dropped the table or gave it another name; its rows stay".into());
+        self.todo.store.insert(oid);
+        Ok(())
+    }
+}
+
+/// The lake's columns after the change: added ones with their fill, dropped ones marked.
+fn with_changes(columns: &[Column], added: &[ColumnImage], dropped: &[String]) -> Vec<Column> {
+    let mut changed: Vec<Column> = columns
+        .iter()
+        .map(|column| Column { dropped: column.dropped || dropped.contains(&column.name), ..column.clone() })
+        .collect();
+    for column in added {
+        let mut plan = ColumnPlan::new(column.to_source()).column;
+        plan.fill = fill_value(column, &plan.data_type);
+        changed.push(plan);
+    }
+    changed
+}
+
+fn describe(added: &[ColumnImage], dropped: &[String]) -> String {
+    let added = added.iter().map(|column| format!("added \"{}\" ({})", column.name, column.type_name));
+    let dropped = dropped.iter().map(|name| format!("dropped \"{name}\""));
+    added.chain(dropped).collect::<Vec<_>>().join(", ")
+}
+

@@ -1,0 +1,102 @@
+//! Moves visible changes into the lake, and knows what is durable.
+//!
+//! Owns: which tables flush when, the bookkeeping before and after a flush, maintenance between flushes.
+//! Never acknowledges anything to the source; the session does, from `Stream::durable`.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use naru_base::{Lsn, TableId, Version, number::i64_from};
+use naru_lake::{LakeError, live::LiveTable};
+use tokio::task::JoinSet;
+
+use super::stream::Stream;
+use crate::state::TableState;
+
+/// Tables flushed at the same time.
+const FLUSHES_MAX: usize = 2;
+/// Wait after a failed flush of a table.
+const FLUSH_RETRY: Duration = Duration::from_secs(3);
+
+/// Flushes that run now.
+pub(super) type Flushes = JoinSet<FlushEnded>;
+
+/// A flush that ended.
+#[derive(Debug)]
+pub(super) struct FlushEnded {
+    oid: u32,
+    position: Lsn,
+    result: Result<(), LakeError>,
+}
+
+impl Stream {
+    /// Starts the flushes that are due; all that have something, when `all` is set.
+    pub(super) fn start_flushes(&mut self, flushes: &mut Flushes, all: bool) {
+        for table in self.tables.values_mut() {
+            let room = all || flushes.len() < FLUSHES_MAX;
+            let flushable = matches!(table.state, TableState::Live | TableState::CatchingUp | TableState::Paused);
+            let waiting = table.flush_failed.is_some_and(|at| at.elapsed() < FLUSH_RETRY);
+            let Some(live) = table.live.clone() else { continue };
+            if !room || !flushable || waiting || table.flushing_since.is_some() || table.inside_spooled_transaction() {
+                continue;
+            }
+            let due = if all { live.has_unflushed() } else { live.should_flush(Instant::now()) };
+            if !due {
+                table.delete_spent_spool_if(|| !live.has_unflushed());
+                continue;
+            }
+            let (oid, position, app_id) = (table.oid, table.applied, self.app_id.clone());
+            table.flushing_since = Some(table.unflushed_since.unwrap_or(position));
+            table.unflushed_since = None;
+            flushes.spawn(async move {
+                let result = flush(&live, &app_id, position).await;
+                FlushEnded { oid, position, result }
+            });
+        }
+    }
+
+    /// Whether a live table still has something that is not in the lake.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.live_tables().any(LiveTable::has_unflushed)
+    }
+
+    /// The newest version of every live table.
+    pub(super) fn versions(&self) -> BTreeMap<TableId, Version> {
+        self.live_tables().map(|live| (live.id().clone(), live.view().version)).collect()
+    }
+
+    fn live_tables(&self) -> impl Iterator<Item = &LiveTable> {
+        self.tables.values().filter(|table| table.state == TableState::Live).filter_map(|table| table.live.as_ref())
+    }
+
+    /// Takes a flush's outcome. A failed one is tried again; what it held stays unflushed, unacknowledged and visible.
+    pub(super) fn flush_ended(&mut self, ended: FlushEnded) {
+        let Some(table) = self.tables.get_mut(&ended.oid) else { return };
+        let since = table.flushing_since.take();
+        match ended.result {
+            Ok(()) => {
+                table.flush_failed = None;
+                tracing::debug!(table = %table.image.full_name(), position = %ended.position, "flushed");
+            }
+            Err(error) => {
+                table.flush_failed = Some(Instant::now());
+                table.unflushed_since = [since, table.unflushed_since].into_iter().flatten().min();
+                tracing::warn!(table = %table.image.full_name(), problem = %error.problem(), "a flush failed and is tried again");
+            }
+        }
+    }
+}
+
+/// One flush, and a compaction when it is due; both hold the table's writer, so they never meet.
+async fn flush(live: &LiveTable, app_id: &str, position: Lsn) -> Result<(), LakeError> {
+    live.flush(app_id, i64_from(position.0)).await?;
+    if live.compact_due() {
+        live.compact().await?;
+    }
+    if live.fill_due() {
+        live.fill().await?;
+    }
+    Ok(())
+}

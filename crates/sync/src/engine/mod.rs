@@ -1,0 +1,94 @@
+//! One source, from connecting to live tables, for as long as naru runs.
+//!
+//! Owns: the session loop: stream, publish, flush, acknowledge, copy, commands, reconnecting with backoff.
+//! Never decides about single rows (`stream`) or definitions (`definitions`).
+//! Read next: [`prepare`] for the start of a session, [`stream`] for messages, [`rounds`] for copies.
+
+mod catch_up;
+mod commands;
+pub(crate) mod context;
+mod definitions;
+mod flushes;
+mod poll;
+pub mod prepare;
+mod rounds;
+mod session;
+mod stream;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+pub use commands::{Command, CommandError, Commands, FlushedCut};
+pub use context::Context;
+use naru_base::{Retry, retry::Backoff};
+use naru_lake::live::LiveSet;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::SyncError,
+    status::{OwnedProblem, StatusCell},
+};
+
+/// First wait after a failed session.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait between sessions that waiting can help.
+const RETRY_MOST: Duration = Duration::from_secs(30);
+/// Wait when somebody must mend something first; naru looks again by itself.
+const RETRY_MENDING: Duration = Duration::from_secs(15);
+
+/// Keeps one PostgreSQL source in step until stopped.
+#[derive(Debug)]
+pub struct SourceEngine {
+    context: Arc<Context>,
+    live_set: LiveSet,
+    status: StatusCell,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl SourceEngine {
+    /// An engine and the handle that commands it. Nothing happens before [`SourceEngine::run`].
+    pub fn new(context: Context, live_set: LiveSet) -> (Self, Commands, StatusCell) {
+        let (sender, commands) = mpsc::channel(64);
+        let status = StatusCell::default();
+        status.update(|s| {
+            s.source.clone_from(&context.source.name);
+            s.phase = "connecting".into();
+        });
+        let engine = Self { context: Arc::new(context), live_set, status: status.clone(), commands };
+        (engine, Commands::new(sender), status)
+    }
+
+    /// Runs sessions until `stop`: each begins with the preflight and ends with an error or the stop. What was read is
+    /// flushed before a clean stop; tables stay readable between sessions.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut stream = stream::Stream::new(self.live_set.clone(), self.context.clone());
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
+        if let Err(error) = std::fs::create_dir_all(&self.context.spool_dir) {
+            tracing::error!(%error, folder = %self.context.spool_dir.display(), "cannot create the spool folder");
+        }
+        while !stop.is_cancelled() {
+            let ended = self.session(&mut stream, &stop, &mut backoff).await;
+            stream.disconnected();
+            let Err(error) = ended else { break };
+            if matches!(error, SyncError::Stopped) {
+                break;
+            }
+            let problem = error.problem();
+            tracing::warn!(source = %self.context.source.name, code = %problem.code, %problem, "source session ended");
+            let wait = match problem.retry {
+                Retry::Later => backoff.next_wait(),
+                Retry::Never => RETRY_MENDING,
+            };
+            self.status.update(|s| {
+                s.phase = "waiting".into();
+                s.problem = Some(OwnedProblem::from(&problem));
+            });
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.status.update(|s| s.phase = "stopped".into());
+    }
+}

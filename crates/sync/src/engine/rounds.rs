@@ -1,0 +1,248 @@
+//! Copies waiting tables, one snapshot a round, beside the stream.
+//!
+//! Owns: rounds: a snapshot and its keeper, the tables that share it, what becomes of a finished or failed copy.
+//! Never reads rows itself (`crate::copy`) and never blocks the stream.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use naru_base::{failpoint, number::i64_from};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{
+    context::{Context, Target},
+    prepare::{Prepared, create_slot},
+    stream::Stream,
+};
+use crate::{
+    copy::{Copied, CopyLimits, CopyProgress, Snapshot, copy_table},
+    error::SyncError,
+    postgres::{ReplicationConnection, connect_sql},
+    state::{TableEvent, TableState},
+};
+
+/// Wait before a copy that stepped aside, or a snapshot that could not be made, is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What the background work of a round reports.
+#[derive(Debug)]
+enum Ended {
+    Opened(Result<(ReplicationConnection, Snapshot), SyncError>),
+    Copied(u32, Box<Result<Copied, SyncError>>),
+}
+
+/// Copies of one source.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    keeper: Option<(ReplicationConnection, Snapshot)>,
+    opening: bool,
+    queue: VecDeque<u32>,
+    running: Option<(u32, AbortHandle)>,
+    work: JoinSet<Ended>,
+    not_before: Option<Instant>,
+}
+
+impl Rounds {
+    /// Begins with the snapshot that came with a new slot, if there is one.
+    pub(super) fn new(keeper: Option<(ReplicationConnection, Snapshot)>) -> Self {
+        Self { keeper, opening: false, queue: VecDeque::new(), running: None, work: JoinSet::new(), not_before: None }
+    }
+
+    /// Takes what ended, starts what waits.
+    pub(super) async fn look_after(&mut self, stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
+        while let Some(ended) = self.work.try_join_next() {
+            match ended {
+                Ok(ended) => self.ended(stream, prepared, ended).await?,
+                Err(error) if error.is_cancelled() => self.running = None,
+                Err(error) => return Err(SyncError::Protocol(format!("a copy ended badly: {error}"))),
+            }
+        }
+        self.stop_unwanted(stream);
+        self.start(stream).await
+    }
+
+    /// Ends everything; half-made files are removed by their owners.
+    pub(super) async fn abort(&mut self) {
+        self.work.shutdown().await;
+    }
+
+    fn stop_unwanted(&mut self, stream: &Stream) {
+        if let Some((oid, handle)) = &self.running
+            && !stream.tables.get(oid).is_some_and(|table| copying(table.state))
+        {
+            handle.abort();
+        }
+    }
+
+    async fn start(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
+        if self.running.is_some() || self.opening || self.not_before.is_some_and(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        let in_this_round = self.keeper.is_some();
+        if in_this_round && self.queue.is_empty() {
+            // A snapshot holds only tables that waited when it was made; the first one, made with the slot, holds all.
+            self.queue.extend(stream.todo.copy.drain(..));
+        }
+        while let Some(oid) = self.queue.pop_front() {
+            if stream.tables.get(&oid).is_some_and(|table| copying(table.state)) {
+                return self.start_copy(stream, oid);
+            }
+        }
+        if let Some((keeper, _)) = self.keeper.take() {
+            keeper.close().await;
+        }
+        stream.todo.copy.retain(|oid| stream.tables.get(oid).is_some_and(|table| copying(table.state)));
+        if !stream.todo.copy.is_empty() && hours_allow(&stream.context) {
+            self.opening = true;
+            let context = stream.context.clone();
+            self.work.spawn(async move { Ended::Opened(open(&context).await) });
+        }
+        Ok(())
+    }
+
+    fn start_copy(&mut self, stream: &mut Stream, oid: u32) -> Result<(), SyncError> {
+        let (Some((_, snapshot)), Some(table)) = (&self.keeper, stream.tables.get_mut(&oid)) else { return Ok(()) };
+        let Some(shape) = &table.shape else {
+            return Err(SyncError::Protocol(format!("table {} has no shape", table.image.full_name())));
+        };
+        let progress = Arc::new(CopyProgress::default());
+        table.copy = Some(progress.clone());
+        let target = Target { context: stream.context.clone(), kind: shape.kind };
+        let (snapshot, context) = (snapshot.clone(), stream.context.clone());
+        let limits = CopyLimits {
+            parallelism: context.postgres.copy.parallelism,
+            rows_per_second: context.postgres.copy.rows_per_second,
+        };
+        tracing::info!(table = %table.image.full_name(), at = %snapshot.consistent_point, "copy begins");
+        let handle = self.work.spawn(async move {
+            let copied = copy_table(&context.connect, oid, &snapshot, limits, &target, progress).await;
+            Ended::Copied(oid, Box::new(copied))
+        });
+        self.running = Some((oid, handle));
+        Ok(())
+    }
+
+    async fn ended(&mut self, stream: &mut Stream, _prepared: &Prepared, ended: Ended) -> Result<(), SyncError> {
+        match ended {
+            Ended::Opened(opened) => {
+                self.opening = false;
+                match opened {
+                    Ok(keeper) => {
+                        self.keeper = Some(keeper);
+                        self.queue.extend(stream.todo.copy.drain(..));
+                    }
+                    Err(error) => {
+                        self.not_before = Some(Instant::now() + RETRY_AFTER);
+                        tracing::warn!(problem = %error.problem(), "no snapshot for a copy yet");
+                    }
+                }
+                Ok(())
+            }
+            Ended::Copied(oid, copied) => {
+                self.running = None;
+                self.copied(stream, oid, *copied).await
+            }
+        }
+    }
+
+    async fn copied(
+        &mut self,
+        stream: &mut Stream,
+        oid: u32,
+        copied: Result<Copied, SyncError>,
+    ) -> Result<(), SyncError> {
+        let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
+        if !copying(table.state) {
+            return Ok(());
+        }
+        match copied {
+            Ok(copied) => {
+                let Some((_, snapshot)) = &self.keeper else { return Ok(()) };
+                let at = snapshot.consistent_point;
+                match commit(stream, oid, copied, at).await {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.copy_failed(stream, oid, error),
+                }
+            }
+            Err(error) => self.copy_failed(stream, oid, error),
+        }
+    }
+
+    /// A copy that may succeed later waits for another snapshot; any other failure stops that table alone.
+    fn copy_failed(&mut self, stream: &mut Stream, oid: u32, error: SyncError) -> Result<(), SyncError> {
+        let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
+        let problem = error.problem();
+        tracing::warn!(table = %table.image.full_name(), %problem, "copy failed");
+        stream.todo.store.insert(oid);
+        if problem.retry == naru_base::Retry::Later {
+            table.note.reason = Some(problem.summary);
+            table.note.fix = problem.hint;
+            table.copy = None;
+            self.not_before = Some(Instant::now() + RETRY_AFTER);
+            stream.todo.copy.push(oid);
+        } else {
+            table.quarantine(&problem);
+        }
+        Ok(())
+    }
+}
+
+/// Puts a finished copy into the lake, in one commit with its position, and lets the table catch up.
+async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Lsn) -> Result<(), SyncError> {
+    if failpoint::hit("sync.copy.before_commit") {
+        return Err(SyncError::Protocol("failpoint sync.copy.before_commit".into()));
+    }
+    let context = stream.context.clone();
+    let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
+    let Copied { image, shape, staged, rows, counts } = copied;
+    let live = match table.live.clone() {
+        Some(live) => live,
+        None => {
+            let Some(lake) = context.lake.open_table(&shape.id).await? else {
+                return Err(SyncError::Protocol(format!("the lake table {} vanished", shape.id)));
+            };
+            context.live_table(lake).await?
+        }
+    };
+    live.replace_all(staged, shape.columns.clone(), shape.key.clone(), &stream.app_id, i64_from(at.0)).await?;
+    if failpoint::hit("sync.copy.after_commit") {
+        return Err(SyncError::Protocol("failpoint sync.copy.after_commit".into()));
+    }
+    table.counts += counts;
+    table.live = Some(live.clone());
+    table.shape = Some(shape);
+    table.image = image;
+    table.applied = at;
+    table.builder = None;
+    table.relation = None;
+    table.copy = None;
+    table.step(TableEvent::Copied)?;
+    stream.live_set.insert(&live);
+    stream.live_set.publish(stream.published, &[&live]);
+    stream.todo.store.insert(oid);
+    tracing::info!(table = %table.image.full_name(), rows, "copy committed");
+    Ok(())
+}
+
+/// Makes a snapshot by a temporary slot; the slot lives as long as its connection.
+async fn open(context: &Context) -> Result<(ReplicationConnection, Snapshot), SyncError> {
+    let client = connect_sql(&context.connect).await?;
+    let mut replication = ReplicationConnection::connect(&context.connect).await?;
+    let name = format!("{}_copy", context.names.slot);
+    crate::publication::drop_slot(&client, &name).await?;
+    let snapshot = create_slot(&mut replication, &client, &name, true).await?;
+    Ok((replication, snapshot))
+}
+
+fn copying(state: TableState) -> bool {
+    matches!(state, TableState::Copying | TableState::Rebuilding)
+}
+
+/// Whether copies may run at this hour of the project's zone.
+fn hours_allow(context: &Context) -> bool {
+    let now = jiff::Timestamp::now().to_zoned(context.zone.clone()).time();
+    context.postgres.copy.hours.as_ref().is_none_or(|window| window.contains(now))
+}

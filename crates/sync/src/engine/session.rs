@@ -1,0 +1,362 @@
+//! One connected session: reads the stream, publishes, flushes, acknowledges, copies, obeys commands.
+//!
+//! Owns: the event loop and its rhythm. Never decodes a message and never decides about a table.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt as _;
+use naru_base::{Lsn, failpoint, retry::Backoff, time::now_us};
+use naru_store::sync_tables::{self, SyncTable, TableState as Stored};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    SourceEngine,
+    commands::{Command, CommandError, FlushedCut},
+    flushes::Flushes,
+    poll::Poll,
+    prepare::Prepared,
+    rounds::Rounds,
+    stream::Stream,
+};
+use crate::{
+    catalog,
+    error::SyncError,
+    postgres::{Event, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions},
+    state::TableState,
+    status::OwnedProblem,
+};
+
+/// Longest time that handled changes wait to be shown while more keep arriving.
+const PUBLISH_EVERY: Duration = Duration::from_millis(10);
+/// Events handled between two looks at the clock.
+const BURST_EVENTS_MAX: usize = 2_000;
+/// How often the source is told what is durable.
+const FEEDBACK_EVERY: Duration = Duration::from_millis(500);
+/// How often flushes, copies, states and the status are looked after.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the stream may stand still for a flush of everything.
+const FLUSH_CUT_MAX: Duration = Duration::from_secs(60);
+/// How long a clean stop may take to flush.
+const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
+
+/// What the loop keeps besides the stream.
+struct Session {
+    writer: ReplicationWriter,
+    prepared: Prepared,
+    flushes: Flushes,
+    rounds: Rounds,
+    poll: Poll,
+    acknowledged: Lsn,
+    shown: Instant,
+    told: Instant,
+}
+
+impl SourceEngine {
+    /// Prepares, streams until an error or `stop`, and leaves everything flushed on a clean stop.
+    pub(super) async fn session(
+        &mut self,
+        stream: &mut Stream,
+        stop: &CancellationToken,
+        backoff: &mut Backoff,
+    ) -> Result<(), SyncError> {
+        self.status.update(|s| s.phase = "preflight".into());
+        let mut prepared = stream.prepare().await?;
+        persist(stream).await?;
+        let options = StreamOptions {
+            slot: self.context.names.slot.clone(),
+            publications: vec![self.context.names.keyed.clone(), self.context.names.keyless.clone()],
+            start: prepared.start,
+            binary: prepared.binary,
+            streaming: true,
+            messages: true,
+        };
+        let connection = ReplicationConnection::connect(&self.context.connect).await?;
+        let (mut reader, writer) = connection.start_replication(&options).await?;
+        backoff.succeeded();
+        self.status.update(|s| {
+            s.phase = "streaming".into();
+            s.problem = None;
+            s.event_trigger = prepared.event_trigger;
+        });
+        let rounds = Rounds::new(prepared.snapshot.take());
+        let poll = Poll::new(prepared.event_trigger);
+        let acknowledged = prepared.start;
+        let now = Instant::now();
+        let mut session = Session {
+            writer,
+            prepared,
+            flushes: JoinSet::new(),
+            rounds,
+            poll,
+            acknowledged,
+            shown: now,
+            told: now,
+        };
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if stream.at_boundary() => return session.stop(stream).await,
+                _ = tick.tick() => {
+                    session.look_after(stream, &self.status).await?;
+                }
+                Some(ended) = session.flushes.join_next(), if !session.flushes.is_empty() => {
+                    stream.flush_ended(ended.map_err(|error| SyncError::Protocol(error.to_string()))?);
+                }
+                command = self.commands.recv(), if stream.at_boundary() => match command {
+                    Some(Command::CutAt { held, position, cut }) => {
+                        session.cut_at(stream, &mut reader, held, position, cut).await?;
+                    }
+                    Some(command) => session.command(stream, command).await?,
+                    None => return session.stop(stream).await,
+                },
+                () = tokio::time::sleep_until((session.shown + PUBLISH_EVERY).into()),
+                    if stream.unpublished() && stream.at_boundary() =>
+                {
+                    session.publish(stream).await?;
+                }
+                event = reader.next() => session.burst(stream, &mut reader, event?).await?,
+            }
+        }
+    }
+}
+
+impl Session {
+    async fn publish(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
+        stream.publish().await?;
+        self.shown = Instant::now();
+        Ok(())
+    }
+
+    /// Handles an event and those that have arrived behind it, up to a bound that keeps the clock's work on time.
+    async fn burst(
+        &mut self,
+        stream: &mut Stream,
+        reader: &mut ReplicationReader,
+        first: Event,
+    ) -> Result<(), SyncError> {
+        self.event(stream, first).await?;
+        for _ in 0..BURST_EVENTS_MAX {
+            match reader.next().now_or_never() {
+                Some(event) => self.event(stream, event?).await?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles one event of the stream and shows what is complete when it is time.
+    async fn event(&mut self, stream: &mut Stream, event: Event) -> Result<(), SyncError> {
+        match event {
+            Event::XLogData { data, wal_end, .. } => {
+                stream.server = stream.server.max(wal_end);
+                stream.message(&data).await?;
+            }
+            Event::KeepAlive { wal_end, reply_requested, .. } => {
+                if stream.at_boundary() && stream.unpublished() {
+                    stream.publish().await?;
+                }
+                stream.keep_alive(wal_end);
+                if reply_requested {
+                    self.tell(stream).await?;
+                }
+            }
+        }
+        if stream.at_boundary() && stream.unpublished() && self.shown.elapsed() >= PUBLISH_EVERY {
+            self.publish(stream).await?;
+        }
+        if self.told.elapsed() >= FEEDBACK_EVERY {
+            self.tell(stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that happens by the clock.
+    async fn look_after(&mut self, stream: &mut Stream, status: &crate::status::StatusCell) -> Result<(), SyncError> {
+        if stream.at_boundary() {
+            if stream.unpublished() {
+                self.publish(stream).await?;
+            }
+            stream.catch_up().await?;
+            self.poll.look(stream, &self.prepared).await?;
+            self.rounds.look_after(stream, &self.prepared).await?;
+        }
+        stream.start_flushes(&mut self.flushes, false);
+        persist(stream).await?;
+        if std::mem::take(&mut stream.todo.text) && self.prepared.binary && stream.at_boundary() {
+            self.tell(stream).await?;
+            return Err(SyncError::NeedsText);
+        }
+        if self.told.elapsed() >= FEEDBACK_EVERY {
+            self.tell(stream).await?;
+            self.report(stream, status).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the source what is durable. States are stored before, so that nothing acknowledged depends on memory.
+    async fn tell(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
+        self.told = Instant::now();
+        stream.sync_spools()?;
+        persist(stream).await?;
+        self.acknowledged = self.acknowledged.max(stream.durable());
+        if failpoint::hit("sync.before_ack") {
+            return Err(SyncError::Protocol("failpoint sync.before_ack".into()));
+        }
+        let received = stream.server.max(self.acknowledged);
+        self.writer.send_status(received, self.acknowledged, self.acknowledged, false).await?;
+        if failpoint::hit("sync.after_ack") {
+            return Err(SyncError::Protocol("failpoint sync.after_ack".into()));
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, stream: &Stream, status: &crate::status::StatusCell) -> Result<(), SyncError> {
+        let slot = catalog::slot(&self.prepared.client, &stream.context.names.slot).await?;
+        if let Some(facts) = &slot
+            && facts.wal_status == "lost"
+        {
+            return Err(SyncError::SlotLost { slot: stream.context.names.slot.clone() });
+        }
+        let mut tables: Vec<_> = stream.tables.values().map(super::table::TableRuntime::status).collect();
+        tables.sort_by(|a, b| a.source_table.cmp(&b.source_table));
+        let (visible, server, acknowledged) = (stream.published, stream.server, self.acknowledged);
+        status.update(|s| {
+            s.tables = tables;
+            s.visible = visible;
+            s.server = server;
+            s.acknowledged = acknowledged;
+            s.retained_bytes = slot.as_ref().map(|slot| slot.retained_bytes);
+            s.safe_bytes = slot.as_ref().and_then(|slot| slot.safe_bytes);
+            s.problem = None::<OwnedProblem>;
+        });
+        Ok(())
+    }
+
+    async fn command(&mut self, stream: &mut Stream, command: Command) -> Result<(), SyncError> {
+        // Whoever asked may have gone; what was asked is done all the same.
+        match command {
+            Command::Resync(table, answer) => drop(answer.send(stream.command_resync(&table))),
+            Command::Pause(table, answer) => drop(answer.send(stream.command_pause(&table).await)),
+            Command::Resume(table, answer) => drop(answer.send(stream.command_resume(&table))),
+            Command::Flush(answer) => drop(answer.send(self.flush_cut(stream).await?)),
+            Command::CutAt { .. } => {}
+        }
+        persist(stream).await
+    }
+
+    /// Stands still until a position is told, then shows exactly the commits before it.
+    async fn cut_at(
+        &mut self,
+        stream: &mut Stream,
+        reader: &mut ReplicationReader,
+        held: tokio::sync::oneshot::Sender<()>,
+        position: tokio::sync::oneshot::Receiver<Lsn>,
+        cut: tokio::sync::oneshot::Sender<Arc<naru_lake::live::Cut>>,
+    ) -> Result<(), SyncError> {
+        stream.publish().await?;
+        if held.send(()).is_err() {
+            return Ok(());
+        }
+        let Ok(position) = position.await else { return Ok(()) };
+        while stream.cut < position {
+            let event = reader.next().await?;
+            if let Event::XLogData { data, .. } = &event
+                && stream.begins_at_or_after(data, position)
+            {
+                stream.publish().await?;
+                drop(cut.send(stream.live_set.snapshot()));
+                return self.event(stream, event).await;
+            }
+            self.event(stream, event).await?;
+        }
+        stream.publish().await?;
+        drop(cut.send(stream.live_set.snapshot()));
+        Ok(())
+    }
+
+    /// Shows and flushes everything while the stream stands still, so that all tables stand at one commit.
+    async fn flush_cut(&mut self, stream: &mut Stream) -> Result<Result<FlushedCut, CommandError>, SyncError> {
+        stream.publish().await?;
+        let flushed = tokio::time::timeout(FLUSH_CUT_MAX, self.flush_all(stream)).await;
+        if !matches!(flushed, Ok(Ok(()))) || stream.has_unflushed() {
+            return Ok(Err(CommandError::Failed("the tables could not be flushed in time".into())));
+        }
+        Ok(Ok(FlushedCut { position: stream.published, versions: stream.versions() }))
+    }
+
+    async fn flush_all(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
+        loop {
+            stream.start_flushes(&mut self.flushes, true);
+            match self.flushes.join_next().await {
+                Some(ended) => stream.flush_ended(ended.map_err(|error| SyncError::Protocol(error.to_string()))?),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// A clean stop: show, flush, store, acknowledge.
+    async fn stop(mut self, stream: &mut Stream) -> Result<(), SyncError> {
+        stream.publish().await?;
+        self.rounds.abort().await;
+        if tokio::time::timeout(STOP_FLUSH_MAX, self.flush_all(stream)).await.is_err() {
+            tracing::warn!("flushing took too long; what is not flushed is read from the source again");
+        }
+        self.tell(stream).await?;
+        Err(SyncError::Stopped)
+    }
+}
+
+/// Stores the states that changed.
+async fn persist(stream: &mut Stream) -> Result<(), SyncError> {
+    if stream.todo.store.is_empty() {
+        return Ok(());
+    }
+    let oids = std::mem::take(&mut stream.todo.store);
+    let source = stream.context.source.name.clone();
+    let rows: Vec<SyncTable> = oids
+        .iter()
+        .filter_map(|oid| stream.tables.get(oid))
+        .map(|table| SyncTable {
+            source: source.clone(),
+            schema: table.image.schema.clone(),
+            table: table.image.name.clone(),
+            oid: table.oid,
+            lake: stream.context.source.table_id(&table.image.schema, &table.image.name),
+            state: stored(table.state),
+            detail: serde_json::json!({
+                "spool": table.spool.is_some() || table.spent_spool.is_some(),
+                "not_synced": table.state == TableState::NotSynced,
+            }),
+            reason: table.note.reason.clone(),
+            fix: table.note.fix.clone(),
+            rows_copied: table.copy.as_ref().map_or(0, |c| c.rows.load(std::sync::atomic::Ordering::Relaxed)),
+            updated_us: now_us(),
+        })
+        .collect();
+    stream
+        .context
+        .store
+        .write(move |db| rows.iter().try_for_each(|row| sync_tables::upsert(db, row)))
+        .await?;
+    Ok(())
+}
+
+fn stored(state: TableState) -> Stored {
+    match state {
+        TableState::Discovered | TableState::NotSynced => Stored::Discovered,
+        TableState::Preflight => Stored::Preflight,
+        TableState::Copying => Stored::Copying,
+        TableState::CatchingUp => Stored::CatchingUp,
+        TableState::Live => Stored::Live,
+        TableState::Rebuilding => Stored::Rebuilding,
+        TableState::Quarantined => Stored::Quarantined,
+        TableState::Dropped => Stored::Dropped,
+        TableState::Paused => Stored::Paused,
+    }
+}

@@ -1,0 +1,478 @@
+//! Routes the messages of one replication stream to tables, one source transaction after another.
+//!
+//! Owns: [`Stream`]: relations, the open transaction, in-progress streamed transactions, what is published, what may
+//! be acknowledged. Never connects, copies or flushes; `engine` does and tells this file what happened.
+//! Read next: `engine::catch_up` for spools, `engine::definitions` for changed tables.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use naru_base::{Lsn, time::now_us};
+use naru_lake::live::{LiveSet, LiveTable};
+
+use super::{context::Context, table::TableRuntime};
+use crate::{
+    definition::DefinitionEvent,
+    error::SyncError,
+    image::TableImage,
+    postgres::{Decoder, Message, Relation, pgoutput::OldTuple, pgoutput::Tuple},
+    publication::MESSAGE_PREFIX,
+    spool::{Record, TransactionSpool},
+    state::TableState,
+};
+
+/// Bytes a table's builder may hold before its changes go to the live table, still invisible.
+pub(super) const BUILDER_BYTES_MAX: usize = 16 << 20;
+
+/// A row change as the stream carries it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowChange<'a> {
+    /// A new row.
+    Insert(Tuple<'a>),
+    /// A changed row.
+    Update(Option<OldTuple<'a>>, Tuple<'a>),
+    /// A deleted row.
+    Delete(OldTuple<'a>),
+    /// All rows.
+    Truncate,
+}
+
+/// The newest relation message of a table outside any open stream block.
+#[derive(Debug, Clone)]
+struct RelationSeen {
+    relation: Relation,
+    raw: Bytes,
+    generation: u32,
+}
+
+/// The transaction between `Begin` and `Commit`, or a streamed one while it is replayed.
+#[derive(Debug, Clone)]
+struct OpenTransaction {
+    final_lsn: Lsn,
+    commit_time_us: i64,
+    touched: BTreeSet<u32>,
+    rewritten: BTreeSet<u32>,
+}
+
+/// What the engine has to do after a message, outside the stream's own state.
+#[derive(Debug, Default)]
+pub(super) struct Todo {
+    /// Tables that exist now and that naru did not know, or knew under another name.
+    pub discovered: Vec<TableImage>,
+    /// Tables to copy, in order.
+    pub copy: Vec<u32>,
+    /// Tables whose state must be stored before anything more is acknowledged.
+    pub store: BTreeSet<u32>,
+    /// A column came that has no binary decoder: the stream must go on in text.
+    pub text: bool,
+}
+
+/// State of one source's stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Every table of the source that naru knows, by oid.
+    pub tables: HashMap<u32, TableRuntime>,
+    /// End of the last whole transaction that was handled.
+    pub cut: Lsn,
+    /// What queries see.
+    pub published: Lsn,
+    /// Newest position the server told.
+    pub server: Lsn,
+    /// What is left to do outside this file.
+    pub todo: Todo,
+    /// Tables of this source as queries see them.
+    pub live_set: LiveSet,
+    /// Where it runs.
+    pub context: Arc<Context>,
+    /// What the state database held of this source's tables when the session began, by oid.
+    pub stored: HashMap<u32, naru_store::sync_tables::SyncTable>,
+    /// App id under which positions of the present generation stand in the lake.
+    pub app_id: String,
+    relations: HashMap<u32, RelationSeen>,
+    decoder: Decoder,
+    open: Option<OpenTransaction>,
+    streamed: HashMap<u32, TransactionSpool>,
+    stream_xid: Option<u32>,
+    dirty: BTreeSet<u32>,
+    last_commit_time_us: i64,
+    generation: u32,
+}
+
+impl Stream {
+    /// An empty stream.
+    pub fn new(live_set: LiveSet, context: Arc<Context>) -> Self {
+        Self {
+            tables: HashMap::new(),
+            cut: Lsn(0),
+            published: Lsn(0),
+            server: Lsn(0),
+            todo: Todo::default(),
+            live_set,
+            context,
+            stored: HashMap::new(),
+            app_id: String::new(),
+            relations: HashMap::new(),
+            decoder: Decoder::new(),
+            open: None,
+            streamed: HashMap::new(),
+            stream_xid: None,
+            dirty: BTreeSet::new(),
+            last_commit_time_us: 0,
+            generation: 0,
+        }
+    }
+
+    /// Forgets what belongs to a lost connection; the server sends again what was not acknowledged.
+    pub fn disconnected(&mut self) {
+        self.decoder = Decoder::new();
+        self.open = None;
+        self.streamed.clear();
+        self.stream_xid = None;
+        self.relations.clear();
+        self.dirty.clear();
+        for table in self.tables.values_mut() {
+            table.builder = None;
+            table.relation = None;
+            if let Some(live) = &table.live {
+                live.discard_unpublished();
+            }
+        }
+    }
+
+    /// Whether no transaction is half handled.
+    pub fn at_boundary(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// Whether something was handled that queries do not see yet.
+    pub fn unpublished(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Handles one message of the stream.
+    pub async fn message(&mut self, data: &Bytes) -> Result<(), SyncError> {
+        let mut decoder = self.decoder.clone();
+        let decoded = decoder.decode(data).map_err(|error| SyncError::Protocol(error.to_string()))?;
+        match decoded.message {
+            Message::Begin { final_lsn, commit_time_us, .. } => self.begin(final_lsn, commit_time_us)?,
+            Message::Commit { end_lsn, .. } => self.commit(end_lsn)?,
+            Message::StreamStart { xid, .. } => self.stream_xid = Some(xid),
+            Message::StreamStop => self.stream_xid = None,
+            Message::StreamCommit { xid, commit_lsn, end_lsn, commit_time_us } => {
+                self.decoder = decoder;
+                return self.replay(xid, commit_lsn, end_lsn, commit_time_us).await;
+            }
+            Message::StreamAbort { xid, subxid } => self.abort(xid, subxid),
+            Message::Origin { .. } | Message::Type { .. } => {}
+            message => match (decoded.xid, self.stream_xid) {
+                (Some(subxid), Some(xid)) => self.keep(xid, subxid, data)?,
+                _ => self.change(data, message).await?,
+            },
+        }
+        self.decoder = decoder;
+        Ok(())
+    }
+
+    fn begin(&mut self, final_lsn: Lsn, commit_time_us: i64) -> Result<(), SyncError> {
+        if self.open.is_some() {
+            return Err(SyncError::OutOfOrder { at: final_lsn });
+        }
+        self.open = Some(OpenTransaction {
+            final_lsn,
+            commit_time_us,
+            touched: BTreeSet::new(),
+            rewritten: BTreeSet::new(),
+        });
+        Ok(())
+    }
+
+    fn commit(&mut self, end_lsn: Lsn) -> Result<(), SyncError> {
+        let Some(open) = self.open.take() else { return Err(SyncError::OutOfOrder { at: end_lsn }) };
+        for oid in &open.touched {
+            if let Some(table) = self.tables.get_mut(oid) {
+                table.spool_commit(end_lsn)?;
+                if table.state == TableState::Live {
+                    self.dirty.insert(*oid);
+                }
+            }
+        }
+        self.cut = self.cut.max(end_lsn);
+        self.last_commit_time_us = open.commit_time_us;
+        Ok(())
+    }
+
+    /// Keeps a message of an in-progress transaction, without its transaction number.
+    fn keep(&mut self, xid: u32, subxid: u32, data: &Bytes) -> Result<(), SyncError> {
+        let path = self.context.spool_dir.join(format!("transaction-{xid}"));
+        let spool = self.streamed.entry(xid).or_insert_with(|| TransactionSpool::new(path));
+        let (tag, rest) = (data.get(..1), data.get(5..));
+        let (Some(tag), Some(rest)) = (tag, rest) else {
+            return Err(SyncError::Protocol("a streamed message ends before its transaction number".into()));
+        };
+        spool.push(subxid, tag, rest)
+    }
+
+    fn abort(&mut self, xid: u32, subxid: u32) {
+        if xid == subxid {
+            self.streamed.remove(&xid);
+        } else if let Some(spool) = self.streamed.get_mut(&xid) {
+            spool.abort(subxid);
+        }
+    }
+
+    /// Handles a streamed transaction that committed, message by message as if it had come whole.
+    async fn replay(&mut self, xid: u32, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<(), SyncError> {
+        self.begin(commit_lsn, time_us)?;
+        if let Some(spool) = self.streamed.remove(&xid) {
+            let mut replay = spool.replay()?;
+            while let Some(message) = replay.next_message()? {
+                let data = Bytes::from(message);
+                let decoded =
+                    Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
+                self.change(&data, decoded.message).await?;
+            }
+        }
+        self.commit(end_lsn)
+    }
+
+    /// Handles a message inside a transaction.
+    async fn change(&mut self, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
+        match message {
+            Message::Relation(relation) => self.relation(data, relation),
+            Message::Insert { relation, new } => self.row(relation, data, RowChange::Insert(new)).await?,
+            Message::Update { relation, old, new } => self.row(relation, data, RowChange::Update(old, new)).await?,
+            Message::Delete { relation, old } => self.row(relation, data, RowChange::Delete(old)).await?,
+            Message::Truncate { relations, .. } => {
+                for relation in relations {
+                    self.row(relation, data, RowChange::Truncate).await?;
+                }
+            }
+            Message::Logical { prefix, content, transactional: true, .. } if prefix == MESSAGE_PREFIX => {
+                self.definition(content).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn relation(&mut self, data: &Bytes, relation: Relation) {
+        self.generation = self.generation.wrapping_add(1);
+        let seen = RelationSeen { raw: data.clone(), generation: self.generation, relation };
+        self.relations.insert(seen.relation.oid, seen);
+    }
+
+    /// Routes one row: skipped, spooled, or into the table's builder.
+    async fn row(&mut self, oid: u32, data: &Bytes, change: RowChange<'_>) -> Result<(), SyncError> {
+        let Some(open) = &mut self.open else {
+            return Err(SyncError::Protocol("a change arrived outside a transaction".into()));
+        };
+        let (begin, cut) = (open.final_lsn, self.cut);
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        if table.has(begin) {
+            return Ok(());
+        }
+        let Some(seen) = self.relations.get(&oid) else {
+            return Err(SyncError::Protocol(format!("no relation message for {}", table.image.full_name())));
+        };
+        if table.state == TableState::Live {
+            if !self.redefine_if_needed(oid).await? {
+                return Ok(());
+            }
+            self.push_live(oid, change).await?;
+        } else if table.state.spools() {
+            open.touched.insert(oid);
+            let relation = Some((seen.generation, seen.raw.as_ref()));
+            table.spool_change(begin, cut, relation, Record::Change(data.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the table's definition again when its relation message no longer fits it. `false` when the table left
+    /// the live state on the way: its copy will hold this change.
+    async fn redefine_if_needed(&mut self, oid: u32) -> Result<bool, SyncError> {
+        let (Some(table), Some(seen)) = (self.tables.get(&oid), self.relations.get(&oid)) else { return Ok(false) };
+        if table.follows(&seen.relation) {
+            return Ok(true);
+        }
+        let relation = seen.relation.clone();
+        self.redefine_from_catalog(oid, &relation).await?;
+        Ok(self.tables.get(&oid).is_some_and(|table| table.state == TableState::Live))
+    }
+
+    async fn push_live(&mut self, oid: u32, change: RowChange<'_>) -> Result<(), SyncError> {
+        let (Some(open), Some(table)) = (&mut self.open, self.tables.get_mut(&oid)) else { return Ok(()) };
+        let Some(seen) = self.relations.get(&oid) else { return Ok(()) };
+        open.touched.insert(oid);
+        table.unflushed_since.get_or_insert(self.cut);
+        if let Err(error) = push(table, &seen.relation, change) {
+            self.todo.store.insert(oid);
+            return quarantine_or(error, table);
+        }
+        if table.builder.as_ref().is_some_and(|builder| builder.bytes() > BUILDER_BYTES_MAX)
+            && let Err(error) = table.drain().await
+        {
+            self.todo.store.insert(oid);
+            quarantine_or(error, table)?;
+        }
+        Ok(())
+    }
+
+    /// Handles a message of the event trigger, which stands exactly where the definition changed.
+    async fn definition(&mut self, content: &[u8]) -> Result<(), SyncError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let Ok(event) = serde_json::from_slice::<DefinitionEvent>(content) else {
+            tracing::warn!("a message with naru's prefix is not one of naru's; ignored");
+            return Ok(());
+        };
+        let oid = event.oid();
+        let Some(table) = self.tables.get_mut(&oid) else {
+            if let DefinitionEvent::Table { image, .. } = event {
+                self.todo.discovered.push(*image);
+            }
+            return Ok(());
+        };
+        if table.has(open.final_lsn) {
+            return Ok(());
+        }
+        match event {
+            DefinitionEvent::Drop { .. } => self.drop_table(oid),
+            event if table.state.spools() => {
+                open.touched.insert(oid);
+                let record = Record::Definition(Bytes::copy_from_slice(content));
+                drop(event);
+                table.spool_change(open.final_lsn, self.cut, None, record)
+            }
+            DefinitionEvent::Rewrite { .. } => {
+                open.rewritten.insert(oid);
+                Ok(())
+            }
+            DefinitionEvent::Table { image, .. } => {
+                // A table that this transaction already changed cannot be evolved in the middle of it: copy it.
+                let rewritten = open.rewritten.contains(&oid) || open.touched.contains(&oid);
+                self.redefine(oid, *image, rewritten).await
+            }
+        }
+    }
+
+    /// Whether the open transaction has changed no table yet, so that a publish holds only whole transactions.
+    pub(super) fn untouched(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.touched.is_empty())
+    }
+
+    /// Makes everything handled so far visible, all tables at once. Tables that fail are quarantined alone.
+    pub async fn publish(&mut self) -> Result<(), SyncError> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut visible: Vec<LiveTable> = Vec::new();
+        for oid in &dirty {
+            let Some(table) = self.tables.get_mut(oid) else { continue };
+            match table.drain().await {
+                Ok(()) => visible.extend(table.live.clone()),
+                Err(error) => {
+                    self.todo.store.insert(*oid);
+                    quarantine_or(error, table)?;
+                }
+            }
+        }
+        self.live_set.publish(self.cut, &visible.iter().collect::<Vec<_>>());
+        let lag_ms = u64::try_from((now_us() - self.last_commit_time_us) / 1000).unwrap_or(0);
+        for table in self.tables.values_mut().filter(|table| table.state == TableState::Live) {
+            table.applied = table.applied.max(self.cut);
+            if dirty.contains(&table.oid) {
+                table.lag_ms = Some(lag_ms);
+            }
+        }
+        self.published = self.cut;
+        Ok(())
+    }
+
+    /// A keep-alive says that everything the server wrote before `wal_end` was sent.
+    pub fn keep_alive(&mut self, wal_end: Lsn) {
+        self.server = self.server.max(wal_end);
+        if self.open.is_none() {
+            self.cut = self.cut.max(wal_end);
+        }
+    }
+
+    /// The position up to which everything is durable: in the lake, or in a synced spool.
+    pub fn durable(&self) -> Lsn {
+        self.tables
+            .values()
+            .flat_map(|table| [table.unflushed_since, table.flushing_since, table.spooled.unsynced_since])
+            .flatten()
+            .fold(if self.dirty.is_empty() { self.cut } else { self.published }, Lsn::min)
+    }
+
+    /// Puts every spool on disk, so that what it holds may be acknowledged.
+    pub fn sync_spools(&mut self) -> Result<(), SyncError> {
+        for table in self.tables.values_mut() {
+            if let Some(spool) = &mut table.spool
+                && !spool.synced()
+            {
+                spool.sync()?;
+            }
+            // An open spooled transaction is not whole yet; its position stays until the commit is synced.
+            if !table.spooled.open {
+                table.spooled.unsynced_since = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a message begins (or commits, when it was streamed) a transaction at or after `position`.
+    pub fn begins_at_or_after(&self, data: &Bytes, position: Lsn) -> bool {
+        match self.decoder.clone().decode(data).map(|decoded| decoded.message) {
+            Ok(Message::Begin { final_lsn, .. }) => final_lsn >= position,
+            Ok(Message::StreamCommit { commit_lsn, .. }) => commit_lsn >= position,
+            _ => false,
+        }
+    }
+}
+
+/// Puts a row into the builder. `Ok(false)` when the relation no longer fits the table's shape.
+pub(super) fn push(table: &mut TableRuntime, relation: &Relation, change: RowChange<'_>) -> Result<bool, SyncError> {
+    let broke = table.shape.clone();
+    let Some(builder) = table.builder_for(relation)? else { return Ok(false) };
+    let pushed = match change {
+        RowChange::Insert(new) => builder.insert(new),
+        RowChange::Update(old, new) => builder.update(old, new),
+        RowChange::Delete(old) => builder.delete(old),
+        RowChange::Truncate => {
+            builder.truncate();
+            Ok(())
+        }
+    };
+    match (pushed, broke) {
+        (Ok(()), _) => Ok(true),
+        (Err(error), Some(shape)) => Err(shape.broke(error.problem())),
+        (Err(error), None) => Err(SyncError::Protocol(error.to_string())),
+    }
+}
+
+/// An error of one table stops that table; any other stops the session.
+pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Result<(), SyncError> {
+    match error {
+        SyncError::Table { problem, .. } => {
+            table.quarantine(&problem);
+            Ok(())
+        }
+        SyncError::Query(_)
+        | SyncError::Wire(_)
+        | SyncError::Lake(_)
+        | SyncError::Catalog(_)
+        | SyncError::Spool { .. }
+        | SyncError::Protocol(_)
+        | SyncError::Preflight(_)
+        | SyncError::SlotLost { .. }
+        | SyncError::OtherServer { .. }
+        | SyncError::Yielded { .. }
+        | SyncError::Rewritten { .. }
+        | SyncError::Held { .. }
+        | SyncError::NeedsText
+        | SyncError::Stopped
+        | SyncError::Store(_)
+        | SyncError::OutOfOrder { .. } => Err(error),
+    }
+}

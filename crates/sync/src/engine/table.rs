@@ -1,0 +1,304 @@
+//! One table while its source is streamed.
+//!
+//! Owns: [`TableRuntime`]: state, shape, live table, change builder, spool, positions, and what a person is told of it.
+//! Never reads the stream and never decides where a message belongs; `stream` does.
+
+use std::{sync::Arc, time::Instant};
+
+use naru_base::{Lsn, Problem, number::u64_from};
+use naru_lake::live::LiveTable;
+
+use super::catch_up::SpoolCursor;
+use crate::{
+    copy::CopyProgress,
+    error::SyncError,
+    image::TableImage,
+    plan::TableShape,
+    postgres::{ChangeBuilder, DecodeCounts, Relation},
+    spool::{Record, TableSpool},
+    state::{TableEvent, TableState},
+    status::TableStatus,
+};
+
+/// Everything the engine keeps of one source table.
+#[derive(Debug)]
+pub struct TableRuntime {
+    /// Oid at the source.
+    pub oid: u32,
+    /// Where it stands.
+    pub state: TableState,
+    /// The definition that the applied rows follow.
+    pub image: TableImage,
+    /// Its shape in the lake; `None` while it is not synced.
+    pub shape: Option<TableShape>,
+    /// Its live table, once it has rows in the lake.
+    pub live: Option<LiveTable>,
+    /// End of the last source transaction whose changes were applied (published or about to be).
+    pub applied: Lsn,
+    /// Position before its first change that is not yet in the lake; `None` when everything is.
+    pub unflushed_since: Option<Lsn>,
+    /// The same for the flush that runs now.
+    pub flushing_since: Option<Lsn>,
+    /// Collects changes between two publishes.
+    pub builder: Option<ChangeBuilder>,
+    /// The relation message that `builder` follows.
+    pub relation: Option<Relation>,
+    /// Waiting changes, while copying, catching up or paused.
+    pub spool: Option<TableSpool>,
+    /// A spool that was applied; deleted once a flush has put its changes into the lake.
+    pub spent_spool: Option<TableSpool>,
+    /// Where reading the spool stands.
+    pub cursor: SpoolCursor,
+    /// Position of the last spooled transaction that is on disk.
+    pub spooled: SpoolPosition,
+    /// Progress of a running copy.
+    pub copy: Option<Arc<CopyProgress>>,
+    /// Reason and remedy when it is not live, or remarks.
+    pub note: TableNote,
+    /// Remarks of the preflight.
+    pub remarks: Vec<String>,
+    /// Changes applied since start.
+    pub changes: u64,
+    /// Source commit to visible, of the last publish with changes.
+    pub lag_ms: Option<u64>,
+    /// Values changed by a stated rule.
+    pub counts: DecodeCounts,
+    /// Last change of definition, for people.
+    pub last_definition: Option<String>,
+    /// When a flush of it failed last, to wait before the next try.
+    pub flush_failed: Option<Instant>,
+}
+
+/// What is durable of a table's spool.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpoolPosition {
+    /// A transaction is open in the spool (its `Begin` was written).
+    pub open: bool,
+    /// Position before the first record that is not yet synced; `None` when all is.
+    pub unsynced_since: Option<Lsn>,
+    /// The relation message last written, so that it is written again when it changes.
+    pub relation: Option<u32>,
+}
+
+/// Why a table is where it is.
+#[derive(Debug, Clone, Default)]
+pub struct TableNote {
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// What mends it.
+    pub fix: Option<String>,
+}
+
+impl TableRuntime {
+    /// A table that was just discovered.
+    pub fn new(image: TableImage) -> Self {
+        Self {
+            oid: image.oid,
+            state: TableState::Discovered,
+            image,
+            shape: None,
+            live: None,
+            applied: Lsn(0),
+            unflushed_since: None,
+            flushing_since: None,
+            builder: None,
+            relation: None,
+            spool: None,
+            spent_spool: None,
+            cursor: SpoolCursor::default(),
+            spooled: SpoolPosition::default(),
+            copy: None,
+            note: TableNote::default(),
+            remarks: Vec::new(),
+            changes: 0,
+            lag_ms: None,
+            counts: DecodeCounts::default(),
+            last_definition: None,
+            flush_failed: None,
+        }
+    }
+
+    /// Moves to the next state. An event that does not concern the present state is refused, as a defect of ours.
+    pub fn step(&mut self, event: TableEvent) -> Result<TableState, SyncError> {
+        let next = self.state.next(event).ok_or_else(|| {
+            SyncError::Protocol(format!("table {} is {} and cannot take {event:?}", self.image.full_name(), self.state))
+        })?;
+        tracing::info!(table = %self.image.full_name(), from = %self.state, to = %next, "table state");
+        self.state = next;
+        Ok(next)
+    }
+
+    /// Stops this table alone, with the reason and what mends it. Its waiting changes are given up: coming back always
+    /// means a new copy.
+    pub fn quarantine(&mut self, problem: &Problem) {
+        tracing::warn!(table = %self.image.full_name(), code = %problem.code, reason = %problem.summary, "table quarantined");
+        self.state = TableState::Quarantined;
+        self.note = TableNote {
+            reason: Some(match &problem.detail {
+                Some(detail) => format!("{}. {detail}", problem.summary),
+                None => problem.summary.clone(),
+            }),
+            fix: problem.hint.clone().or_else(|| Some("Run `naru sync resync` for the table.".into())),
+        };
+        self.give_up_changes();
+    }
+
+    /// Forgets changes that are neither visible nor wanted.
+    pub fn give_up_changes(&mut self) {
+        self.builder = None;
+        self.relation = None;
+        self.unflushed_since = None;
+        self.spooled = SpoolPosition::default();
+        if let Some(live) = &self.live {
+            live.discard_unpublished();
+        }
+        self.cursor = SpoolCursor::default();
+        for spool in self.spool.take().into_iter().chain(self.spent_spool.take()) {
+            if let Err(error) = spool.delete() {
+                tracing::warn!(table = %self.image.full_name(), %error, "could not delete a spool");
+            }
+        }
+    }
+
+    /// Remarks that stay true while the table is live (append-only, generated columns).
+    pub fn remarks(&self) -> Option<String> {
+        (!self.remarks.is_empty()).then(|| self.remarks.join("; "))
+    }
+
+    /// Whether a transaction that begins at `final_lsn` is already in the table.
+    pub fn has(&self, final_lsn: Lsn) -> bool {
+        final_lsn < self.applied
+    }
+
+    /// Whether a relation message describes the columns that the shape was made from.
+    pub fn follows(&self, relation: &Relation) -> bool {
+        self.relation.as_ref() == Some(relation) || relation_fits(relation, &self.image)
+    }
+
+    /// Gives the builder for `relation`, making one where needed.
+    ///
+    /// # Errors
+    /// `Ok(None)` when the relation no longer fits the shape: the definition changed and must be looked at first.
+    pub fn builder_for(&mut self, relation: &Relation) -> Result<Option<&mut ChangeBuilder>, SyncError> {
+        if self.relation.as_ref() != Some(relation) || self.builder.is_none() {
+            let Some(shape) = &self.shape else {
+                return Err(SyncError::Protocol(format!("table {} has no shape", self.image.full_name())));
+            };
+            if !relation_fits(relation, &self.image) {
+                return Ok(None);
+            }
+            match &mut self.builder {
+                Some(builder) if Arc::ptr_eq(builder.plan(), &shape.plan) => builder.set_relation(relation),
+                builder => ChangeBuilder::new(shape.plan.clone(), relation).map(|made| *builder = Some(made)),
+            }
+            .map_err(|error| SyncError::Protocol(error.to_string()))?;
+            self.relation = Some(relation.clone());
+        }
+        Ok(self.builder.as_mut())
+    }
+
+    /// Hands the collected changes to the live table. They stay invisible until the next publish.
+    pub async fn drain(&mut self) -> Result<(), SyncError> {
+        let Some(builder) = &mut self.builder else { return Ok(()) };
+        if builder.is_empty() {
+            return Ok(());
+        }
+        let counts = crate::copy::sum(builder.take_counts());
+        let batch = builder.finish().map_err(|error| SyncError::Protocol(error.to_string()))?;
+        self.counts += counts;
+        self.changes += u64_from(batch.len());
+        let (Some(live), Some(shape)) = (&self.live, &self.shape) else {
+            return Err(SyncError::Protocol(format!("table {} has no live table", self.image.full_name())));
+        };
+        live.apply(batch).await.map_err(|error| shape.broke(error.problem()))?;
+        Ok(())
+    }
+
+    /// Writes one change to the spool, opening the transaction there first.
+    pub fn spool_change(
+        &mut self,
+        begin: Lsn,
+        before: Lsn,
+        relation: Option<(u32, &[u8])>,
+        record: Record,
+    ) -> Result<(), SyncError> {
+        let Some(spool) = &mut self.spool else {
+            return Err(SyncError::Protocol(format!("table {} has no spool", self.image.full_name())));
+        };
+        if !self.spooled.open && begin <= spool.last_begin() {
+            return Ok(());
+        }
+        self.spooled.unsynced_since.get_or_insert(before);
+        if !self.spooled.open {
+            spool.append(&Record::Begin(begin))?;
+            self.spooled.open = true;
+        }
+        if let Some((generation, message)) = relation
+            && self.spooled.relation != Some(generation)
+        {
+            spool.append(&Record::Change(bytes::Bytes::copy_from_slice(message)))?;
+            self.spooled.relation = Some(generation);
+        }
+        spool.append(&record)
+    }
+
+    /// Ends the spool's open transaction, if it has one.
+    pub fn spool_commit(&mut self, end: Lsn) -> Result<(), SyncError> {
+        if self.spooled.open
+            && let Some(spool) = &mut self.spool
+        {
+            spool.append(&Record::Commit(end))?;
+            self.spooled.open = false;
+        }
+        Ok(())
+    }
+
+    /// Whether changes of a transaction that is not wholly applied are in the table: not a moment to flush.
+    pub fn inside_spooled_transaction(&self) -> bool {
+        self.state == TableState::CatchingUp && self.cursor.inside()
+    }
+
+    /// Deletes a spool that was applied, once everything applied is in the lake.
+    pub fn delete_spent_spool_if(&mut self, flushed: impl FnOnce() -> bool) {
+        if self.spent_spool.is_some()
+            && flushed()
+            && let Some(spool) = self.spent_spool.take()
+            && let Err(error) = spool.delete()
+        {
+            tracing::warn!(table = %self.image.full_name(), %error, "could not delete a spool");
+        }
+    }
+
+    /// What people see of it.
+    pub fn status(&self) -> TableStatus {
+        let id = self.shape.as_ref().map(|shape| shape.id.clone());
+        let view = self.live.as_ref().map(LiveTable::view);
+        let copying = self.copy.as_ref().map(|c| c.rows.load(std::sync::atomic::Ordering::Relaxed));
+        TableStatus {
+            table: id.unwrap_or_else(|| naru_base::TableId::new(&self.image.schema, &self.image.name)),
+            source_table: self.image.full_name(),
+            state: self.state.name().to_owned(),
+            rows: view.as_ref().map_or(0, |view| view.live_rows()),
+            copied: copying,
+            expected: u64::try_from(self.image.row_estimate).ok(),
+            changes: self.changes,
+            lag_ms: self.lag_ms,
+            spool_bytes: self.spool.as_ref().map_or(0, TableSpool::pending_bytes),
+            files: view.as_ref().map_or(0, |view| u64_from(view.files.len())),
+            version: view.as_ref().map(|view| view.version.0),
+            adjusted_values: self.counts.infinite + self.counts.out_of_range + self.counts.nan,
+            reason: self.note.reason.clone(),
+            fix: self.note.fix.clone(),
+            last_definition: self.last_definition.clone(),
+        }
+    }
+}
+
+/// Whether a relation message describes the same columns as the image, leaving out generated ones, which are not sent.
+pub fn relation_fits(relation: &Relation, image: &TableImage) -> bool {
+    let sent: Vec<_> = image.columns.iter().filter(|column| column.generated.is_empty()).collect();
+    relation.columns.len() == sent.len()
+        && relation.columns.iter().zip(sent).all(|(sent, column)| {
+            sent.name == column.name && sent.type_oid == column.type_oid && sent.typmod == column.typmod
+        })
+}

@@ -1,0 +1,156 @@
+//! Everything that can stop a source or a table, and what a person is told.
+//!
+//! Owns: [`SyncError`] and its one translation into [`Problem`]. Never retries; the engine does.
+
+use naru_base::{Lsn, Problem, problem::chain};
+use naru_lake::LakeError;
+use naru_store::StoreError;
+use thiserror::Error;
+
+use crate::postgres::PostgresError;
+
+/// Why syncing a source or one of its tables failed.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    /// The SQL connection failed or a query was refused.
+    #[error("the source database refused a query")]
+    Query(#[from] tokio_postgres::Error),
+    /// The replication connection failed.
+    #[error(transparent)]
+    Wire(#[from] PostgresError),
+    /// The lake refused a read or a write.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The catalog answered something unexpected.
+    #[error("the source's catalog gave an answer naru does not understand: {0}")]
+    Catalog(String),
+    /// A spool file could not be written or read.
+    #[error("the spool {path} could not be {action}")]
+    Spool {
+        /// File.
+        path: String,
+        /// `written`, `read`, `synced`, …
+        action: &'static str,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A broken promise of the stream or of our own: stops the table, not the process.
+    #[error("{0}")]
+    Protocol(String),
+    /// The source cannot be synced as it stands; each problem says what mends it.
+    #[error("the source is not ready")]
+    Preflight(Vec<Problem>),
+    /// The slot no longer holds the WAL that is needed.
+    #[error("the replication slot \"{slot}\" was lost")]
+    SlotLost {
+        /// Slot name.
+        slot: String,
+    },
+    /// The server is another one than before.
+    #[error("the source is another server than before")]
+    OtherServer {
+        /// Generation stored with the tables.
+        before: String,
+        /// Generation found now.
+        now: String,
+    },
+    /// Someone waited for a lock that a copy held.
+    #[error("the copy of {table} stepped aside")]
+    Yielded {
+        /// Source table.
+        table: String,
+        /// Who waited.
+        waiter: String,
+    },
+    /// The table changed between the snapshot and its lock.
+    #[error("{table} was rewritten while its copy began")]
+    Rewritten {
+        /// Source table.
+        table: String,
+    },
+    /// Slot creation had to wait for somebody's open transaction.
+    #[error("an open transaction holds up the slot")]
+    Held {
+        /// Who holds it.
+        blocker: String,
+    },
+    /// One table cannot go on; the others do.
+    #[error("{table}: {}", .problem.summary)]
+    Table {
+        /// Source table.
+        table: String,
+        /// Reason and remedy.
+        problem: Box<Problem>,
+    },
+    /// A column without a binary decoder appeared: the session begins again in text, from the acknowledged position.
+    #[error("a column that has no binary form appeared; the stream goes on in text")]
+    NeedsText,
+    /// The engine is shutting down.
+    #[error("stopped")]
+    Stopped,
+    /// The state database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Position went backwards or a commit was seen twice: a defect, refused rather than applied.
+    #[error("the stream at {at} does not follow what was applied")]
+    OutOfOrder {
+        /// Where.
+        at: Lsn,
+    },
+}
+
+impl SyncError {
+    /// Turns the error into what a person reads.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Query(error) => Self::query_problem(error),
+            Self::Wire(error) => error.problem(),
+            Self::Lake(error) => error.problem(),
+            Self::Catalog(_) => Problem::new("sync.catalog", self.to_string()),
+            Self::Spool { source, .. } => Problem::new("sync.spool", self.to_string())
+                .detail(source.to_string())
+                .hint("Free space in the folder `.naru/spool`, or delete it: its tables are then copied again.")
+                .later(),
+            Self::Protocol(_) => Problem::new("sync.protocol", self.to_string()),
+            Self::Preflight(problems) => Problem::new("sync.preflight", self.to_string())
+                .detail(problems.iter().map(|p| p.summary.clone()).collect::<Vec<_>>().join("; "))
+                .hint(problems.iter().filter_map(|p| p.hint.clone()).collect::<Vec<_>>().join(" ")),
+            Self::SlotLost { .. } => Problem::new("sync.slot_lost", self.to_string())
+                .detail("PostgreSQL removed WAL that was not yet read, or somebody dropped the slot.")
+                .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Raise max_slot_wal_keep_size to avoid it."),
+            Self::OtherServer { before, now } => Problem::new("sync.other_server", self.to_string())
+                .detail(format!("Positions belong to {before}, the server is {now} (a restored backup, a promoted standby, or another host)."))
+                .hint("naru makes a new slot and copies every table again while the old rows stay readable."),
+            Self::Yielded { waiter, .. } => Problem::new("sync.copy_yielded", self.to_string())
+                .detail(format!("{waiter} waited for the table's lock."))
+                .hint("The copy starts again by itself.")
+                .later(),
+            Self::Rewritten { .. } => Problem::new("sync.rewritten", self.to_string()).hint("The copy starts again by itself.").later(),
+            Self::Held { blocker } => Problem::new("sync.slot_held", self.to_string())
+                .detail(format!("PostgreSQL waits for {blocker} before it can make a snapshot."))
+                .hint("End that transaction; naru tries again by itself.")
+                .later(),
+            Self::Table { problem, .. } => (**problem).clone(),
+            Self::Store(error) => error.problem(),
+            Self::NeedsText => Problem::new("sync.needs_text", self.to_string()).later(),
+            Self::Stopped => Problem::new("sync.stopped", self.to_string()).later(),
+            Self::OutOfOrder { .. } => Problem::new("sync.out_of_order", self.to_string())
+                .hint("Run `naru sync resync` for this source and report the message."),
+        }
+    }
+
+    fn query_problem(error: &tokio_postgres::Error) -> Problem {
+        match error.as_db_error() {
+            Some(db) => {
+                let problem = Problem::new("sync.query", format!("the source refused a query: {}", db.message()))
+                    .detail(format!("SQLSTATE {}.", db.code().code()));
+                match db.hint() {
+                    Some(hint) => problem.hint(hint.to_owned()),
+                    None => problem,
+                }
+            }
+            None => Problem::new("sync.connection", "the connection to the source failed").detail(chain(error)).later(),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Everything that is wrong with a source before anything starts, and the exact statement that mends it.
+//!
+//! Owns: the decision, as pure functions over catalog facts: what blocks the source, and what becomes of each table.
+//! Never connects and never changes anything.
+
+use naru_base::Problem;
+
+use crate::{
+    catalog::ServerFacts,
+    image::{TableImage, quote},
+};
+
+/// Oldest server naru reads (13 lacks protocol v2).
+const VERSION_MIN: u32 = 140_000;
+/// Slots and senders naru needs free: its own, and one while a table is copied.
+const HEADROOM: i64 = 2;
+
+/// What the owner accepted in the source file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// `wal_unbounded = "accepted"`: a stopped naru may fill the source's disk.
+    pub wal_unbounded: bool,
+}
+
+/// How a table is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    /// Rows are found by key: inserts, updates, deletes, truncates.
+    Keyed,
+    /// No key: rows are only ever added (and truncated).
+    AppendOnly,
+}
+
+/// What becomes of one source table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is synced, with remarks worth showing.
+    Sync(TableKind, Vec<String>),
+    /// It cannot be synced, for this reason; nothing is wrong with it.
+    NotSynced(String),
+    /// It should be synced but cannot until somebody mends it.
+    Quarantine(Problem),
+}
+
+/// Problems that stop the whole source, in the order in which they are best mended.
+pub fn source_problems(facts: &ServerFacts, accepted: Accepted) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if facts.version < VERSION_MIN {
+        problems.push(
+            Problem::new("sync.preflight.version", format!("PostgreSQL {} is too old", facts.version / 10_000))
+                .detail("naru needs PostgreSQL 14 or later for streaming of large transactions.")
+                .hint("Upgrade the server, or sync from a newer replica that was promoted."),
+        );
+    }
+    if facts.in_recovery {
+        problems.push(
+            Problem::new("sync.preflight.standby", "the source is a standby")
+                .detail("Publications live on the primary; a standby as a source is not supported yet.")
+                .hint("Point the source's url at the primary."),
+        );
+    }
+    problems.extend(wal_level(facts));
+    problems.extend(privileges(facts));
+    problems.extend(headroom(facts));
+    problems.extend(wal_bound(facts, accepted));
+    problems
+}
+
+fn wal_level(facts: &ServerFacts) -> Option<Problem> {
+    if facts.wal_level == "logical" {
+        return None;
+    }
+    let hint = if facts.rds {
+        "Set rds.logical_replication = 1 in the instance's parameter group (for Aurora: the cluster parameter group) and reboot."
+    } else if facts.cloud_sql {
+        "Set the flag cloudsql.logical_decoding = on; the instance restarts."
+    } else {
+        "Run `ALTER SYSTEM SET wal_level = logical;` and restart the server."
+    };
+    Some(
+        Problem::new("sync.preflight.wal_level", format!("wal_level is {}, not logical", facts.wal_level))
+            .detail("Without it the server does not write what change capture reads.")
+            .hint(hint),
+    )
+}
+
+fn privileges(facts: &ServerFacts) -> Vec<Problem> {
+    let role = quote(&facts.role);
+    let mut problems = Vec::new();
+    if !facts.replication {
+        let hint = if facts.rds {
+            format!("Run `GRANT rds_replication TO {role};`.")
+        } else {
+            format!("Run `ALTER ROLE {role} REPLICATION;` as a superuser.")
+        };
+        problems.push(
+            Problem::new("sync.preflight.replication", format!("role {role} may not open a replication connection"))
+                .hint(hint),
+        );
+    }
+    if !facts.create {
+        problems.push(
+            Problem::new("sync.preflight.create", format!("role {role} may not create a publication"))
+                .hint(format!("Run `GRANT CREATE ON DATABASE {} TO {role};`.", quote(&facts.database))),
+        );
+    }
+    problems
+}
+
+fn headroom(facts: &ServerFacts) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, free) in [("max_replication_slots", facts.free_slots), ("max_wal_senders", facts.free_senders)] {
+        if free < HEADROOM {
+            let place = if facts.rds { "the parameter group" } else { "postgresql.conf" };
+            problems.push(
+                Problem::new("sync.preflight.headroom", format!("{name} leaves {free} free, naru needs {HEADROOM}"))
+                    .detail("One for streaming, one while a table is copied.")
+                    .hint(format!("Raise {name} in {place} and restart, or drop what is no longer used.")),
+            );
+        }
+    }
+    problems
+}
+
+fn wal_bound(facts: &ServerFacts, accepted: Accepted) -> Option<Problem> {
+    if facts.wal_keep_mb >= 0 || accepted.wal_unbounded {
+        return None;
+    }
+    let hint = if facts.rds {
+        "Set max_slot_wal_keep_size (MB) in the parameter group, or write `wal_unbounded = \"accepted\"` in the source file."
+    } else {
+        "Run `ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf();` with what the disk can spare, or write `wal_unbounded = \"accepted\"` in the source file."
+    };
+    Some(
+        Problem::new("sync.preflight.wal_unbounded", "max_slot_wal_keep_size is unbounded")
+            .detail("If naru stops for days, its slot would keep WAL until the source's disk is full.")
+            .hint(hint),
+    )
+}
+
+/// Decides what becomes of one table. Partitions are read through their root and never reach this.
+pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
+    match (image.kind, image.persistence) {
+        ('v', _) => return Verdict::NotSynced("a view: sync the tables it reads and make it a mart".into()),
+        ('m', _) => return Verdict::NotSynced("a materialized view: sync the tables it reads and make it a mart".into()),
+        ('f', _) => return Verdict::NotSynced("a foreign table: its changes are in another server's log".into()),
+        (_, 'u') => return Verdict::NotSynced("unlogged: its changes are in no log".into()),
+        (_, 't') => return Verdict::NotSynced("temporary".into()),
+        _ => {}
+    }
+    if let Some(problem) = access_problem(image, facts) {
+        return Verdict::Quarantine(problem);
+    }
+    let mut remarks = Vec::new();
+    for column in image.columns.iter().filter(|c| !c.generated.is_empty()) {
+        remarks.push(format!(
+            "column \"{}\" is generated: PostgreSQL before 18 leaves it out of the stream, so it is not synced",
+            column.name
+        ));
+    }
+    key_verdict(image, remarks)
+}
+
+fn access_problem(image: &TableImage, facts: &ServerFacts) -> Option<Problem> {
+    let (table, role) = (image.quoted(), quote(&facts.role));
+    if !image.owned {
+        return Some(
+            Problem::new("sync.table.owner", format!("role {role} does not own {}", image.full_name()))
+                .detail("PostgreSQL lets only a table's owner add it to a publication.")
+                .hint(format!("Run `ALTER TABLE {table} OWNER TO {role};`, or grant the owner's role to {role}.")),
+        );
+    }
+    if !image.readable {
+        return Some(
+            Problem::new("sync.table.select", format!("role {role} may not read {}", image.full_name()))
+                .hint(format!("Run `GRANT SELECT ON {table} TO {role};`.")),
+        );
+    }
+    if image.row_security {
+        return Some(
+            Problem::new("sync.table.row_security", format!("row security hides rows of {} from {role}", image.full_name()))
+                .detail("The copy would silently miss rows.")
+                .hint(format!("Run `ALTER ROLE {role} BYPASSRLS;`.")),
+        );
+    }
+    None
+}
+
+fn key_verdict(image: &TableImage, mut remarks: Vec<String>) -> Verdict {
+    if image.identity == 'f' && image.primary_key.is_empty() {
+        return Verdict::Quarantine(
+            Problem::new("sync.table.full_without_key", format!("table {} has no key", image.full_name()))
+                .detail("It has REPLICA IDENTITY FULL but no primary key, so equal rows cannot be told apart yet.")
+                .hint(format!("Add a primary key: `ALTER TABLE {} ADD PRIMARY KEY (…);`.", image.quoted())),
+        );
+    }
+    let key = image.key();
+    if key.is_empty() {
+        remarks.push("no primary key: rows are only added; updates and deletes at the source are not followed".into());
+        return Verdict::Sync(TableKind::AppendOnly, remarks);
+    }
+    let collated = key.iter().filter_map(|attnum| image.column(*attnum)).find(|c| !c.deterministic);
+    if let Some(column) = collated {
+        return Verdict::Quarantine(
+            Problem::new("sync.table.collation", format!("the key of {} uses a nondeterministic collation", image.full_name()))
+                .detail(format!("Column \"{}\": different texts count as one key at the source.", column.name))
+                .hint("Give the key column a deterministic collation, or exclude the table."),
+        );
+    }
+    Verdict::Sync(TableKind::Keyed, remarks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::tests::{column, table};
+
+    fn facts() -> ServerFacts {
+        ServerFacts {
+            version: 150_018,
+            wal_level: "logical".into(),
+            in_recovery: false,
+            role: "naru".into(),
+            database: "shop".into(),
+            superuser: false,
+            replication: true,
+            create: true,
+            free_slots: 5,
+            free_senders: 5,
+            wal_keep_mb: 10_240,
+            rds: false,
+            cloud_sql: false,
+        }
+    }
+
+    fn codes(facts: &ServerFacts, accepted: Accepted) -> Vec<String> {
+        source_problems(facts, accepted).into_iter().map(|p| p.code.into_owned()).collect()
+    }
+
+    #[test]
+    fn a_source_that_is_ready_has_no_problems() {
+        assert!(codes(&facts(), Accepted::default()).is_empty());
+    }
+
+    #[test]
+    fn every_fault_of_a_source_is_reported_at_once_with_its_remedy() {
+        let broken = ServerFacts {
+            version: 130_002,
+            wal_level: "replica".into(),
+            in_recovery: true,
+            replication: false,
+            create: false,
+            free_slots: 0,
+            free_senders: 1,
+            wal_keep_mb: -1,
+            ..facts()
+        };
+        let problems = source_problems(&broken, Accepted::default());
+        assert_eq!(problems.len(), 8);
+        assert!(problems.iter().all(|p| p.hint.is_some()));
+    }
+
+    #[test]
+    fn unbounded_wal_must_be_capped_or_accepted() {
+        let open = ServerFacts { wal_keep_mb: -1, ..facts() };
+        assert_eq!(codes(&open, Accepted::default()), ["sync.preflight.wal_unbounded"]);
+        assert!(codes(&open, Accepted { wal_unbounded: true }).is_empty());
+    }
+
+    #[test]
+    fn amazon_rds_is_told_the_parameter_group() {
+        let rds = ServerFacts { wal_level: "replica".into(), rds: true, ..facts() };
+        let problem = source_problems(&rds, Accepted::default()).remove(0);
+        assert!(problem.hint.is_some_and(|hint| hint.contains("rds.logical_replication")));
+    }
+
+    #[test]
+    fn tables_without_a_key_are_append_only_and_say_so() {
+        let mut image = table(vec![column(1, "id", 20)]);
+        image.primary_key.clear();
+        let Verdict::Sync(TableKind::AppendOnly, remarks) = table_verdict(&image, &facts()) else { panic!() };
+        assert!(remarks[0].contains("no primary key"));
+    }
+
+    #[test]
+    fn full_identity_without_a_key_is_quarantined_with_a_remedy() {
+        let mut image = table(vec![column(1, "id", 20)]);
+        image.primary_key.clear();
+        image.identity = 'f';
+        let Verdict::Quarantine(problem) = table_verdict(&image, &facts()) else { panic!() };
+        assert_eq!(problem.code, "sync.table.full_without_key");
+    }
+
+    #[test]
+    fn views_unlogged_and_foreign_tables_are_listed_with_the_reason() {
+        for (kind, persistence) in [('v', 'p'), ('m', 'p'), ('f', 'p'), ('r', 'u'), ('r', 't')] {
+            let mut image = table(vec![column(1, "id", 20)]);
+            image.kind = kind;
+            image.persistence = persistence;
+            assert!(matches!(table_verdict(&image, &facts()), Verdict::NotSynced(_)), "{kind} {persistence}");
+        }
+    }
+}

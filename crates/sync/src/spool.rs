@@ -1,0 +1,374 @@
+//! Changes that cannot be applied yet, on local disk.
+//!
+//! Owns: [`TableSpool`] (changes of a table that is being copied, or is paused; durable once synced) and
+//! [`TransactionSpool`] (an in-progress streamed transaction; in memory first, on disk past a byte budget, never durable).
+//! Never decodes a change: records hold pgoutput messages as they came, without the stream's transaction id.
+
+use std::{
+    collections::HashSet,
+    fs::{File, OpenOptions},
+    io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use naru_base::Lsn;
+
+use crate::error::SyncError;
+
+/// Bytes of one in-progress transaction kept in memory before it goes to disk.
+const TRANSACTION_MEMORY_MAX: usize = 8 << 20;
+/// Largest record; PostgreSQL itself refuses messages past 1 GB.
+const RECORD_MAX: u32 = 1 << 30;
+
+/// One record of a table's spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// The changes that follow belong to the transaction whose commit record starts here.
+    Begin(Lsn),
+    /// A pgoutput message of this table: relation, insert, update, delete, truncate.
+    Change(Bytes),
+    /// A change of the table's definition, as the event trigger's JSON.
+    Definition(Bytes),
+    /// The transaction ended here.
+    Commit(Lsn),
+}
+
+impl Record {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Begin(_) => b'B',
+            Self::Change(_) => b'C',
+            Self::Definition(_) => b'D',
+            Self::Commit(_) => b'E',
+        }
+    }
+}
+
+fn failed(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> SyncError {
+    let path = path.display().to_string();
+    move |source| SyncError::Spool { path, action, source }
+}
+
+/// Append-only file of one table's changes. A torn last record (crash) is cut off when the file is opened.
+#[derive(Debug)]
+pub struct TableSpool {
+    path: PathBuf,
+    file: BufWriter<File>,
+    read_at: u64,
+    end: u64,
+    last_begin: Lsn,
+    synced: bool,
+}
+
+impl TableSpool {
+    /// Opens or creates the file, cutting a torn or uncommitted tail. Reading starts at the beginning.
+    pub fn open(path: &Path) -> Result<Self, SyncError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed(path, "opened"))?;
+        let (end, last_begin) = valid_end(&file).map_err(failed(path, "read"))?;
+        file.set_len(end).map_err(failed(path, "cut"))?;
+        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        writer.seek(SeekFrom::Start(end)).map_err(failed(path, "read"))?;
+        Ok(Self { path: path.to_owned(), file: writer, read_at: 0, end, last_begin, synced: true })
+    }
+
+    /// Start of the commit record of the last transaction in the file; a resent transaction at or before it is skipped.
+    pub fn last_begin(&self) -> Lsn {
+        self.last_begin
+    }
+
+    /// Bytes not yet read back.
+    pub fn pending_bytes(&self) -> u64 {
+        self.end.saturating_sub(self.read_at)
+    }
+
+    /// Whether everything appended is on disk.
+    pub fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Appends one record; durable after [`TableSpool::sync`].
+    pub fn append(&mut self, record: &Record) -> Result<(), SyncError> {
+        let lsn;
+        let payload: &[u8] = match record {
+            Record::Begin(at) | Record::Commit(at) => {
+                lsn = at.0.to_be_bytes();
+                &lsn
+            }
+            Record::Change(bytes) | Record::Definition(bytes) => bytes,
+        };
+        if let Record::Begin(at) = record {
+            self.last_begin = *at;
+        }
+        let length = u32::try_from(payload.len())
+            .ok()
+            .filter(|length| *length < RECORD_MAX)
+            .ok_or_else(|| SyncError::Protocol("a change is larger than 1 GB".into()))?;
+        let check = checksum(record.kind(), payload);
+        let written = self
+            .file
+            .write_all(&[record.kind()])
+            .and_then(|()| self.file.write_all(&length.to_be_bytes()))
+            .and_then(|()| self.file.write_all(&check.to_be_bytes()))
+            .and_then(|()| self.file.write_all(payload));
+        written.map_err(failed(&self.path, "written"))?;
+        self.end += 9 + u64::from(length);
+        self.synced = false;
+        Ok(())
+    }
+
+    /// Puts everything appended on disk.
+    pub fn sync(&mut self) -> Result<(), SyncError> {
+        if !self.synced {
+            self.file.flush().map_err(failed(&self.path, "written"))?;
+            self.file.get_ref().sync_data().map_err(failed(&self.path, "synced"))?;
+            self.synced = true;
+        }
+        Ok(())
+    }
+
+    /// Reads up to `limit` records from where the last call stopped; empty at the end.
+    pub fn read(&mut self, limit: usize) -> Result<Vec<Record>, SyncError> {
+        self.file.flush().map_err(failed(&self.path, "written"))?;
+        let mut reader = File::open(&self.path).map_err(failed(&self.path, "opened"))?;
+        reader.seek(SeekFrom::Start(self.read_at)).map_err(failed(&self.path, "read"))?;
+        let mut reader = BufReader::with_capacity(1 << 18, reader);
+        let mut records = Vec::new();
+        while records.len() < limit && self.read_at < self.end {
+            let Some((record, length)) = read_record(&mut reader).map_err(failed(&self.path, "read"))? else { break };
+            self.read_at += length;
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// Deletes the file.
+    pub fn delete(self) -> Result<(), SyncError> {
+        let Self { path, file, .. } = self;
+        drop(file.into_parts());
+        std::fs::remove_file(&path).map_err(failed(&path, "deleted"))
+    }
+}
+
+fn checksum(kind: u8, payload: &[u8]) -> u32 {
+    // Low half of a 64-bit hash: detects torn writes, not attacks.
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(payload, u64::from(kind));
+    u32::try_from(hash & 0xFFFF_FFFF).unwrap_or(0)
+}
+
+fn read_record(reader: &mut impl Read) -> std::io::Result<Option<(Record, u64)>> {
+    let mut head = [0_u8; 9];
+    match reader.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let [kind, l0, l1, l2, l3, c0, c1, c2, c3] = head;
+    let length = u32::from_be_bytes([l0, l1, l2, l3]);
+    if length >= RECORD_MAX {
+        return Ok(None);
+    }
+    let mut payload = Vec::new();
+    let read = reader.take(u64::from(length)).read_to_end(&mut payload)?;
+    if u32::try_from(read) != Ok(length) || checksum(kind, &payload) != u32::from_be_bytes([c0, c1, c2, c3]) {
+        return Ok(None);
+    }
+    let position = || <[u8; 8]>::try_from(payload.as_slice()).map(|b| Lsn(u64::from_be_bytes(b))).ok();
+    let record = match kind {
+        b'B' => position().map(Record::Begin),
+        b'E' => position().map(Record::Commit),
+        b'C' => Some(Record::Change(Bytes::from(payload))),
+        b'D' => Some(Record::Definition(Bytes::from(payload))),
+        _ => None,
+    };
+    Ok(record.map(|record| (record, 9 + u64::from(length))))
+}
+
+/// End of the last whole transaction, and its position.
+fn valid_end(file: &File) -> std::io::Result<(u64, Lsn)> {
+    let mut reader = BufReader::with_capacity(1 << 18, file.try_clone()?);
+    reader.seek(SeekFrom::Start(0))?;
+    let (mut at, mut end, mut begun, mut last) = (0, 0, Lsn(0), Lsn(0));
+    while let Some((record, length)) = read_record(&mut reader)? {
+        at += length;
+        match record {
+            Record::Begin(lsn) => begun = lsn,
+            Record::Commit(_) => {
+                end = at;
+                last = begun;
+            }
+            Record::Change(_) | Record::Definition(_) => {}
+        }
+    }
+    Ok((end, last))
+}
+
+/// Messages of one in-progress streamed transaction, in order, each with the sub-transaction it belongs to.
+#[derive(Debug)]
+pub struct TransactionSpool {
+    memory: Vec<u8>,
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    aborted: HashSet<u32>,
+    bytes: u64,
+}
+
+impl TransactionSpool {
+    /// An empty transaction; `path` is used only past the memory budget.
+    pub fn new(path: PathBuf) -> Self {
+        Self { memory: Vec::new(), path, file: None, aborted: HashSet::new(), bytes: 0 }
+    }
+
+    /// Bytes received for this transaction.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds one message of sub-transaction `xid`: its type byte and what follows its transaction number.
+    pub fn push(&mut self, xid: u32, tag: &[u8], rest: &[u8]) -> Result<(), SyncError> {
+        let length = u32::try_from(tag.len() + rest.len())
+            .map_err(|_| SyncError::Protocol("a change is larger than 4 GB".into()))?;
+        self.memory.extend_from_slice(&xid.to_be_bytes());
+        self.memory.extend_from_slice(&length.to_be_bytes());
+        self.memory.extend_from_slice(tag);
+        self.memory.extend_from_slice(rest);
+        self.bytes += 8 + u64::from(length);
+        if self.memory.len() > TRANSACTION_MEMORY_MAX {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> Result<(), SyncError> {
+        if self.file.is_none() {
+            let file = File::create(&self.path).map_err(failed(&self.path, "created"))?;
+            self.file = Some(BufWriter::with_capacity(1 << 20, file));
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&self.memory).map_err(failed(&self.path, "written"))?;
+        }
+        self.memory.clear();
+        Ok(())
+    }
+
+    /// Forgets what sub-transaction `xid` did.
+    pub fn abort(&mut self, xid: u32) {
+        self.aborted.insert(xid);
+    }
+
+    /// Gives the messages back in order. Relation messages of aborted sub-transactions are kept: the server does not
+    /// send them again.
+    pub fn replay(mut self) -> Result<TransactionReplay, SyncError> {
+        let source: Box<dyn Read + Send> = if self.file.is_some() {
+            self.spill()?;
+            if let Some(file) = self.file.take() {
+                file.into_inner().map_err(|error| failed(&self.path, "written")(error.into_error()))?;
+            }
+            let file = File::open(&self.path).map_err(failed(&self.path, "opened"))?;
+            Box::new(BufReader::with_capacity(1 << 20, file))
+        } else {
+            Box::new(std::io::Cursor::new(std::mem::take(&mut self.memory)))
+        };
+        Ok(TransactionReplay { source, aborted: std::mem::take(&mut self.aborted), path: self.path.clone(), _spool: self })
+    }
+}
+
+impl Drop for TransactionSpool {
+    fn drop(&mut self) {
+        // The file is a cache of what the server sends again; failing to remove it costs only space until the next start.
+        if std::fs::remove_file(&self.path).is_err() {
+            tracing::trace!(path = %self.path.display(), "no transaction spool to remove");
+        }
+    }
+}
+
+/// Reads a finished transaction's messages back.
+pub struct TransactionReplay {
+    source: Box<dyn Read + Send>,
+    aborted: HashSet<u32>,
+    path: PathBuf,
+    _spool: TransactionSpool,
+}
+
+impl TransactionReplay {
+    /// The next message that counts; `None` at the end.
+    pub fn next_message(&mut self) -> Result<Option<Vec<u8>>, SyncError> {
+        loop {
+            let mut head = [0_u8; 8];
+            match self.source.read_exact(&mut head) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(failed(&self.path, "read")(error)),
+            }
+            let [x0, x1, x2, x3, l0, l1, l2, l3] = head;
+            let xid = u32::from_be_bytes([x0, x1, x2, x3]);
+            let length = naru_base::number::usize_from(u64::from(u32::from_be_bytes([l0, l1, l2, l3])));
+            let mut message = vec![0; length];
+            self.source.read_exact(&mut message).map_err(failed(&self.path, "read"))?;
+            if !self.aborted.contains(&xid) || message.first() == Some(&b'R') {
+                return Ok(Some(message));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(text: &str) -> Record {
+        Record::Change(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_torn_or_uncommitted_tail_is_cut_and_whole_transactions_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.spool");
+        let mut spool = TableSpool::open(&path).unwrap();
+        let whole = [Record::Begin(Lsn(10)), change("Ione"), Record::Commit(Lsn(11))];
+        for record in &whole {
+            spool.append(record).unwrap();
+        }
+        spool.append(&Record::Begin(Lsn(20))).unwrap();
+        spool.append(&change("Itwo")).unwrap();
+        spool.sync().unwrap();
+        drop(spool);
+        let length = std::fs::metadata(&path).unwrap().len();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 2).unwrap();
+        let mut spool = TableSpool::open(&path).unwrap();
+        assert_eq!(spool.read(100).unwrap(), whole);
+        assert_eq!(spool.last_begin(), Lsn(10));
+        assert!(spool.read(100).unwrap().is_empty());
+        spool.append(&Record::Begin(Lsn(20))).unwrap();
+        spool.append(&Record::Commit(Lsn(21))).unwrap();
+        assert_eq!(spool.read(1).unwrap(), [Record::Begin(Lsn(20))]);
+        assert_eq!(spool.read(9).unwrap(), [Record::Commit(Lsn(21))]);
+    }
+
+    #[test]
+    fn an_aborted_sub_transaction_leaves_only_its_relation_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        for filler in [1, TRANSACTION_MEMORY_MAX] {
+            let mut spool = TransactionSpool::new(folder.path().join("x.txn"));
+            spool.push(1, b"I", b"1").unwrap();
+            spool.push(2, b"R", b"2").unwrap();
+            spool.push(2, b"I", &vec![b'I'; filler]).unwrap();
+            spool.push(1, b"I", b"3").unwrap();
+            spool.abort(2);
+            let mut replay = spool.replay().unwrap();
+            let mut seen = Vec::new();
+            while let Some(message) = replay.next_message().unwrap() {
+                seen.push(message);
+            }
+            assert_eq!(seen, [b"I1".to_vec(), b"R2".to_vec(), b"I3".to_vec()]);
+            drop(replay);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
+}
