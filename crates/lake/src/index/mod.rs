@@ -25,7 +25,7 @@ pub use entry::{Entry, Position};
 pub use hash::KeyHasher;
 pub use layer::{HashedMap, Layer};
 pub use run::Run;
-pub use store::{IndexReader, KeyIndex, Merged, Stamp};
+pub use store::{IndexReader, KeyIndex, Stamp};
 
 use std::path::PathBuf;
 

@@ -150,55 +150,52 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// Merges runs while that is advisable; entries of files outside `live` go. Blocks for as long as the disk needs;
-    /// lookups and installs go on meanwhile. Does nothing if another thread is at it.
-    ///
-    /// The manifest still names the old runs afterwards, which stay on disk until [`KeyIndex::save`] was called and
-    /// [`Merged`] is dropped.
-    ///
-    /// # Errors
-    /// [`IndexError::Io`]; [`IndexError::Stopped`] after [`KeyIndex::stop`].
-    pub fn merge(&self, live: &RoaringBitmap) -> Result<Merged, IndexError> {
-        if self.merging.swap(true, Ordering::AcqRel) {
-            return Ok(Merged::default());
-        }
-        let result = self.merge_all(live);
-        self.merging.store(false, Ordering::Release);
-        result
-    }
-
     /// Whether a merge would do something now.
     pub fn merge_due(&self) -> bool {
         let sizes: Vec<_> = self.runs.lock().iter().map(|run| run.len()).collect();
         plan::runs_to_merge(&sizes).is_some() && !self.merging.load(Ordering::Acquire)
     }
 
-    /// Merges what is due and writes the manifest. `stamp` may be older than the runs; that only costs reading later.
+    /// Merges runs while that is advisable, drops entries of files that are gone, and writes the manifest. Blocks for as
+    /// long as the disk needs; lookups and installs go on meanwhile. Does nothing if another thread is at it.
+    ///
+    /// `now` gives the table's present version and files, or none when the table was closed. It is asked after the runs
+    /// to merge were taken, so that it knows every file that they name, unless that file is gone.
     ///
     /// # Errors
-    /// Those of [`KeyIndex::merge`] and [`KeyIndex::save`].
-    pub fn merge_and_save(&self, live: &RoaringBitmap, stamp: &Stamp) -> Result<(), IndexError> {
-        let merged = self.merge(live)?;
-        if !merged.is_empty() {
-            self.save(stamp)?;
-            merged.manifest_saved();
+    /// [`IndexError::Io`]; [`IndexError::Stopped`] when the table was closed or after [`KeyIndex::stop`].
+    pub fn merge(&self, now: &dyn Fn() -> Option<Stamp>) -> Result<(), IndexError> {
+        if self.merging.swap(true, Ordering::AcqRel) {
+            return Ok(());
         }
-        Ok(())
+        let result = self.merge_all(now);
+        self.merging.store(false, Ordering::Release);
+        result
     }
 
-    fn merge_all(&self, live: &RoaringBitmap) -> Result<Merged, IndexError> {
-        let keep = Keep { files: Some(live.clone()), stop: Arc::clone(&self.stop) };
-        let mut merged = Merged::default();
+    fn merge_all(&self, now: &dyn Fn() -> Option<Stamp>) -> Result<(), IndexError> {
+        let mut superseded = Vec::new();
         loop {
             let runs = self.runs.lock().clone();
             let sizes: Vec<_> = runs.iter().map(|run| run.len()).collect();
-            let Some(old) = plan::runs_to_merge(&sizes).and_then(|width| runs.get(..width)) else { return Ok(merged) };
+            let Some(old) = plan::runs_to_merge(&sizes).and_then(|width| runs.get(..width)) else { break };
+            let live = now().ok_or(IndexError::Stopped)?.files;
+            let keep = Keep { files: Some(live), stop: Arc::clone(&self.stop) };
             let new = Arc::new(merge::merge(&self.dir, old, &keep)?);
             if !self.swap(old, new) {
-                return Ok(merged);
+                break;
             }
-            merged.superseded.extend(old.iter().cloned());
+            superseded.extend(old.iter().cloned());
         }
+        if superseded.is_empty() {
+            return Ok(());
+        }
+        self.save(&now().ok_or(IndexError::Stopped)?)?;
+        // Only now does no manifest name them any more: their files go when the last reader is done.
+        for run in superseded {
+            run.supersede();
+        }
+        Ok(())
     }
 
     /// Replaces the adjacent runs `old` by `new`; false if they are no longer there.
@@ -219,26 +216,6 @@ impl KeyIndex {
     /// Ends a merge that is going on, soon; later ones end at once. For closing the table.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs that a merge replaced. Dropping it lets their files go, so drop it after the manifest was saved.
-#[derive(Debug, Default)]
-pub struct Merged {
-    superseded: Vec<Arc<Run>>,
-}
-
-impl Merged {
-    /// Whether nothing was merged, so that no manifest needs to be written.
-    pub fn is_empty(&self) -> bool {
-        self.superseded.is_empty()
-    }
-
-    /// The new manifest is on disk: the replaced files go when their last reader is done.
-    pub fn manifest_saved(self) {
-        for run in &self.superseded {
-            run.supersede();
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     segment::Segment,
-    table::{Inner, LiveTable, State, blocking, files_of, stamp},
+    table::{Inner, LiveTable, State, blocking, stamp},
     tail::Tail,
 };
 
@@ -54,9 +54,9 @@ struct Frozen {
 impl LiveTable {
     /// Commits everything published and not committed yet: new rows, dead rows and the position, together.
     ///
-    /// The position stored is `position` or that of this table's last publish, whichever is later, so it fits what is
-    /// committed even if more was published since the caller looked. Nothing published: no commit. One flush or
-    /// compaction of a table runs at a time; others wait.
+    /// The position stored is that of this table's last publish, or `position` if that is later and nothing was applied
+    /// since the publish. So it fits what is committed, whatever happened since the caller looked. Nothing published: no
+    /// commit. One flush or compaction of a table runs at a time; others wait.
     ///
     /// # Errors
     /// - [`LakeError::CommitLost`]: somebody else committed; open the table again.
@@ -170,7 +170,7 @@ impl Inner {
     /// Brings the index on disk up to a commit, and merges its runs in the background where that is due.
     ///
     /// The index is a cache: a failure costs the next start some reading, and is only logged.
-    pub(crate) async fn save_index(&self, view: Arc<TableView>) {
+    pub(crate) async fn save_index(self: &Arc<Self>, view: Arc<TableView>) {
         if view.key.is_empty() {
             return;
         }
@@ -181,10 +181,11 @@ impl Inner {
             return;
         }
         if self.index.merge_due() {
-            let index = Arc::clone(&self.index);
+            let (index, table) = (Arc::clone(&self.index), Arc::downgrade(self));
             // Ends by itself; closing the table stops it.
             drop(tokio::task::spawn_blocking(move || {
-                if let Err(error) = index.merge_and_save(&files_of(&view), &super::table::stamp(&view)) {
+                let now = || table.upgrade().map(|inner| super::table::stamp(&inner.state.lock().base));
+                if let Err(error) = index.merge(&now) {
                     tracing::debug!(table = %view.id, %error, "runs of the key index were not merged");
                 }
             }));
@@ -227,7 +228,8 @@ impl State {
         Ok(Some(Frozen {
             tail: self.published.clone(),
             layers,
-            position: position.max(self.position),
+            // With unpublished changes about, the caller's position may lie behind some of them.
+            position: if self.dirty { self.position } else { position.max(self.position) },
             base: Arc::clone(&self.base),
             oldest: self.oldest.take(),
         }))

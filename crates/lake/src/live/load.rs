@@ -134,7 +134,7 @@ fn same_type(base: &TableView, name: &str, columns: &[Column]) -> bool {
 
 impl Inner {
     /// Reads the keys of files that the index on disk does not know, all of them without a usable index.
-    pub(crate) async fn catch_up(&self, found: Option<Stamp>) -> Result<(), LakeError> {
+    pub(crate) async fn catch_up(self: &Arc<Self>, found: Option<Stamp>) -> Result<(), LakeError> {
         let (base, keys) = {
             let state = self.state.lock();
             (Arc::clone(&state.base), state.keys.clone())

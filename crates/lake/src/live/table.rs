@@ -15,7 +15,6 @@ use arrow::{array::ArrayRef, record_batch::RecordBatch};
 use naru_base::TableId;
 use object_store::path::PathPart;
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 
 use crate::{
     compact::CompactionLimits,
@@ -162,12 +161,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// What an index that covers this view is stamped with.
 pub(crate) fn stamp(view: &TableView) -> Stamp {
-    Stamp { version: view.version, files: files_of(view) }
-}
-
-/// Numbers of all files of a view.
-pub(crate) fn files_of(view: &TableView) -> RoaringBitmap {
-    view.files.iter().map(|file| file.id.0).collect()
+    Stamp { version: view.version, files: view.files.iter().map(|file| file.id.0).collect() }
 }
 
 impl LiveTable {
@@ -206,8 +200,9 @@ impl LiveTable {
             state: Mutex::new(state),
             index: Arc::new(index),
         };
+        let inner = Arc::new(inner);
         inner.catch_up(found).await?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner })
     }
 
     /// Its name.
@@ -328,6 +323,7 @@ impl State {
         }
         self.published = self.tail.clone();
         self.dirty = false;
+        self.oldest.get_or_insert_with(Instant::now);
         let fresh = std::mem::take(&mut self.fresh);
         let spilled = match self.layers.first_mut() {
             Some(layer) => Arc::make_mut(layer).absorb(fresh).err(),
