@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     board::{Board, Move},
-    cut::{Made, World},
+    cut::World,
     error::FlowError,
     executor::{Executor, Input, Inputs, Kind},
     graph::{Graph, Mart},
@@ -198,13 +198,4 @@ fn missing_input(mart: &Mart, inputs: &Inputs) -> Option<Problem> {
             ))
             .at(mart.place.clone());
     Some(problem)
-}
-
-/// What the earlier part of a resumed run has published.
-pub(crate) fn made_before(version: Option<u64>, view: Option<crate::cut::PinnedView>) -> Option<Made> {
-    match (version, view) {
-        (Some(version), _) => Some(Made::Table(naru_base::Version(version))),
-        (None, Some(view)) => Some(Made::View(view)),
-        (None, None) => None,
-    }
 }

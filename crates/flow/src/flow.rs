@@ -1,8 +1,9 @@
-//! Starting, resuming and cancelling runs.
+//! Starting, cancelling and stopping runs.
 //!
 //! Owns: [`Flow`], the one object that runs marts in a process; which marts are being built right now; slots.
 //! Never runs two attempts at one mart at the same time.
-//! Read next: `drive.rs` for the loop of a run, [`crate::settle`] for what a dead process left.
+//! Read next: `drive.rs` for the loop of a run, [`crate::resume`] for going on with one, [`crate::settle`] for what a
+//! dead process left.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,8 +14,8 @@ use std::{
 use naru_base::{Problem, RunId, TableId, time};
 use naru_store::{
     Store,
-    runs::{self, NewNode, NewRun, NodeChange},
-    runs_read::{self, NodeRow, RunRow},
+    runs::{self, NewNode, NewRun},
+    runs_read,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -26,17 +27,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     board::Board,
     cut::{Cut, PinnedView, World},
-    drive::{Drive, made_before},
+    drive::Drive,
     error::FlowError,
     executor::Executor,
     graph::Graph,
     journal::{Journal, Standing, Step, WATCHER_LAG_MAX},
-    run::{NodeReport, Progress, Request, RunReport, RunState},
-    state::{Event, NodeState, Stage, step},
+    run::{Progress, Request, RunReport, RunState},
+    state::{Event, NodeState},
 };
-
-/// Runs that resume looks through for one that did not go well.
-const RESUME_LOOK_BACK_RUNS: u32 = 50;
 
 /// How marts run in this process.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +135,7 @@ impl Flow {
         }
         let states = nodes.iter().map(|node| (node.mart.clone(), NodeState::Waiting)).collect();
         let claim = self.claim(request.marts, None)?;
+        self.forget_views_without_files(&graph).await?;
         let new = NewRun {
             reason: request.reason.word(),
             requested: request.words,
@@ -153,28 +152,6 @@ impl Flow {
     /// Runs and waits for the end.
     pub async fn run(&self, graph: Arc<Graph>, request: Request) -> Result<RunReport, FlowError> {
         self.start(graph, request).await?.ended().await
-    }
-
-    /// Goes on with a run (the latest that did not go well, unless one is named): the marts that did not get done or
-    /// were edited since, and within the run everything below them. What was read stays at the run's cut.
-    ///
-    /// # Errors
-    /// [`FlowError::NothingToResume`], [`FlowError::GoingOn`], [`FlowError::NoSuchRun`], [`FlowError::Busy`].
-    pub async fn resume(&self, graph: Arc<Graph>, run: Option<RunId>) -> Result<RunHandle, FlowError> {
-        let row = self.run_to_resume(&graph, run).await?;
-        let run = row.run;
-        let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
-        let again = to_run_again(&graph, &nodes);
-        if again.is_empty() {
-            return Err(FlowError::NothingToResume);
-        }
-        let claim = self.claim(nodes.iter().map(|node| node.mart.clone()).collect(), Some(run))?;
-        let cancel = claim.belongs_to(run);
-        let epoch = self.inner.epoch;
-        self.inner.store.write(move |tx| runs::reopen(tx, run, epoch)).await?;
-        let states = self.set_waiting(run, &graph, &nodes, &again).await?;
-        let world = self.world_of(&row, &nodes, &states).await?;
-        Ok(self.spawn(run, Plan { graph, states, world }, claim, cancel))
     }
 
     /// Asks a run to stop: what is being committed is finished, everything else ends as cancelled. False if it is not
@@ -215,98 +192,17 @@ impl Flow {
         crate::history::report(&self.inner.store, run).await
     }
 
-    async fn run_to_resume(&self, graph: &Graph, run: Option<RunId>) -> Result<RunRow, FlowError> {
-        let row = match run {
-            Some(run) => {
-                let row = self.inner.store.read(move |tx| runs_read::run(tx, run)).await?;
-                row.ok_or(FlowError::NoSuchRun { run })?
-            }
-            None => self.latest_to_resume(graph).await?,
-        };
-        let going_on = row.state == RunState::Running.word();
-        if going_on && self.inner.active.lock().runs.contains_key(&row.run) {
-            return Err(FlowError::GoingOn { run: row.run });
+    /// A view whose file is gone is gone; a table stays until someone drops it.
+    pub(crate) async fn forget_views_without_files(&self, graph: &Graph) -> Result<(), FlowError> {
+        let keep: Vec<TableId> = graph.marts().iter().map(|mart| mart.id.clone()).collect();
+        let forgotten = self.inner.store.write(move |tx| runs::keep_views(tx, &keep)).await?;
+        if forgotten > 0 {
+            tracing::info!(forgotten, "views without a file forgotten");
         }
-        if going_on {
-            self.settle().await?;
-        }
-        Ok(row)
+        Ok(())
     }
 
-    /// The newest run with marts that did not get done and that no later run has published; the very latest run also
-    /// counts if a mart of it was edited since.
-    async fn latest_to_resume(&self, graph: &Graph) -> Result<RunRow, FlowError> {
-        let rows = self.inner.store.read(|tx| runs_read::latest(tx, RESUME_LOOK_BACK_RUNS)).await?;
-        let mut done_later = BTreeSet::new();
-        for (age, row) in rows.into_iter().enumerate() {
-            let run = row.run;
-            let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
-            let done = |node: &&NodeRow| node.state == NodeState::Done.word();
-            let left = match age {
-                0 => !to_run_again(graph, &nodes).is_empty(),
-                _ => nodes
-                    .iter()
-                    .any(|node| lost(node) && !done_later.contains(&node.mart) && graph.mart(&node.mart).is_some()),
-            };
-            if left || row.state == RunState::Running.word() {
-                return Ok(row);
-            }
-            done_later.extend(nodes.iter().filter(done).map(|node| node.mart.clone()));
-        }
-        Err(FlowError::NothingToResume)
-    }
-
-    /// Sends marts back to waiting. Those whose file is gone leave the run. Returns where every mart now stands.
-    async fn set_waiting(
-        &self,
-        run: RunId,
-        graph: &Graph,
-        nodes: &[NodeRow],
-        again: &BTreeSet<TableId>,
-    ) -> Result<BTreeMap<TableId, NodeState>, FlowError> {
-        let journal = self.journal(run);
-        let mut states = BTreeMap::new();
-        for node in nodes {
-            let state = NodeState::from_word(&node.state).ok_or(FlowError::Unreadable { run, what: "state" })?;
-            let mut standing = Standing::new(node.mart.clone(), state);
-            match graph.mart(&node.mart) {
-                Some(mart) if again.contains(&node.mart) => {
-                    let kind = mart.kind.word().to_owned();
-                    let change = NodeChange::Again { kind, fingerprint: mart.fingerprint.clone() };
-                    journal.take(&mut standing, vec![Step::new(Event::Resumed).change(change)]).await?;
-                }
-                None if state.stage() == Stage::EndedBadly => {
-                    journal.take(&mut standing, vec![Step::new(Event::SkipAsked).because("its file is gone")]).await?;
-                }
-                Some(_) | None => {}
-            }
-            states.insert(node.mart.clone(), standing.state);
-        }
-        Ok(states)
-    }
-
-    /// The run's cut, and what the marts that stay done have published.
-    async fn world_of(
-        &self,
-        row: &RunRow,
-        nodes: &[NodeRow],
-        states: &BTreeMap<TableId, NodeState>,
-    ) -> Result<World, FlowError> {
-        let cut = match &row.cut {
-            Some(json) => {
-                serde_json::from_str(json).map_err(|_| FlowError::Unreadable { run: row.run, what: "cut" })?
-            }
-            None => Cut::default(),
-        };
-        let views = self.published_views().await?;
-        let done = nodes.iter().filter(|node| states.get(&node.mart) == Some(&NodeState::Done));
-        let made = done
-            .filter_map(|node| Some((node.mart.clone(), made_before(node.version, views.get(&node.mart).cloned())?)))
-            .collect();
-        Ok(World { cut, made })
-    }
-
-    async fn published_views(&self) -> Result<BTreeMap<TableId, PinnedView>, FlowError> {
+    pub(crate) async fn published_views(&self) -> Result<BTreeMap<TableId, PinnedView>, FlowError> {
         let rows = self.inner.store.read(|tx| runs_read::views(tx)).await?;
         Ok(rows.iter().map(|row| (row.mart.clone(), PinnedView::from(row))).collect())
     }
@@ -315,7 +211,7 @@ impl Flow {
         Journal { store: self.inner.store.clone(), run, watchers: self.inner.watchers.clone() }
     }
 
-    fn claim(&self, marts: BTreeSet<TableId>, run: Option<RunId>) -> Result<Claim, FlowError> {
+    pub(crate) fn claim(&self, marts: BTreeSet<TableId>, run: Option<RunId>) -> Result<Claim, FlowError> {
         let mut active = self.inner.active.lock();
         if active.stopping {
             return Err(FlowError::Stopping);
@@ -330,7 +226,7 @@ impl Flow {
         Ok(Claim { inner: self.inner.clone(), marts, run: Mutex::new(run) })
     }
 
-    fn spawn(&self, run: RunId, plan: Plan, claim: Claim, cancel: CancellationToken) -> RunHandle {
+    pub(crate) fn spawn(&self, run: RunId, plan: Plan, claim: Claim, cancel: CancellationToken) -> RunHandle {
         let flow = self.clone();
         let task = tokio::spawn(async move {
             let ended = flow.drive(run, plan, cancel).await;
@@ -399,14 +295,14 @@ impl Flow {
 }
 
 /// What a run begins with.
-struct Plan {
-    graph: Arc<Graph>,
-    states: BTreeMap<TableId, NodeState>,
-    world: World,
+pub(crate) struct Plan {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) states: BTreeMap<TableId, NodeState>,
+    pub(crate) world: World,
 }
 
 /// Marts that belong to one run until this is dropped.
-struct Claim {
+pub(crate) struct Claim {
     inner: Arc<Inner>,
     marts: BTreeSet<TableId>,
     run: Mutex<Option<RunId>>,
@@ -414,7 +310,7 @@ struct Claim {
 
 impl Claim {
     /// Names the run, and gives the token that cancels it.
-    fn belongs_to(&self, run: RunId) -> CancellationToken {
+    pub(crate) fn belongs_to(&self, run: RunId) -> CancellationToken {
         let cancel = CancellationToken::new();
         *self.run.lock() = Some(run);
         let mut active = self.inner.active.lock();
@@ -441,61 +337,4 @@ impl Drop for Claim {
         drop(active);
         self.inner.ended.notify_waiters();
     }
-}
-
-/// Marts of a run that did not get done or were edited, and what lies below them in the run. What a person has taken out
-/// or taken as done stays so.
-fn to_run_again(graph: &Graph, nodes: &[NodeRow]) -> BTreeSet<TableId> {
-    let state_of = |node: &NodeRow| NodeState::from_word(&node.state);
-    let in_graph = |node: &&NodeRow| graph.mart(&node.mart).is_some();
-    let set_by_hand = |node: &&NodeRow| matches!(state_of(node), Some(NodeState::Skipped | NodeState::MarkedDone));
-    let edited = |node: &NodeRow| graph.mart(&node.mart).is_some_and(|mart| mart.fingerprint != node.fingerprint);
-    let first: BTreeSet<TableId> = nodes
-        .iter()
-        .filter(in_graph)
-        .filter(|node| !set_by_hand(node) && (lost(node) || edited(node)))
-        .map(|node| node.mart.clone())
-        .collect();
-    let below = graph.all_below(&first);
-    let also = nodes.iter().filter(|node| below.contains(&node.mart) && !set_by_hand(node));
-    let also: BTreeSet<TableId> = also.map(|node| node.mart.clone()).collect();
-    first.into_iter().chain(also).collect()
-}
-
-fn lost(node: &NodeRow) -> bool {
-    NodeState::from_word(&node.state).is_none_or(|state| state.stage() != Stage::EndedWell)
-}
-
-impl Flow {
-    /// Takes a mart out of an ended run, or takes it as done, so that resuming goes on below it with its earlier rows.
-    pub async fn set_by_hand(&self, run: RunId, mart: &TableId, hand: ByHand) -> Result<NodeReport, FlowError> {
-        if self.inner.active.lock().runs.contains_key(&run) {
-            return Err(FlowError::GoingOn { run });
-        }
-        let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
-        let missing = || FlowError::NotInRun { mart: mart.clone(), run };
-        let node = nodes.iter().find(|node| node.mart == *mart).ok_or_else(missing)?;
-        let state = NodeState::from_word(&node.state).ok_or(FlowError::Unreadable { run, what: "state" })?;
-        let event = match hand {
-            ByHand::Skip => Event::SkipAsked,
-            ByHand::MarkDone => Event::MarkAsked,
-        };
-        if step(state, event).is_none() {
-            let problem = Problem::new("flow.not_by_hand", format!("mart {mart} is {state} in run {run}"));
-            return Err(FlowError::Refused(problem.detail("Only a mart that did not get done can be set by hand.")));
-        }
-        let mut standing = Standing::new(mart.clone(), state);
-        self.journal(run).take(&mut standing, vec![Step::new(event).because("by hand")]).await?;
-        let report = self.report(run).await?;
-        report.marts.into_iter().find(|node| node.mart == *mart).ok_or_else(missing)
-    }
-}
-
-/// What a person decides about a mart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ByHand {
-    /// Leave it out.
-    Skip,
-    /// Take it as done.
-    MarkDone,
 }

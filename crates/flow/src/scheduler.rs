@@ -51,8 +51,19 @@ impl Scheduler {
         self
     }
 
-    /// Starts what is due, again and again, until `shutdown`. Runs that were started go on; [`Flow::stop`] ends them.
+    /// Goes on with scheduled runs that a dead process has interrupted, then starts what is due, again and again, until
+    /// `shutdown`. Runs that were started go on; [`Flow::stop`] ends them.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let graph = self.graph.borrow().clone();
+        match self.flow.resume_interrupted(graph).await {
+            Ok(handles) => {
+                handles.iter().for_each(|handle| tracing::info!(run = %handle.run, "interrupted run goes on"))
+            }
+            Err(error) => {
+                let problem = error.problem();
+                tracing::error!(code = %problem.code, "interrupted runs wait for `naru resume`: {problem}");
+            }
+        }
         while !shutdown.is_cancelled() {
             if let Err(error) = self.tick().await {
                 let problem = error.problem();

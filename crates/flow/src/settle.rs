@@ -19,6 +19,9 @@ use crate::{
     state::{Event, NodeState, Stage},
 };
 
+/// Runs are remembered this long; the latest run of each mart, and the one that is live, for ever.
+const HISTORY_KEPT_US: i64 = 90 * 86_400 * 1_000_000;
+
 /// What settling found.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
@@ -46,6 +49,7 @@ impl Flow {
             }
             self.settle_run(row.run, &mut settled).await?;
         }
+        self.inner.store.write(|tx| runs::forget(tx, time::now_us() - HISTORY_KEPT_US)).await?;
         Ok(settled)
     }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use naru_base::{RunId, TableId};
-use naru_flow::{FlowError, NodeState, flow::ByHand, history, run::RunState};
+use naru_flow::{ByHand, FlowError, NodeState, history, run::RunState};
 use naru_store::runs_read;
 use world::{Fate, World, states};
 

@@ -14,10 +14,13 @@ mod world;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use naru_flow::{Flow, Scheduler};
+use naru_flow::{
+    Flow, NodeState, Scheduler,
+    run::{Progress, Reason, Request},
+};
 use naru_store::runs_read;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use world::{Fate, World};
 
@@ -112,6 +115,42 @@ async fn a_mart_that_is_still_being_built_stays_due_and_starts_once_when_it_has_
     flow.all_ended().await;
     assert!(scheduler.tick().await.unwrap().is_empty());
     assert_eq!(reasons(&world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_scheduled_run_goes_on_after_the_death_of_the_process_but_not_when_a_mart_seems_to_cause_it() {
+    let world = World::new();
+    world.mart("a.x", "SELECT * FROM shop.orders").mart("a.killer", "SELECT * FROM a.x");
+    world.lake.decide(|call, mart| if call == "stage" && mart.table == "killer" { Fate::Hang } else { Fate::Good });
+    let request = Request { reason: Reason::Schedule, ..world.request(&[]) };
+    let flow = world.flow().await;
+    let mut watch = flow.watch();
+    let run = flow.start(world.graph(), request).await.unwrap().run;
+    for goes_on in [true, true, false] {
+        if goes_on {
+            until_killer_runs(&mut watch).await;
+        }
+        // The old process hangs for ever; the next one takes over.
+        let flow = world.flow().await;
+        watch = flow.watch();
+        let settled = flow.settle().await.unwrap();
+        assert_eq!(settled.interrupted.len(), usize::from(goes_on));
+        let handles = flow.resume_interrupted(world.graph()).await.unwrap();
+        let resumed: Vec<_> = handles.iter().map(|handle| handle.run).collect();
+        let deaths = world.store.read(move |tx| runs_read::events(tx, run)).await.unwrap();
+        let deaths = deaths.iter().filter(|event| event.event == "process_died").count();
+        assert_eq!(resumed.len(), usize::from(deaths < 2), "after {deaths} deaths");
+    }
+    assert_eq!(world.lake.commits_of("a.x").len(), 1);
+}
+
+async fn until_killer_runs(watch: &mut broadcast::Receiver<Progress>) {
+    loop {
+        let progress = watch.recv().await.unwrap();
+        if progress.mart.table == "killer" && progress.state == NodeState::Running {
+            return;
+        }
+    }
 }
 
 #[tokio::test]
