@@ -16,8 +16,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut tests = String::new();
         for script in entries(&system)? {
             if script.extension().is_some_and(|ending| ending == "test") {
-                let name = stem(&script).replace('-', "_");
-                writeln!(tests, "    #[test]\n    fn {name}() {{\n        naru_tests::run({script:?});\n    }}")?;
+                let (folder, file) = (stem(&system), stem(&script));
+                let name = file.replace('-', "_");
+                writeln!(
+                    tests,
+                    "    #[test]\n    fn {name}() {{\n        naru_tests::run(\"{folder}/{file}.test\");\n    }}"
+                )?;
             }
         }
         if !tests.is_empty() {

@@ -24,17 +24,22 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// The `state` of the object that names `table` in one of its own text fields, wherever it stands in `status`.
+/// The `state` of the object that names `table` (as `dataset.table`, or as an object of the two), wherever it stands.
 pub fn state(status: &Value, table: &str) -> Option<String> {
     match status {
         Value::Object(fields) => {
-            let named = fields.values().any(|value| value.as_str() == Some(table));
+            let named = fields.values().any(|value| names(value, table));
             let own = fields.get("state").and_then(Value::as_str).filter(|_| named);
             own.map(ToOwned::to_owned).or_else(|| fields.values().find_map(|value| state(value, table)))
         }
         Value::Array(items) => items.iter().find_map(|item| state(item, table)),
         _ => None,
     }
+}
+
+fn names(value: &Value, table: &str) -> bool {
+    let part = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    value.as_str() == Some(table) || table.split_once('.').is_some_and(|both| both == (part("dataset"), part("table")))
 }
 
 #[cfg(test)]
@@ -52,7 +57,7 @@ mod tests {
     #[test]
     fn a_table_is_found_wherever_status_lists_it() {
         let status = json!({"state": "running", "sources": [{"name": "shop", "tables": [
-            {"table": "shop.orders", "state": "copying"}, {"table": "shop.items", "state": "live"}]}]});
+            {"table": "shop.orders", "state": "copying"}, {"table": {"dataset": "shop", "table": "items"}, "state": "live"}]}]});
         assert_eq!(state(&status, "shop.items").as_deref(), Some("live"));
         assert_eq!(state(&status, "shop.gone"), None);
     }

@@ -12,21 +12,22 @@ pub mod world;
 
 use std::path::Path;
 
-/// Runs one script to its end; stops the test at the first step that does not hold, naming file and line.
+/// Runs one script, named by its path below `scripts/`, to its end; stops the test at the first step that does not
+/// hold, naming file and line.
 ///
 /// # Panics
 /// When a step does not hold, or the file is not a script.
-pub fn run(path: impl AsRef<Path>) {
-    let path = path.as_ref();
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let steps = script::parse(&text).unwrap_or_else(|mistake| panic!("{}:{mistake}", path.display()));
+pub fn run(script: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{script}: {error}"));
+    let steps = script::parse(&text).unwrap_or_else(|mistake| panic!("{script}:{mistake}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // Steps block this thread; the proxy and the connections go on upon the runtime's own.
     runtime.block_on(async {
         let mut world = world::World::new();
         for step in &steps {
             if let Err(reason) = world.play(step).await {
-                panic!("{}:{}: {} {}\n{reason}", path.display(), step.line, step.word, step.argument);
+                panic!("{script}:{}: {} {}\n{reason}", step.line, step.word, step.argument);
             }
         }
     });

@@ -67,13 +67,14 @@ impl World {
                 Ok(())
             }
             "up" => self.up(step).await,
-            "naru" => self.naru(step, true).await,
-            "fails" => self.naru(step, false).await,
+            "naru" => self.naru(step, true),
+            "fails" => self.naru(step, false),
             "query" => self.query(step).await,
+            "holds" => self.holds(step).await,
             "live" => self.live(step).await,
             "state" => self.state(step).await,
             "says" => self.says(step),
-            "same" => self.same(step).await,
+            "same" => self.same(step),
             "readers" => self.readers(step).await,
             "kill9" => self.running().map(Naru::kill9).map(|()| self.naru = None),
             "stop" => self.stop(),
@@ -120,7 +121,7 @@ impl World {
         command
     }
 
-    async fn output(&mut self, words: &[&str]) -> Result<Output, String> {
+    fn output(&self, words: &[&str]) -> Result<Output, String> {
         let mut command = self.command();
         command.args(words).output().map_err(|error| error.to_string())
     }
@@ -151,10 +152,10 @@ impl World {
         if status.success() { Ok(()) } else { Err(format!("naru ended with {status}; it wrote:\n{written}")) }
     }
 
-    async fn naru(&mut self, step: &Step, succeeds: bool) -> Held {
+    fn naru(&self, step: &Step, succeeds: bool) -> Held {
         let words = step.words();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let output = self.output(&words).await?;
+        let output = self.output(&words)?;
         let written = written(&output);
         if output.status.success() != succeeds {
             return Err(format!("ended with {}; it wrote:\n{written}", output.status));
@@ -169,14 +170,23 @@ impl World {
         let sql = step.argument.clone();
         let wanted = step.body.clone();
         self.eventually(async |world| {
-            let output = world.output(&["sql", "--format", "ndjson", &sql]).await?;
+            let output = world.output(&["sql", "--format", "ndjson", &sql])?;
             if !output.status.success() {
                 return Err(written(&output));
             }
             let rows = answer::rows(&String::from_utf8_lossy(&output.stdout))?;
-            let same = rows == wanted;
-            same.then_some(())
-                .ok_or_else(|| format!("wanted:\n  {}\ngot:\n  {}", wanted.join("\n  "), rows.join("\n  ")))
+            same(&wanted, &rows)
+        })
+        .await
+    }
+
+    async fn holds(&mut self, step: &Step) -> Held {
+        let (sql, wanted) = (step.argument.clone(), step.body.clone());
+        self.eventually(async |world| {
+            let cell = |value: Option<String>| value.unwrap_or_else(|| "NULL".to_owned());
+            let row = |row: Vec<Option<String>>| row.into_iter().map(cell).collect::<Vec<_>>().join("|");
+            let rows: Vec<String> = world.server().await.0.rows(&sql).await.into_iter().map(row).collect();
+            same(&wanted, &rows)
         })
         .await
     }
@@ -197,7 +207,7 @@ impl World {
 
     async fn wait_state(&mut self, table: &str, wanted: &str) -> Held {
         self.eventually(async |world| {
-            let output = world.output(&["status", "--json"]).await?;
+            let output = world.output(&["status", "--json"])?;
             let status = serde_json::from_slice(&output.stdout)
                 .map_err(|error| format!("status is not JSON: {error}\n{}", written(&output)))?;
             match answer::state(&status, table) {
@@ -215,19 +225,19 @@ impl World {
         line.map(drop).ok_or_else(|| format!("naru wrote:\n{}", naru.output()))
     }
 
-    async fn same(&mut self, step: &Step) -> Held {
+    fn same(&self, step: &Step) -> Held {
         let tables = step.words();
         if tables.is_empty() {
-            return self.compare(&["compare"]).await;
+            return self.compare(&["compare"]);
         }
         for table in tables {
-            self.compare(&["compare", &table]).await?;
+            self.compare(&["compare", &table])?;
         }
         Ok(())
     }
 
-    async fn compare(&mut self, words: &[&str]) -> Held {
-        let output = self.output(words).await?;
+    fn compare(&self, words: &[&str]) -> Held {
+        let output = self.output(words)?;
         if output.status.success() { Ok(()) } else { Err(written(&output)) }
     }
 
@@ -279,6 +289,11 @@ impl World {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+fn same(wanted: &[String], got: &[String]) -> Held {
+    let shown = || format!("wanted:\n  {}\ngot:\n  {}", wanted.join("\n  "), got.join("\n  "));
+    if wanted == got { Ok(()) } else { Err(shown()) }
 }
 
 fn written(output: &Output) -> String {

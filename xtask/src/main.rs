@@ -70,6 +70,7 @@ fn demo(arguments: &[&str]) -> Result<(), Failure> {
 
 fn bench(arguments: &[&str]) -> Result<(), Failure> {
     system::provide(&[Need::Compiler, Need::Postgres])?;
+    Step::new("build naru").cargo(&["build", "--release", "--package", "naru"])?;
     let run = ["run", "--release", "--package", "naru-benches", "--"];
     Step::new("bench").cargo(&[&run, arguments].concat())
 }

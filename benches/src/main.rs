@@ -1,0 +1,48 @@
+//! `cargo xtask bench NAME`: naru beside a peer that does the least possible, on the same data in the same run.
+//!
+//! Owns: what is measured and how it is printed. Never judges alone: a ratio says more than a number of this machine.
+//! Everything is measured from outside, on the release binary, as a user would see it.
+//! Read next: [`world`] for the set-up, then one file per bench. `docs/benchmarks.md` holds the results.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod freshness;
+mod memory;
+mod replay;
+mod report;
+mod scan;
+mod snapshot;
+mod wire;
+mod world;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+snapshot   copy of a table of 8 columns    against COPY (FORMAT binary) to /dev/null, one connection each
+replay     an update of every row, in one transaction and in 2,000
+                                           against pg_recvlogical to /dev/null from the same position
+freshness  2,000 changes a second, commit to visible in SQL
+                                           against a native logical subscriber in the same run
+scan       full scan after 10 % of the rows were updated
+                                           against the same after compaction
+memory     peak resident memory while copying, and through one large transaction
+
+NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000).
+";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match name.as_str() {
+        "snapshot" => snapshot::run().await,
+        "replay" => replay::run().await,
+        "freshness" => freshness::run().await,
+        "scan" => scan::run().await,
+        "memory" => memory::run().await,
+        _ => {
+            print!("{HELP}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
