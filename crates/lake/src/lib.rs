@@ -3,9 +3,37 @@
 //! Owns: Delta tables on an object store: creation, staging, one commit call, deletion vectors, the scan, the key
 //! index, the unflushed tail, compaction, checkpoints, vacuum.
 //! Never does: SQL text, permissions, sources, schedules.
+//! Read next: [`Lake`], then [`Table`], then [`TableView`].
 
 mod change;
 mod column;
+mod commit;
+mod compact;
+mod digest;
+mod error;
+pub mod index;
+mod lake;
+pub mod live;
+mod log;
+mod object;
+mod scan;
+mod schema;
+mod stage;
+mod stats;
+mod table;
+mod vacuum;
+mod vectors;
+mod view;
 
 pub use change::{ChangeBatch, Op};
 pub use column::{Column, NaruType};
+pub use commit::{Change, Committed, Operation, Remove};
+pub use compact::{CompactionLimits, Rewritten, RowMap, plan_compaction};
+pub use digest::RowDigest;
+pub use error::LakeError;
+pub use lake::{Lake, LakeSettings, TableSpec};
+pub use scan::ScanOptions;
+pub use stage::{Placed, StagedFile, Stager, StagerOptions, TARGET_FILE_BYTES};
+pub use table::Table;
+pub use vacuum::{VacuumOptions, Vacuumed};
+pub use view::{ColumnBounds, FileId, FileStats, FileView, TableView, TailBatch};

@@ -1,0 +1,115 @@
+//! Which files are worth rewriting together.
+//!
+//! Owns: [`plan_compaction`]. Pure; looks at sizes, dead rows and key bounds only.
+//!
+//! Three reasons, in this order: files with many dead rows; many small files of one size class (so that a row is
+//! rewritten once a class, not once a flush); many large files that hold one same key.
+
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+
+use datafusion::common::ScalarValue;
+use naru_base::number::f64_from;
+
+use crate::{
+    compact::CompactionLimits,
+    view::{ColumnBounds, FileId, FileView, TableView},
+};
+
+/// Bytes of the smallest size class; each further class is eight times as large.
+const SMALLEST_CLASS_BYTES: u64 = 64 << 10;
+const CLASS_FACTOR: u64 = 8;
+
+/// Groups of files worth rewriting together, most useful first; no file twice. Pure.
+pub fn plan_compaction(view: &TableView, limits: &CompactionLimits) -> Vec<Vec<FileId>> {
+    let mut groups = Vec::new();
+    let (mut dying, rest): (Vec<_>, Vec<_>) =
+        view.files.iter().partition(|file| dead_share(file) >= limits.dead_ratio && file.deleted.is_some());
+    by_key(view, &mut dying);
+    pack(&dying, limits, 1, &mut groups);
+    let (small, large): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|file| file.size < limits.target_file_bytes / 2 && fits(file, limits));
+    let mut classes: BTreeMap<u32, Vec<&Arc<FileView>>> = BTreeMap::new();
+    for file in small {
+        classes.entry(class(file.size)).or_default().push(file);
+    }
+    for mut files in classes.into_values().filter(|files| files.len() >= limits.files_min) {
+        by_key(view, &mut files);
+        pack(&files, limits, limits.files_min, &mut groups);
+    }
+    let crowd = crowded(view, &large, limits.files_min);
+    pack(&crowd, limits, 2, &mut groups);
+    groups
+}
+
+fn dead_share(file: &FileView) -> f64 {
+    f64_from(file.rows - file.live_rows()) / f64_from(file.rows.max(1))
+}
+
+fn fits(file: &FileView, limits: &CompactionLimits) -> bool {
+    file.size <= limits.group_bytes_max && file.rows <= limits.group_rows_max
+}
+
+fn class(bytes: u64) -> u32 {
+    let mut class = 0;
+    let mut limit = SMALLEST_CLASS_BYTES;
+    while bytes >= limit {
+        class += 1;
+        limit = limit.saturating_mul(CLASS_FACTOR);
+    }
+    class
+}
+
+fn bounds<'a>(view: &TableView, file: &'a FileView) -> Option<&'a ColumnBounds> {
+    file.stats.bounds.get(view.key.first()?)
+}
+
+fn order(a: &ScalarValue, b: &ScalarValue) -> Ordering {
+    a.partial_cmp(b).unwrap_or(Ordering::Equal)
+}
+
+/// Neighbours in the key stand together; without bounds the order stays that of the file numbers.
+fn by_key(view: &TableView, files: &mut [&Arc<FileView>]) {
+    files.sort_by(|a, b| match (bounds(view, a), bounds(view, b)) {
+        (Some(a), Some(b)) => order(&a.min, &b.min),
+        _ => a.id.cmp(&b.id),
+    });
+}
+
+/// Cuts a list into groups within the limits; groups of fewer than `least` files are not worth it.
+fn pack(files: &[&Arc<FileView>], limits: &CompactionLimits, least: usize, groups: &mut Vec<Vec<FileId>>) {
+    let (mut group, mut bytes, mut rows) = (Vec::new(), 0, 0);
+    for file in files.iter().filter(|file| fits(file, limits)) {
+        if bytes + file.size > limits.group_bytes_max || rows + file.rows > limits.group_rows_max {
+            keep(std::mem::take(&mut group), least, groups);
+            (bytes, rows) = (0, 0);
+        }
+        group.push(file.id);
+        bytes += file.size;
+        rows += file.rows;
+    }
+    keep(group, least, groups);
+}
+
+fn keep(group: Vec<FileId>, least: usize, groups: &mut Vec<Vec<FileId>>) {
+    if group.len() >= least.max(1) {
+        groups.push(group);
+    }
+}
+
+/// The files around the key that most files hold, if those are at least `files_min`.
+fn crowded<'a>(view: &TableView, files: &[&'a Arc<FileView>], files_min: usize) -> Vec<&'a Arc<FileView>> {
+    let ranges: Vec<(&Arc<FileView>, &ColumnBounds)> =
+        files.iter().filter_map(|file| Some((*file, bounds(view, file)?))).collect();
+    let holding = |key: &ScalarValue| {
+        ranges
+            .iter()
+            .filter(|(_, range)| {
+                order(&range.min, key) != Ordering::Greater && order(&range.max, key) != Ordering::Less
+            })
+            .map(|(file, _)| *file)
+            .collect::<Vec<_>>()
+    };
+    // The deepest point is always some file's lower bound.
+    let deepest = ranges.iter().map(|(_, range)| holding(&range.min)).max_by_key(Vec::len).unwrap_or_default();
+    if deepest.len() >= files_min.max(2) { deepest } else { Vec::new() }
+}
