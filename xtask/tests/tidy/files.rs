@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{none, project_files, text};
+use crate::{none, project_files, ratchet, text};
 
 /// Lines of a Rust file; split by noun before.
 const FILE_LINES_MAX: usize = 800;
@@ -107,12 +107,7 @@ fn exceptions_to_denied_lints_only_become_fewer() {
             }
         }
     }
-    let listed: BTreeMap<String, usize> = text("xtask/tests/tidy/ratchet.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(' '))
-        .map(|(lint, count)| (lint.to_owned(), count.trim().parse().unwrap()))
-        .collect();
+    let listed = ratchet();
     let compare = |(lint, count): (&str, usize)| {
         let allowed = listed.get(lint).copied().unwrap_or(0);
         match count.cmp(&allowed) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use crate::{none, project_files, text};
+use crate::{none, project_files, ratchet, text};
 
 const SECTIONS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -76,6 +76,11 @@ fn no_library_is_listed_without_a_user() {
         let manifest = manifest(&path);
         used.extend(SECTIONS.iter().flat_map(|section| names(manifest.get(*section))));
     }
-    let idle = listed.difference(&used).filter(|name| !name.starts_with("naru-"));
-    none("libraries of the root that no package uses", &idle.cloned().collect::<Vec<_>>());
+    let known: BTreeSet<String> =
+        ratchet().into_keys().filter_map(|key| Some(key.strip_prefix("idle:")?.to_owned())).collect();
+    let idle: BTreeSet<String> = listed.difference(&used).filter(|name| !name.starts_with("naru-")).cloned().collect();
+    none(
+        "libraries of the root that no package uses, or that are used by now and still stand in ratchet.txt",
+        &idle.symmetric_difference(&known).cloned().collect::<Vec<_>>(),
+    );
 }
