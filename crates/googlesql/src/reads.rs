@@ -80,7 +80,9 @@ pub fn writes(parsed: &Parsed) -> Vec<TableName> {
         },
         Statement::Update(update) => vec![factor_name(&update.table)],
         Statement::Delete(delete) => match &delete.from {
-            FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from) => from.iter().map(factor_name).collect(),
+            FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from) => {
+                from.iter().map(factor_name).collect()
+            }
         },
         Statement::Merge(merge) => match &merge.table {
             TableFactor::Table { name, .. } => vec![TableName::of(name)],
@@ -178,7 +180,8 @@ impl Visitor for Reads {
             && let Some(mut table) = TableName::of(name)
             && let Some(first) = table.parts.first()
         {
-            let hidden = if name.0.len() > 1 { self.is_alias(first) } else { table.parts.len() == 1 && self.is_cte(first) };
+            let hidden =
+                if name.0.len() > 1 { self.is_alias(first) } else { table.parts.len() == 1 && self.is_cte(first) };
             if !hidden {
                 if let Some(TableVersion::ForSystemTimeAsOf(expr)) = version {
                     table.as_of = Some(expr.to_string());

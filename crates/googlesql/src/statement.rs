@@ -8,7 +8,10 @@ use sqlparser::{
     tokenizer::{Location, Token, TokenWithSpan, Tokenizer},
 };
 
-use crate::{dialect::GoogleSqlDialect, error::{Result, SqlError}};
+use crate::{
+    dialect::GoogleSqlDialect,
+    error::{Result, SqlError},
+};
 
 /// Nesting deeper than this is refused, so that no statement can exhaust the stack.
 const NESTING_MAX: usize = 200;
@@ -69,18 +72,14 @@ pub enum StatementKind {
 /// [`SqlErrorKind::Syntax`](crate::SqlErrorKind::Syntax) with the place of the first mistake.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let dialect = GoogleSqlDialect::default();
-    let tokens = Tokenizer::new(&dialect, sql)
-        .with_unescape(false)
-        .tokenize_with_location()
-        .map_err(|error| {
-            let mut refused = SqlError::syntax(error.message.clone());
-            refused.set_place(error.location);
-            refused
-        })?;
+    let tokens = Tokenizer::new(&dialect, sql).with_unescape(false).tokenize_with_location().map_err(|error| {
+        let mut refused = SqlError::syntax(error.message.clone());
+        refused.set_place(error.location);
+        refused
+    })?;
     refuse_tokens(&tokens)?;
     let lines = LineStarts::new(sql);
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}

@@ -1,5 +1,12 @@
 //! What is not GoogleSQL, or not built, is an error with a place; nothing is parsed and then ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::as_conversions, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 
@@ -9,7 +16,10 @@ use support::Project;
 #[tokio::test]
 async fn nothing_is_parsed_and_then_ignored() {
     let mut project = Project::new();
-    project.run("CREATE TABLE t (a INT64, b STRING, arr ARRAY<INT64>); CREATE TABLE u (a INT64)", &Params::default()).await.unwrap();
+    project
+        .run("CREATE TABLE t (a INT64, b STRING, arr ARRAY<INT64>); CREATE TABLE u (a INT64)", &Params::default())
+        .await
+        .unwrap();
     let mut accepted = Vec::new();
     for sql in [
         "SELECT * FROM t TABLESAMPLE SYSTEM (10 PERCENT)",
@@ -139,12 +149,72 @@ fn statements_are_split_with_their_text_and_kind() {
 }
 
 #[test]
+fn any_expression_may_follow_a_comma() {
+    for item in [
+        "CASE WHEN a IS NULL THEN 1 ELSE 2 END AS s",
+        "IF(a, 1, 2)",
+        "NOT b",
+        "EXISTS(SELECT 1)",
+        "ARRAY[1]",
+        "ARRAY<INT64>[1]",
+        "[1]",
+        "INTERVAL 1 DAY",
+        "CAST(a AS STRING)",
+        "SAFE_CAST(a AS INT64)",
+        "NULL",
+        "TRUE",
+        "LEFT(a, 1)",
+        "RIGHT(a, 1)",
+        "STRUCT(1 AS x)",
+        "DATE '2024-01-01'",
+        "EXTRACT(DAY FROM a)",
+        "SAFE.LEFT(a, 1)",
+        "(SELECT 1)",
+        "-a",
+        "~a",
+        "@p",
+        "?",
+        "UNIX_DATE(a)",
+        "REPLACE(a, 'x', 'y')",
+        "FORMAT('%d', a)",
+        "RANK() OVER (ORDER BY a)",
+        "date",
+        "value AS offset",
+        "GROUPING(a)",
+        "ANY_VALUE(a)",
+        "TIMESTAMP(a)",
+        "CURRENT_DATE()",
+        "CURRENT_DATE",
+        "ROW_NUMBER() OVER w",
+        "`from`",
+    ] {
+        for sql in [format!("SELECT a, {item} FROM t"), format!("SELECT a, {item}, FROM t"), format!("SELECT {item}")] {
+            parse(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+    }
+    assert_eq!(parse("SELECT a, b, FROM t WHERE x GROUP BY a").unwrap().len(), 1);
+}
+
+#[test]
 fn tables_read_leave_out_ctes_aliases_and_paths() {
-    let names = |sql: &str| -> Vec<String> { tables(&parse(sql).unwrap()[0]).into_iter().map(|table| table.parts.join(".")).collect() };
-    assert_eq!(names("WITH a AS (SELECT * FROM ds.x), b AS (SELECT * FROM a) SELECT * FROM b JOIN ds.y USING (k)"), ["ds.x", "ds.y"]);
+    let names = |sql: &str| -> Vec<String> {
+        tables(&parse(sql).unwrap()[0]).into_iter().map(|table| table.parts.join(".")).collect()
+    };
+    assert_eq!(
+        names("WITH a AS (SELECT * FROM ds.x), b AS (SELECT * FROM a) SELECT * FROM b JOIN ds.y USING (k)"),
+        ["ds.x", "ds.y"]
+    );
     assert_eq!(names("WITH orders AS (SELECT * FROM orders) SELECT * FROM orders"), ["orders"]);
-    assert_eq!(names("SELECT * FROM `p.ds.t` AS t, t.items, UNNEST(t.more) WHERE EXISTS (SELECT 1 FROM my-proj.ds.u)"), ["p.ds.t", "my-proj.ds.u"]);
-    assert_eq!(names("SELECT (SELECT MAX(a) FROM x), a IN (SELECT b FROM y) FROM z UNION ALL SELECT 1, 2 FROM (SELECT * FROM w)"), ["x", "y", "z", "w"]);
+    assert_eq!(
+        names("SELECT * FROM `p.ds.t` AS t, t.items, UNNEST(t.more) WHERE EXISTS (SELECT 1 FROM my-proj.ds.u)"),
+        ["p.ds.t", "my-proj.ds.u"]
+    );
+    assert_eq!(
+        names(
+            "SELECT (SELECT MAX(a) FROM x), a IN (SELECT b FROM y) FROM z UNION ALL SELECT 1, 2 FROM (SELECT * FROM w)"
+        ),
+        ["x", "y", "z", "w"]
+    );
     assert_eq!(names("WITH RECURSIVE n AS (SELECT 1 UNION ALL SELECT 2 FROM n) SELECT * FROM n"), Vec::<String>::new());
     let table = &tables(&parse("SELECT *\nFROM ds.t FOR SYSTEM_TIME AS OF TIMESTAMP '2024-01-01'").unwrap()[0])[0];
     assert_eq!((table.line, table.column), (2, 6));

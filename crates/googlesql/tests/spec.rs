@@ -2,7 +2,14 @@
 //!
 //! The number of equal cases never falls below `spec_floor.txt`. Cases are read from beside the checkout
 //! (`NARU_CASES` says where else); without them the test says so and passes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::as_conversions, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 
@@ -66,7 +73,10 @@ fn cases_folder() -> PathBuf {
 
 fn params(case: &Case) -> Params {
     let scalar = |value: &Value| support::scalar(value);
-    Params { named: case.named_args.iter().map(|(name, value)| (name.clone(), scalar(value))).collect(), positional: case.args.iter().map(scalar).collect() }
+    Params {
+        named: case.named_args.iter().map(|(name, value)| (name.clone(), scalar(value))).collect(),
+        positional: case.args.iter().map(scalar).collect(),
+    }
 }
 
 async fn run(case: &Case) -> Outcome {
@@ -79,13 +89,16 @@ async fn run(case: &Case) -> Outcome {
     let given = project.run(&case.sql, &params(case)).await;
     match (given, &case.expected) {
         (Err(error), Expected { error: None, .. }) => Outcome::Refused(error),
-        (Err(_), _) => Outcome::Equal,
+        (Err(_), _) | (Ok(_), Expected { error: None, rows: None, .. }) => Outcome::Equal,
         (Ok(rows), Expected { error: Some(_), .. }) => Outcome::Wrong(format!("no error but {rows:?}")),
         (Ok(rows), Expected { rows: Some(wanted), unordered, .. }) => {
             let ordered = !unordered && case.sql.to_uppercase().contains("ORDER BY");
-            if support::same_rows(&rows, wanted, ordered) { Outcome::Equal } else { Outcome::Wrong(format!("got {rows:?}, wanted {wanted:?}")) }
+            if support::same_rows(&rows, wanted, ordered) {
+                Outcome::Equal
+            } else {
+                Outcome::Wrong(format!("got {rows:?}, wanted {wanted:?}"))
+            }
         }
-        (Ok(_), _) => Outcome::Equal,
     }
 }
 
@@ -123,7 +136,10 @@ async fn no_specification_case_gives_other_rows() {
                     tally.refused += 1;
                     total.refused += 1;
                     if std::env::var_os("NARU_SPEC_SHOW").is_some() {
-                        println!("refused {name}: {} => {why}", case.sql.split_whitespace().collect::<Vec<_>>().join(" "));
+                        println!(
+                            "refused {name}: {} => {why}",
+                            case.sql.split_whitespace().collect::<Vec<_>>().join(" ")
+                        );
                     }
                 }
                 Outcome::Wrong(how) => {

@@ -2,7 +2,7 @@
 
 use super::{
     Table,
-    cell::{Big, Date, Fail, Float, Instant, Int, Interval, Datetime, Numeric, Out, ok},
+    cell::{Big, Date, Datetime, Fail, Float, Instant, Int, Interval, Numeric, Out, ok},
     date, decimal,
     number::float,
 };
@@ -21,7 +21,13 @@ pub(super) fn register(t: &mut Table) {
     times_divide(t);
     signs(t);
     dates(t);
-    for (operator, safe) in [("_add", "SAFE_ADD"), ("_sub", "SAFE_SUBTRACT"), ("_mul", "SAFE_MULTIPLY"), ("_div", "SAFE_DIVIDE"), ("_neg", "SAFE_NEGATE")] {
+    for (operator, safe) in [
+        ("_add", "SAFE_ADD"),
+        ("_sub", "SAFE_SUBTRACT"),
+        ("_mul", "SAFE_MULTIPLY"),
+        ("_div", "SAFE_DIVIDE"),
+        ("_neg", "SAFE_NEGATE"),
+    ] {
         t.alias(operator, safe);
     }
 }
@@ -50,11 +56,13 @@ fn times_divide(t: &mut Table) {
         if b == 0 { Err("division by zero".into()) } else { a.checked_div(b).map(Some).ok_or_else(int_overflow) }
     });
     t.f2::<Numeric, Numeric, Numeric>("DIV", |a, b| {
-        if b == 0 { Err("division by zero".into()) } else { decimal::fit((a / b).checked_mul(decimal::ONE).ok_or("NUMERIC overflow")?).map(Some) }
+        if b == 0 {
+            Err("division by zero".into())
+        } else {
+            decimal::fit((a / b).checked_mul(decimal::ONE).ok_or("NUMERIC overflow")?).map(Some)
+        }
     });
-    t.f2::<Int, Int, Int>("MOD", |a, b| {
-        if b == 0 { Err("division by zero".into()) } else { ok(a.wrapping_rem(b)) }
-    });
+    t.f2::<Int, Int, Int>("MOD", |a, b| if b == 0 { Err("division by zero".into()) } else { ok(a.wrapping_rem(b)) });
     t.f2::<Numeric, Numeric, Numeric>("MOD", |a, b| if b == 0 { Err("division by zero".into()) } else { ok(a % b) });
 }
 

@@ -1,9 +1,12 @@
 //! Functions of ARRAY and STRUCT of any element type: kernels that copy whole elements and never look inside.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, ListArray, MutableArrayData, StructArray, make_array as from_data, make_comparator, new_empty_array},
+    array::{
+        Array as _, ArrayRef, AsArray as _, BooleanArray, ListArray, MutableArrayData, StructArray,
+        make_array as from_data, make_comparator, new_empty_array,
+    },
     buffer::{NullBuffer, OffsetBuffer},
     compute::SortOptions,
     datatypes::{DataType, Field, Int64Type},
@@ -17,9 +20,10 @@ use super::{
 };
 use crate::types::{SqlType, struct_fields};
 
-fn list_at<'a>(args: &'a Args, at: usize) -> Result<(&'a ListArray, bool)> {
+fn list_at(args: &Args, at: usize) -> Result<(&ListArray, bool)> {
     let (column, constant) = args.column(at)?;
-    let list = column.as_list_opt::<i32>().ok_or_else(|| DataFusionError::Internal(format!("argument {at} is not a list")))?;
+    let list =
+        column.as_list_opt::<i32>().ok_or_else(|| DataFusionError::Internal(format!("argument {at} is not a list")))?;
     Ok((list, constant))
 }
 
@@ -53,7 +57,8 @@ pub(crate) fn make_struct(ty: SqlType) -> Kernel {
 pub(crate) fn field(at: usize) -> Kernel {
     Arc::new(move |args| {
         let (column, constant) = args.column(0)?;
-        let row: &StructArray = column.as_struct_opt().ok_or_else(|| DataFusionError::Internal("not a struct".into()))?;
+        let row: &StructArray =
+            column.as_struct_opt().ok_or_else(|| DataFusionError::Internal("not a struct".into()))?;
         let field = row.columns().get(at).ok_or_else(|| DataFusionError::Internal("no such field".into()))?;
         let nulls = NullBuffer::union(row.nulls(), field.nulls());
         let merged = from_data(field.to_data().into_builder().nulls(nulls).build()?);
@@ -73,7 +78,8 @@ pub(crate) fn make_array(element: DataType) -> Kernel {
             new_empty_array(&element)
         } else {
             let parts: Vec<&dyn arrow::array::Array> = columns.iter().map(AsRef::as_ref).collect();
-            let indices: Vec<(usize, usize)> = (0..args.rows).flat_map(|row| (0..parts.len()).map(move |column| (column, row))).collect();
+            let indices: Vec<(usize, usize)> =
+                (0..args.rows).flat_map(|row| (0..parts.len()).map(move |column| (column, row))).collect();
             arrow::compute::interleave(&parts, &indices)?
         };
         Ok(list_of(flat, vec![columns.len(); args.rows], vec![true; args.rows]))
@@ -93,7 +99,8 @@ pub(crate) fn element(from: i64, safe: bool) -> Kernel {
                 continue;
             };
             let start = list.value_offsets().get(at).copied().unwrap_or(0);
-            let place = index.checked_sub(from).filter(|place| *place >= 0 && *place < i64::from(list.value_length(at)));
+            let place =
+                index.checked_sub(from).filter(|place| *place >= 0 && *place < i64::from(list.value_length(at)));
             match place {
                 Some(place) => indices.push(u64::try_from(i64::from(start) + place).ok()),
                 None if safe || args.safe => indices.push(None),
@@ -104,8 +111,11 @@ pub(crate) fn element(from: i64, safe: bool) -> Kernel {
     })
 }
 
+/// Which list, and the start and end of some of its elements.
+type Range = (usize, usize, usize);
+
 /// Builds lists by copying ranges of the elements of lists.
-fn copy_ranges(sources: &[&ListArray], element: &DataType, rows: &[Option<Vec<(usize, usize, usize)>>]) -> Result<ArrayRef> {
+fn copy_ranges(sources: &[&ListArray], element: &DataType, rows: &[Option<Vec<Range>>]) -> Result<ArrayRef> {
     let data: Vec<_> = sources.iter().map(|list| list.values().to_data()).collect();
     let mut flat = MutableArrayData::new(data.iter().collect(), true, rows.len());
     let mut lengths = Vec::with_capacity(rows.len());
@@ -143,7 +153,9 @@ pub(crate) fn concat(element: DataType) -> Kernel {
                 lists
                     .iter()
                     .enumerate()
-                    .map(|(source, (list, constant))| range_of(list, row_of(row, *constant)).map(|(start, end)| (source, start, end)))
+                    .map(|(source, (list, constant))| {
+                        range_of(list, row_of(row, *constant)).map(|(start, end)| (source, start, end))
+                    })
                     .collect::<Option<Vec<_>>>()
             })
             .collect();
@@ -211,16 +223,25 @@ pub(crate) fn enumerate(element: SqlType) -> Kernel {
         let (list, _) = list_at(args, 0)?;
         let mut offsets: Vec<i64> = Vec::with_capacity(list.values().len());
         for row in 0..list.len() {
-            let length = list.value_offsets().get(row + 1).zip(list.value_offsets().get(row)).map_or(0, |(end, start)| end - start);
+            let length = list
+                .value_offsets()
+                .get(row + 1)
+                .zip(list.value_offsets().get(row))
+                .map_or(0, |(end, start)| end - start);
             offsets.extend(0..i64::from(length));
         }
         let first = list.value_offsets().first().and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
         let values = list.values().slice(first, offsets.len());
         let fields = vec![("value".to_owned(), element.clone()), ("offset".to_owned(), SqlType::Int64)];
-        let pairs = StructArray::try_new(struct_fields(&fields), vec![values, Arc::new(arrow::array::PrimitiveArray::<Int64Type>::from(offsets))], None)?;
+        let pairs = StructArray::try_new(
+            struct_fields(&fields),
+            vec![values, Arc::new(arrow::array::PrimitiveArray::<Int64Type>::from(offsets))],
+            None,
+        )?;
         let lengths: Vec<usize> = list.offsets().lengths().collect();
         let field = Arc::new(Field::new_list_field(pairs.data_type().clone(), true));
-        let made = ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(pairs), list.nulls().cloned())?;
+        let made =
+            ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(pairs), list.nulls().cloned())?;
         if args.rows != made.len() {
             let indices = arrow::array::UInt64Array::from(vec![0; args.rows]);
             return Ok(arrow::compute::take(&made, &indices, None)?);
@@ -235,12 +256,12 @@ pub(crate) fn contains() -> Kernel {
         let (value, value_constant) = args.column(0)?;
         let (list, list_constant) = list_at(args, 1)?;
         let converter = RowConverter::new(vec![SortField::new(value.data_type().clone())])?;
-        let values = converter.convert_columns(&[zeroed(value)?])?;
-        let elements = converter.convert_columns(&[zeroed(list.values())?])?;
-        let places: Option<HashMap<&[u8], ()>> = (list_constant && list.len() == 1)
-            .then(|| range_of(list, 0))
-            .flatten()
-            .map(|(start, end)| (start..end).filter(|at| list.values().is_valid(*at)).map(|at| (elements.row(at).data(), ())).collect());
+        let values = converter.convert_columns(&[zeroed(value)])?;
+        let elements = converter.convert_columns(&[zeroed(list.values())])?;
+        let places: Option<HashSet<&[u8]>> =
+            (list_constant && list.len() == 1).then(|| range_of(list, 0)).flatten().map(|(start, end)| {
+                (start..end).filter(|at| list.values().is_valid(*at)).map(|at| elements.row(at).data()).collect()
+            });
         let answers: BooleanArray = (0..args.rows)
             .map(|row| {
                 let (start, end) = range_of(list, row_of(row, list_constant))?;
@@ -253,10 +274,12 @@ pub(crate) fn contains() -> Kernel {
                 }
                 let wanted = values.row(at).data();
                 let found = match &places {
-                    Some(places) => places.contains_key(wanted),
+                    Some(places) => places.contains(wanted),
                     None => (start..end).any(|at| list.values().is_valid(at) && elements.row(at).data() == wanted),
                 };
-                let is_nan = value.as_primitive_opt::<arrow::datatypes::Float64Type>().is_some_and(|floats| floats.value(at).is_nan());
+                let is_nan = value
+                    .as_primitive_opt::<arrow::datatypes::Float64Type>()
+                    .is_some_and(|floats| floats.value(at).is_nan());
                 if found && !is_nan {
                     return Some(true);
                 }
@@ -268,10 +291,10 @@ pub(crate) fn contains() -> Kernel {
 }
 
 /// -0.0 equals 0.0 in SQL but not in Arrow's rows.
-fn zeroed(column: &ArrayRef) -> Result<ArrayRef> {
+fn zeroed(column: &ArrayRef) -> ArrayRef {
     match column.as_primitive_opt::<arrow::datatypes::Float64Type>() {
-        Some(floats) => Ok(Arc::new(floats.unary::<_, arrow::datatypes::Float64Type>(|value| value + 0.0))),
-        None => Ok(Arc::clone(column)),
+        Some(floats) => Arc::new(floats.unary::<_, arrow::datatypes::Float64Type>(|value| value + 0.0)),
+        None => Arc::clone(column),
     }
 }
 
@@ -281,7 +304,9 @@ pub(crate) fn extreme(greatest: bool) -> Kernel {
         let (list, constant) = list_at(args, 0)?;
         let values = list.values();
         let order = make_comparator(values, values, SortOptions::default())?;
-        let is_nan = |at: usize| values.as_primitive_opt::<arrow::datatypes::Float64Type>().is_some_and(|floats| floats.value(at).is_nan());
+        let is_nan = |at: usize| {
+            values.as_primitive_opt::<arrow::datatypes::Float64Type>().is_some_and(|floats| floats.value(at).is_nan())
+        };
         let best = |start: usize, end: usize| {
             let mut best: Option<usize> = None;
             for at in (start..end).filter(|at| values.is_valid(*at)) {
@@ -312,7 +337,11 @@ pub(crate) fn extreme_of(greatest: bool, element: DataType) -> Kernel {
     Arc::new(move |args| {
         let rows = make(args)?;
         let list = rows.as_list::<i32>();
-        let any_null: Vec<bool> = (0..args.rows).map(|row| range_of(list, row).is_some_and(|(start, end)| (start..end).all(|at| list.values().is_valid(at)))).collect();
+        let any_null: Vec<bool> = (0..args.rows)
+            .map(|row| {
+                range_of(list, row).is_some_and(|(start, end)| (start..end).all(|at| list.values().is_valid(at)))
+            })
+            .collect();
         let found = extreme(&Args { columns: vec![(Arc::clone(&rows), false)], rows: args.rows, safe: args.safe })?;
         let missing = BooleanArray::from(any_null.iter().map(|complete| !complete).collect::<Vec<_>>());
         Ok(arrow::compute::nullif(&found, &missing)?)
@@ -324,11 +353,11 @@ pub(crate) fn distinct(element: DataType) -> Kernel {
     Arc::new(move |args| {
         let (list, constant) = list_at(args, 0)?;
         let converter = RowConverter::new(vec![SortField::new(list.values().data_type().clone())])?;
-        let keys = converter.convert_columns(&[zeroed(list.values())?])?;
+        let keys = converter.convert_columns(&[zeroed(list.values())])?;
         let rows: Vec<_> = (0..args.rows)
             .map(|row| {
                 let (start, end) = range_of(list, row_of(row, constant))?;
-                let mut seen = std::collections::HashSet::new();
+                let mut seen = HashSet::new();
                 Some((start..end).filter(|at| seen.insert(keys.row(*at).data())).map(|at| (0, at, at + 1)).collect())
             })
             .collect();
@@ -341,11 +370,11 @@ pub(crate) fn is_distinct() -> Kernel {
     Arc::new(move |args| {
         let (list, constant) = list_at(args, 0)?;
         let converter = RowConverter::new(vec![SortField::new(list.values().data_type().clone())])?;
-        let keys = converter.convert_columns(&[zeroed(list.values())?])?;
+        let keys = converter.convert_columns(&[zeroed(list.values())])?;
         let answers: BooleanArray = (0..args.rows)
             .map(|row| {
                 let (start, end) = range_of(list, row_of(row, constant))?;
-                let mut seen = std::collections::HashSet::new();
+                let mut seen = HashSet::new();
                 Some((start..end).all(|at| seen.insert(keys.row(at).data())))
             })
             .collect();
@@ -362,7 +391,9 @@ pub(crate) fn only() -> Kernel {
             let range = range_of(list, row_of(row, constant));
             indices.push(match range {
                 Some((start, end)) if end - start == 1 => u64::try_from(start).ok(),
-                Some((start, end)) if end - start > 1 => return Err(DataFusionError::Execution("scalar subquery gave more than one row".into())),
+                Some((start, end)) if end - start > 1 => {
+                    return Err(DataFusionError::Execution("scalar subquery gave more than one row".into()));
+                }
                 _ => None,
             });
         }

@@ -15,8 +15,8 @@ pub(super) fn register(t: &mut Table) {
     t.f2::<Bytes, Bytes, Bytes>("_bitor", |a, b| pairwise(a, b, |a, b| a | b));
     t.f2::<Bytes, Bytes, Bytes>("_bitxor", |a, b| pairwise(a, b, |a, b| a ^ b));
     t.f1::<Bytes, Bytes>("_bitnot", |a| ok(a.iter().map(|byte| !byte).collect()));
-    t.f2::<Int, Int, Int>("_shl", |a, by| shift(a, by, |bits, by| bits.checked_shl(by)));
-    t.f2::<Int, Int, Int>("_shr", |a, by| shift(a, by, |bits, by| bits.checked_shr(by)));
+    t.f2::<Int, Int, Int>("_shl", |a, by| shift(a, by, u64::checked_shl));
+    t.f2::<Int, Int, Int>("_shr", |a, by| shift(a, by, u64::checked_shr));
     t.f1::<Int, Int>("BIT_COUNT", |a| ok(i64::from(a.count_ones())));
     t.f1::<Bytes, Int>("BIT_COUNT", |a| ok(a.iter().map(|byte| i64::from(byte.count_ones())).sum()));
 }

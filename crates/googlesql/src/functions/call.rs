@@ -1,8 +1,14 @@
 //! A resolved function as DataFusion calls it: argument and result types are settled, the kernel is fixed.
 
-use std::{fmt, hash::{Hash, Hasher}};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
-use arrow::{array::{Array, ArrayRef}, datatypes::{DataType, Field, FieldRef}};
+use arrow::{
+    array::{Array, ArrayRef},
+    datatypes::{DataType, Field, FieldRef},
+};
 use datafusion::{
     common::ScalarValue,
     error::{DataFusionError, Result},
@@ -28,13 +34,29 @@ pub(crate) struct Call {
 
 impl Call {
     /// Builds the call of a kernel. `name` must hold everything that the kernel has baked in.
-    pub(crate) fn expr(name: String, args: Vec<Expr>, types: Vec<SqlType>, returns: SqlType, kernel: Kernel, safe: bool, volatile: bool) -> Expr {
+    pub(crate) fn expr(
+        name: String,
+        args: Vec<Expr>,
+        types: Vec<SqlType>,
+        returns: SqlType,
+        kernel: Kernel,
+        safe: bool,
+        volatile: bool,
+    ) -> Expr {
         let types = types.iter().map(SqlType::arrow).collect();
         Self::raw(name, args, types, returns.arrow(), kernel, safe, volatile)
     }
 
     /// The same on Arrow's types, for steps between types that SQL does not have.
-    pub(crate) fn raw(name: String, args: Vec<Expr>, types: Vec<DataType>, returns: DataType, kernel: Kernel, safe: bool, volatile: bool) -> Expr {
+    pub(crate) fn raw(
+        name: String,
+        args: Vec<Expr>,
+        types: Vec<DataType>,
+        returns: DataType,
+        kernel: Kernel,
+        safe: bool,
+        volatile: bool,
+    ) -> Expr {
         let volatility = if volatile { Volatility::Volatile } else { Volatility::Immutable };
         let signature = match args.len() {
             0 => Signature::nullary(volatility),

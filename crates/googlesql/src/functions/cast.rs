@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    cell::{Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Json, Kernel, Numeric, Out, Text, Time, kernel1, kernel2, ok},
+    cell::{
+        Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Kernel, Numeric, Out, Text, Time,
+        kernel1, kernel2, ok,
+    },
     civil::{self, DAY, Zone},
-    decimal,
-    number,
+    decimal, number,
 };
 use crate::types::SqlType;
 
@@ -18,11 +20,15 @@ pub(crate) enum Caster {
     Zoned(Kernel),
 }
 
+#[allow(clippy::unnecessary_wraps)] // every arm of a table of Options
 fn plain<A: Cell, R: Cell>(f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send + Sync + 'static) -> Option<Caster> {
     Some(Caster::Plain(kernel1::<A, R>(f)))
 }
 
-fn zoned<A: Cell, R: Cell>(f: impl for<'a> Fn(A::Get<'a>, &'a str) -> Out<R::Own> + Send + Sync + 'static) -> Option<Caster> {
+#[allow(clippy::unnecessary_wraps)]
+fn zoned<A: Cell, R: Cell>(
+    f: impl for<'a> Fn(A::Get<'a>, &'a str) -> Out<R::Own> + Send + Sync + 'static,
+) -> Option<Caster> {
     Some(Caster::Zoned(kernel2::<A, Text, R>(f)))
 }
 
@@ -41,14 +47,18 @@ pub(crate) fn scalar(from: &SqlType, to: &SqlType) -> Option<Caster> {
         SqlType::String => from_text(to),
         SqlType::Bytes => match to {
             SqlType::String => plain::<Bytes, Text>(|a| {
-                std::str::from_utf8(a).map(|text| Some(text.to_owned())).map_err(|_| Fail::from("BYTES are not UTF-8 text"))
+                std::str::from_utf8(a)
+                    .map(|text| Some(text.to_owned()))
+                    .map_err(|_| Fail::from("BYTES are not UTF-8 text"))
             }),
             _ => None,
         },
         SqlType::Date => match to {
             SqlType::String => plain::<Date, Text>(|a| civil::date_text(a).map(Some)),
             SqlType::Datetime => plain::<Date, Datetime>(|a| ok(i64::from(a) * DAY)),
-            SqlType::Timestamp => zoned::<Date, Instant>(|a, zone| Zone::parse(zone)?.instant(i64::from(a) * DAY).map(Some)),
+            SqlType::Timestamp => {
+                zoned::<Date, Instant>(|a, zone| Zone::parse(zone)?.instant(i64::from(a) * DAY).map(Some))
+            }
             _ => None,
         },
         SqlType::Datetime => match to {
@@ -139,15 +149,6 @@ fn from_instant(to: &SqlType) -> Option<Caster> {
         SqlType::Date => zoned::<Instant, Date>(|a, zone| civil::day_of(Zone::parse(zone)?.local(a)?).map(Some)),
         SqlType::Datetime => zoned::<Instant, Datetime>(|a, zone| Zone::parse(zone)?.local(a).map(Some)),
         SqlType::Time => zoned::<Instant, Time>(|a, zone| ok(Zone::parse(zone)?.local(a)?.rem_euclid(DAY))),
-        _ => None,
-    }
-}
-
-/// JSON text read from outside is kept as it is.
-pub(crate) fn same_bits(from: &SqlType, to: &SqlType) -> Option<Kernel> {
-    match (from, to) {
-        (SqlType::Json, SqlType::String) => Some(kernel1::<Json, Text>(|a| ok(a.to_owned()))),
-        (SqlType::String, SqlType::Json) => Some(kernel1::<Text, Json>(|a| ok(a.to_owned()))),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! One value of each type, as kernels see it: read from an Arrow array, built into one.
 //!
 //! A kernel written as a plain closure over Rust values becomes a vectorised function here; NULL arguments give
-//! NULL unless the kernel asks to see them ([`Maybe`]).
+//! NULL.
 
 use std::{fmt, sync::Arc};
 
@@ -43,6 +43,7 @@ impl fmt::Display for Fail {
 pub(crate) type Out<T> = std::result::Result<Option<T>, Fail>;
 
 /// A value.
+#[allow(clippy::unnecessary_wraps)] // the shape of every kernel
 pub(crate) fn ok<T>(value: T) -> Out<T> {
     Ok(Some(value))
 }
@@ -169,26 +170,9 @@ pub(crate) fn list_of(flat: ArrayRef, lengths: Vec<usize>, valid: Vec<bool>) -> 
 
 /// Reads the elements of one list.
 pub(crate) fn elements<T: Cell>(list: &ArrayRef) -> std::result::Result<&T::Array, Fail> {
-    list.as_any().downcast_ref::<T::Array>().ok_or_else(|| Fail::from("internal: an array holds another type than planned"))
-}
-
-/// An argument that may be NULL without making the row NULL.
-#[derive(Debug)]
-pub(crate) struct Maybe<T>(std::marker::PhantomData<T>);
-
-impl<T: Cell> Cell for Maybe<T> {
-    type Array = T::Array;
-    type Get<'a> = Option<T::Get<'a>>;
-    type Own = T::Own;
-    fn sql() -> SqlType {
-        T::sql()
-    }
-    fn get(array: &T::Array, row: usize) -> Option<Self::Get<'_>> {
-        Some(T::get(array, row))
-    }
-    fn build(values: Vec<Option<T::Own>>) -> ArrayRef {
-        T::build(values)
-    }
+    list.as_any()
+        .downcast_ref::<T::Array>()
+        .ok_or_else(|| Fail::from("internal: an array holds another type than planned"))
 }
 
 /// The arguments of one call over one batch.
@@ -249,7 +233,9 @@ pub(crate) fn kernel0<R: Cell>(f: impl Fn() -> Out<R::Own> + Send + Sync + 'stat
     Arc::new(move |args| args.each::<R>(|_| f()))
 }
 
-pub(crate) fn kernel1<A: Cell, R: Cell>(f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send + Sync + 'static) -> Kernel {
+pub(crate) fn kernel1<A: Cell, R: Cell>(
+    f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send + Sync + 'static,
+) -> Kernel {
     Arc::new(move |args| {
         let a = args.open::<A>(0)?;
         args.each::<R>(|row| a.get(row).map_or(Ok(None), &f))
@@ -285,16 +271,18 @@ pub(crate) fn kernel4<A: Cell, B: Cell, C: Cell, D: Cell, R: Cell>(
     f: impl for<'a> Fn(A::Get<'a>, B::Get<'a>, C::Get<'a>, D::Get<'a>) -> Out<R::Own> + Send + Sync + 'static,
 ) -> Kernel {
     Arc::new(move |args| {
-        let (a, b, c, d) = (args.open::<A>(0)?, args.open::<B>(1)?, args.open::<C>(2)?, args.open::<D>(3)?);
-        args.each::<R>(|row| match (a.get(row), b.get(row), c.get(row), d.get(row)) {
-            (Some(a), Some(b), Some(c), Some(d)) => f(a, b, c, d),
+        let readers = (args.open::<A>(0)?, args.open::<B>(1)?, args.open::<C>(2)?, args.open::<D>(3)?);
+        args.each::<R>(|row| match (readers.0.get(row), readers.1.get(row), readers.2.get(row), readers.3.get(row)) {
+            (Some(first), Some(second), Some(third), Some(fourth)) => f(first, second, third, fourth),
             _ => Ok(None),
         })
     })
 }
 
 /// Any number of arguments of one type; NULL if one of them is.
-pub(crate) fn kernel_all<A: Cell, R: Cell>(f: impl for<'a> Fn(&[A::Get<'a>]) -> Out<R::Own> + Send + Sync + 'static) -> Kernel {
+pub(crate) fn kernel_all<A: Cell, R: Cell>(
+    f: impl for<'a> Fn(&[A::Get<'a>]) -> Out<R::Own> + Send + Sync + 'static,
+) -> Kernel {
     Arc::new(move |args| {
         let readers = (0..args.columns.len()).map(|at| args.open::<A>(at)).collect::<Result<Vec<_>>>()?;
         args.each::<R>(|row| {

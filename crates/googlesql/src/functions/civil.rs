@@ -5,7 +5,9 @@
 
 use std::str::FromStr as _;
 
-use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _, Timelike as _, Weekday};
+use chrono::{
+    DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, Offset as _, TimeZone as _, Timelike as _, Weekday,
+};
 use chrono_tz::Tz;
 
 use super::cell::Fail;
@@ -98,7 +100,11 @@ fn out_of_range() -> Fail {
 
 /// Checks a number of days and makes it a DATE.
 pub(crate) fn days(value: i64) -> Result<i32, Fail> {
-    if (FIRST_DAY..=LAST_DAY).contains(&value) { i32::try_from(value).map_err(|_| out_of_range()) } else { Err(out_of_range()) }
+    if (FIRST_DAY..=LAST_DAY).contains(&value) {
+        i32::try_from(value).map_err(|_| out_of_range())
+    } else {
+        Err(out_of_range())
+    }
 }
 
 /// Checks microseconds of a datetime or an instant.
@@ -116,10 +122,6 @@ pub(crate) fn date_days(date: NaiveDate) -> Result<i32, Fail> {
 
 pub(crate) fn datetime(micros: i64) -> Result<NaiveDateTime, Fail> {
     DateTime::from_timestamp_micros(micros).map(|utc| utc.naive_utc()).ok_or_else(out_of_range)
-}
-
-pub(crate) fn datetime_micros(value: NaiveDateTime) -> Result<i64, Fail> {
-    micros(value.and_utc().timestamp_micros())
 }
 
 /// The day that a datetime lies in.
@@ -228,9 +230,7 @@ pub(crate) fn diff_date(a: i32, b: i32, part: Part) -> Result<i64, Fail> {
     let months = |d: NaiveDate| i64::from(d.year()) * 12 + i64::from(d.month0());
     Ok(match part {
         Part::Day => i64::from(a) - i64::from(b),
-        Part::Week(_) | Part::IsoWeek => {
-            (i64::from(truncate_date(a, part)?) - i64::from(truncate_date(b, part)?)) / 7
-        }
+        Part::Week(_) | Part::IsoWeek => (i64::from(truncate_date(a, part)?) - i64::from(truncate_date(b, part)?)) / 7,
         Part::Month => months(first) - months(second),
         Part::Quarter => months(first).div_euclid(3) - months(second).div_euclid(3),
         Part::Year => i64::from(first.year()) - i64::from(second.year()),
@@ -408,7 +408,9 @@ pub(crate) fn parse_date(text: &str) -> Result<i32, Fail> {
     let fail = || Fail::from("text is not a DATE");
     let mut parts = text.trim().splitn(3, '-');
     let mut number = |longest: usize| {
-        let digits = parts.next().filter(|part| !part.is_empty() && part.len() <= longest && part.bytes().all(|b| b.is_ascii_digit()));
+        let digits = parts
+            .next()
+            .filter(|part| !part.is_empty() && part.len() <= longest && part.bytes().all(|b| b.is_ascii_digit()));
         digits.and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(fail)
     };
     let (year, month, day) = (number(4)?, number(2)?, number(2)?);
@@ -421,7 +423,8 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, Fail> {
     let (clock, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let mut parts = clock.splitn(3, ':');
     let mut number = || {
-        let digits = parts.next().filter(|part| !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit()));
+        let digits =
+            parts.next().filter(|part| !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit()));
         digits.and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(fail)
     };
     let (hour, minute, second) = (number()?, number()?, number()?);
@@ -445,7 +448,10 @@ pub(crate) fn parse_instant(text: &str, zone: Zone) -> Result<i64, Fail> {
     let trimmed = text.trim();
     let (body, zone) = if let Some(body) = trimmed.strip_suffix(['Z', 'z']) {
         (body, Zone::Fixed(0))
-    } else if let Some((body, name)) = trimmed.rsplit_once(' ').filter(|(_, name)| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '+' || c == '-')) {
+    } else if let Some((body, name)) = trimmed
+        .rsplit_once(' ')
+        .filter(|(_, name)| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '+' || c == '-'))
+    {
         (body, Zone::parse(name)?)
     } else {
         // A sign after the date's own two hyphens begins an offset.
@@ -457,14 +463,6 @@ pub(crate) fn parse_instant(text: &str, zone: Zone) -> Result<i64, Fail> {
         }
     };
     zone.instant(parse_datetime(body.trim_end()).map_err(|_| Fail::from("text is not a TIMESTAMP"))?)
-}
-
-/// A time of day as chrono has it.
-pub(crate) fn naive_time(micros: i64) -> NaiveTime {
-    let clock = micros.rem_euclid(DAY);
-    let seconds = u32::try_from(clock / SECOND).unwrap_or(0);
-    let nanos = u32::try_from(clock % SECOND * 1_000).unwrap_or(0);
-    NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos).unwrap_or_default()
 }
 
 #[cfg(test)]

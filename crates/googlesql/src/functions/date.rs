@@ -1,14 +1,14 @@
 //! Functions of DATE, DATETIME and TIME, and INTERVAL arithmetic. Those of TIMESTAMP are in `timestamp.rs`.
 
-use arrow::datatypes::IntervalMonthDayNano;
-use chrono::Datelike as _;
-
 use super::{
     Form, Table,
-    cell::{Array1, Bool, Cell, Date, Datetime, Fail, Instant, Int, Interval, Kernel, Out, Text, Time, kernel1, kernel2, ok},
+    cell::{
+        Array1, Bool, Cell, Date, Datetime, Fail, Instant, Int, Interval, Kernel, Out, Text, Time, kernel1, kernel2, ok,
+    },
     civil::{self, DAY, Part, Zone},
 };
 use crate::types::SqlType;
+use arrow::datatypes::IntervalMonthDayNano;
 
 /// A generated array never has more elements.
 const ARRAY_ELEMENTS_MAX: i64 = 1_000_000;
@@ -31,8 +31,8 @@ fn dates(t: &mut Table) {
 
 fn datetimes(t: &mut Table) {
     t.all::<Int, Datetime>("_datetime6", 6, |parts| {
-        let [y, mo, d, h, mi, s] = parts else { return Err("DATETIME takes six numbers".into()) };
-        ok(midnight(civil::from_ymd(*y, *mo, *d)?) + civil::from_hms(*h, *mi, *s)?)
+        let [year, month, day, hour, minute, second] = parts else { return Err("DATETIME takes six numbers".into()) };
+        ok(midnight(civil::from_ymd(*year, *month, *day)?) + civil::from_hms(*hour, *minute, *second)?)
     });
     t.f1::<Date, Datetime>("DATETIME", |a| ok(midnight(a)));
     t.f1::<Datetime, Datetime>("DATETIME", ok);
@@ -52,10 +52,16 @@ fn intervals(t: &mut Table) {
     t.f1::<Interval, Interval>("JUSTIFY_HOURS", justify_hours);
     t.f1::<Interval, Interval>("JUSTIFY_INTERVAL", |a| Ok(justify_hours(a)?.map(justify_days)));
     t.all::<Int, Interval>("_interval6", 6, |parts| {
-        let [y, mo, d, h, mi, s] = parts else { return Err("MAKE_INTERVAL takes six numbers".into()) };
-        let seconds = h.checked_mul(3600).and_then(|h| m_plus(h, *mi, 60)).and_then(|x| x.checked_add(*s)).ok_or("INTERVAL overflow")?;
-        let months = m_plus(*mo, *y, 12).ok_or("INTERVAL overflow")?;
-        interval(months, *d, seconds.checked_mul(1_000_000_000).ok_or("INTERVAL overflow")?).map(Some)
+        let [year, month, day, hour, minute, second] = parts else {
+            return Err("MAKE_INTERVAL takes six numbers".into());
+        };
+        let seconds = hour
+            .checked_mul(3600)
+            .and_then(|hours| m_plus(hours, *minute, 60))
+            .and_then(|sum| sum.checked_add(*second))
+            .ok_or("INTERVAL overflow")?;
+        let months = m_plus(*month, *year, 12).ok_or("INTERVAL overflow")?;
+        interval(months, *day, seconds.checked_mul(1_000_000_000).ok_or("INTERVAL overflow")?).map(Some)
     });
     t.f2::<Interval, Interval, Bool>("_interval_eq", |a, b| ok(interval_size(a) == interval_size(b)));
 }
@@ -145,7 +151,9 @@ fn form1<A: Cell, R: Cell>(f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send 
     form(vec![A::sql()], R::sql(), kernel1::<A, R>(f))
 }
 
-fn form2<A: Cell, B: Cell, R: Cell>(f: impl for<'a> Fn(A::Get<'a>, B::Get<'a>) -> Out<R::Own> + Send + Sync + 'static) -> Form {
+fn form2<A: Cell, B: Cell, R: Cell>(
+    f: impl for<'a> Fn(A::Get<'a>, B::Get<'a>) -> Out<R::Own> + Send + Sync + 'static,
+) -> Form {
     form(vec![A::sql(), B::sql()], R::sql(), kernel2::<A, B, R>(f))
 }
 
@@ -163,7 +171,8 @@ pub(crate) fn add_forms(function: &str, part: Part, sign: i64) -> Vec<Form> {
         })
     };
     let clock = part.clock_unit().is_some();
-    let calendar = matches!(part, Part::Day | Part::Week(chrono::Weekday::Sun) | Part::Month | Part::Quarter | Part::Year);
+    let calendar =
+        matches!(part, Part::Day | Part::Week(chrono::Weekday::Sun) | Part::Month | Part::Quarter | Part::Year);
     match function {
         "DATE" if calendar => vec![on_date(), on_datetime()],
         "DATE" if clock => vec![on_datetime()],
@@ -244,7 +253,9 @@ pub(crate) fn extract_forms(part: Part) -> Vec<Form> {
                 forms.push(form1::<Time, Int>(move |a| civil::extract(a, part).map(Some)));
             }
             forms.push(form1::<Datetime, Int>(move |a| civil::extract(a, part).map(Some)));
-            forms.push(form2::<Instant, Text, Int>(move |a, zone| civil::extract(Zone::parse(zone)?.local(a)?, part).map(Some)));
+            forms.push(form2::<Instant, Text, Int>(move |a, zone| {
+                civil::extract(Zone::parse(zone)?.local(a)?, part).map(Some)
+            }));
             forms.extend(interval_extract(part));
             forms
         }
@@ -269,8 +280,9 @@ fn interval_extract(part: Part) -> Option<Form> {
 /// Forms of `GENERATE_DATE_ARRAY` for one part: first, last, step.
 pub(crate) fn generate_forms(part: Part) -> Vec<Form> {
     let by_date = super::cell::kernel3::<Date, Date, Int, Array1<Date>>(move |first, last, step| {
-        generate(i64::from(first), i64::from(last), step, |n| civil::add_date(first, n, part).map(i64::from))
-            .and_then(|all| all.into_iter().map(|day| civil::days(day).map(Some)).collect::<Result<Vec<_>, _>>().map(Some))
+        generate(i64::from(first), i64::from(last), step, |n| civil::add_date(first, n, part).map(i64::from)).and_then(
+            |all| all.into_iter().map(|day| civil::days(day).map(Some)).collect::<Result<Vec<_>, _>>().map(Some),
+        )
     });
     vec![form(vec![SqlType::Date, SqlType::Date, SqlType::Int64], Array1::<Date>::sql(), by_date)]
 }
@@ -301,16 +313,6 @@ fn generate(first: i64, last: i64, step: i64, at: impl Fn(i64) -> Result<i64, Fa
     Err("the generated array has more than 1,000,000 elements".into())
 }
 
-/// The day of the year on which weeks of a zone begin; used by `%U` and `%W`.
-pub(crate) fn week(day: i32, start: chrono::Weekday) -> Result<i64, Fail> {
-    Ok(civil::week_of_year(civil::date(day)?, start))
-}
-
-/// The century of a year, for `%C`.
-pub(crate) fn century(day: i32) -> Result<i64, Fail> {
-    Ok(i64::from(civil::date(day)?.year()).div_euclid(100))
-}
-
 /// `Y-M D H:M:S.f`, each of the three groups with its own sign.
 pub(crate) fn interval_text(a: IntervalMonthDayNano) -> String {
     let sign = |negative: bool| if negative { "-" } else { "" };
@@ -319,7 +321,14 @@ pub(crate) fn interval_text(a: IntervalMonthDayNano) -> String {
     let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     let mut text = format!(
         "{}{}-{} {} {}{}:{}:{}",
-        sign(a.months < 0), months / 12, months % 12, a.days, sign(a.nanoseconds < 0), seconds / 3600, seconds / 60 % 60, seconds % 60
+        sign(a.months < 0),
+        months / 12,
+        months % 12,
+        a.days,
+        sign(a.nanoseconds < 0),
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
     );
     if fraction != 0 {
         let digits = format!("{fraction:09}");
@@ -334,7 +343,8 @@ pub(crate) fn interval_text(a: IntervalMonthDayNano) -> String {
 pub(crate) fn parse_interval(text: &str) -> Result<IntervalMonthDayNano, Fail> {
     let fail = || Fail::from("text is not an INTERVAL");
     let mut groups = text.split_whitespace();
-    let (Some(years), Some(days), Some(clock), None) = (groups.next(), groups.next(), groups.next(), groups.next()) else {
+    let (Some(years), Some(days), Some(clock), None) = (groups.next(), groups.next(), groups.next(), groups.next())
+    else {
         return Err(fail());
     };
     let signed = |group: &'_ str| -> (i64, String) {
@@ -356,6 +366,9 @@ pub(crate) fn parse_interval(text: &str) -> Result<IntervalMonthDayNano, Fail> {
     for part in clock.split(':') {
         seconds = seconds.checked_mul(60).and_then(|s| s.checked_add(number(part).ok()?)).ok_or_else(fail)?;
     }
-    let nanos = seconds.checked_mul(1_000_000_000).and_then(|s| s.checked_add(number(&format!("{fraction:0<9}")).ok()?)).ok_or_else(fail)?;
+    let nanos = seconds
+        .checked_mul(1_000_000_000)
+        .and_then(|s| s.checked_add(number(&format!("{fraction:0<9}")).ok()?))
+        .ok_or_else(fail)?;
     interval(month_sign * months, number(days)?, clock_sign * nanos)
 }

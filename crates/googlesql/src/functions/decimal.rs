@@ -78,10 +78,6 @@ pub(crate) fn round(value: i128, digits: i64, mode: Rounding) -> Result<i128, Fa
     let (quotient, rest) = (value / unit, value % unit);
     let step = match mode {
         Rounding::HalfAway => i128::from(rest.abs() >= unit - rest.abs()) * value.signum(),
-        Rounding::HalfEven => {
-            let twice = rest.abs().cmp(&(unit - rest.abs()));
-            i128::from(twice.is_gt() || (twice.is_eq() && quotient % 2 != 0)) * value.signum()
-        }
         Rounding::Zero => 0,
         Rounding::Up => i128::from(rest > 0),
         Rounding::Down => -i128::from(rest < 0),
@@ -94,8 +90,6 @@ pub(crate) fn round(value: i128, digits: i64, mode: Rounding) -> Result<i128, Fa
 pub(crate) enum Rounding {
     /// To nearest, halves away from zero.
     HalfAway,
-    /// To nearest, halves to even.
-    HalfEven,
     /// Towards zero.
     Zero,
     /// Up.
@@ -173,7 +167,8 @@ fn parse_scaled(source: &str, scale: i64, name: &str) -> Result<i256, Fail> {
     // The number is `digits` times ten to the `shift` in the type's units.
     let shift = exponent.saturating_sub(i64::try_from(fraction.len()).unwrap_or(i64::MAX)).saturating_add(scale);
     let magnitude = if shift >= 0 {
-        let zeros = usize::try_from(shift).ok().filter(|zeros| *zeros <= 80).ok_or_else(|| Fail(format!("{name} overflow")))?;
+        let zeros =
+            usize::try_from(shift).ok().filter(|zeros| *zeros <= 80).ok_or_else(|| Fail(format!("{name} overflow")))?;
         format!("{digits}{}", "0".repeat(zeros))
     } else {
         let cut = usize::try_from(-shift).unwrap_or(usize::MAX);

@@ -17,6 +17,7 @@ fn words(block: &[u8], read: fn([u8; 4]) -> u32) -> Vec<u32> {
 }
 
 /// MD5 of a message.
+#[allow(clippy::many_single_char_names)] // the names of RFC 1321
 pub(super) fn md5(message: &[u8]) -> [u8; 16] {
     const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
     let sines: Vec<u32> = (1..=64_u32)
@@ -54,6 +55,7 @@ pub(super) fn md5(message: &[u8]) -> [u8; 16] {
 }
 
 /// SHA-1 of a message.
+#[allow(clippy::many_single_char_names)] // the names of RFC 3174
 pub(super) fn sha1(message: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     for block in padded(message, true).chunks_exact(64) {

@@ -11,7 +11,10 @@ use serde_json::{Map, Value};
 
 use super::{
     Table,
-    cell::{Args, Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Json, Kernel, Numeric, Out, Text, Time, ok},
+    cell::{
+        Args, Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Json, Kernel, Numeric, Out,
+        Text, Time, ok,
+    },
     civil::{self, Zone},
     date, decimal, number,
 };
@@ -60,7 +63,10 @@ pub(crate) fn path(text: &str) -> Result<Vec<Step>, Fail> {
         } else if let Some(inside) = rest.strip_prefix('[') {
             let (index, after) = inside.split_once(']').ok_or_else(fail)?;
             let index = index.trim();
-            let quoted = index.strip_prefix('\'').and_then(|name| name.strip_suffix('\'')).or_else(|| index.strip_prefix('"').and_then(|name| name.strip_suffix('"')));
+            let quoted = index
+                .strip_prefix('\'')
+                .and_then(|name| name.strip_suffix('\''))
+                .or_else(|| index.strip_prefix('"').and_then(|name| name.strip_suffix('"')));
             steps.push(match quoted {
                 Some(name) => Step::Member(name.to_owned()),
                 None => Step::Element(index.parse().map_err(|_| fail())?),
@@ -95,18 +101,20 @@ pub(super) fn register(t: &mut Table) {
     t.f1::<Text, Json>("PARSE_JSON", |a| normalise(a).map(Some));
     t.f1::<Json, Text>("JSON_TYPE", |a| ok(kind(&parse(a)?).to_owned()));
     t.f2::<Json, Text, Json>("_json_member", |a, name| Ok(parse(a)?.get(name).map(ToString::to_string)));
-    t.f2::<Json, Int, Json>("_json_element", |a, at| Ok(usize::try_from(at).ok().and_then(|at| parse(a).ok()?.get(at).map(ToString::to_string))));
+    t.f2::<Json, Int, Json>("_json_element", |a, at| {
+        Ok(usize::try_from(at).ok().and_then(|at| parse(a).ok()?.get(at).map(ToString::to_string)))
+    });
     for name in ["JSON_VALUE", "JSON_EXTRACT_SCALAR"] {
         t.f1::<Text, Text>(name, |a| Ok(lenient(a).and_then(|value| scalar_text(&value))));
-        t.f2::<Text, Text, Text>(name, |a, at| scalar_at(a, at));
+        t.f2::<Text, Text, Text>(name, scalar_at);
         t.f1::<Json, Text>(name, |a| Ok(scalar_text(&parse(a)?)));
-        t.f2::<Json, Text, Text>(name, |a, at| scalar_at(a, at));
+        t.f2::<Json, Text, Text>(name, scalar_at);
     }
     for name in ["JSON_QUERY", "JSON_EXTRACT"] {
         t.f1::<Text, Text>(name, |a| Ok(lenient(a).map(|value| value.to_string())));
         t.f2::<Text, Text, Text>(name, |a, at| query_at(a, at).map(|found| found.filter(|text| text != "null")));
         t.f1::<Json, Json>(name, |a| ok(a.to_owned()));
-        t.f2::<Json, Text, Json>(name, |a, at| query_at(a, at));
+        t.f2::<Json, Text, Json>(name, query_at);
     }
     t.f1::<Json, Int>("INT64", |a| whole(&parse(a)?).map(Some));
     t.f1::<Json, Float>("FLOAT64", |a| parse(a)?.as_f64().map(Some).ok_or_else(|| Fail::from("JSON is not a number")));
@@ -121,7 +129,9 @@ pub(super) fn register(t: &mut Table) {
 fn lax(t: &mut Table) {
     for name in ["LAX_INT64", "LAX_INT32"] {
         let narrow = name == "LAX_INT32";
-        t.f1::<Json, Int>(name, move |a| Ok(lax_int(&parse(a)?).filter(|value| !narrow || i32::try_from(*value).is_ok())));
+        t.f1::<Json, Int>(name, move |a| {
+            Ok(lax_int(&parse(a)?).filter(|value| !narrow || i32::try_from(*value).is_ok()))
+        });
     }
     for name in ["LAX_FLOAT64", "LAX_DOUBLE", "LAX_FLOAT"] {
         t.f1::<Json, Float>(name, |a| Ok(lax_float(&parse(a)?)));
@@ -136,7 +146,9 @@ pub(super) fn lax_int(value: &Value) -> Option<i64> {
     match value {
         Value::Bool(value) => Some(i64::from(*value)),
         Value::Number(number) => number.as_i64().or_else(|| number::int(number.as_f64()?).ok()),
-        Value::String(text) => number::parse_int(text).ok().or_else(|| number::int(number::parse_float(text).ok()?).ok()),
+        Value::String(text) => {
+            number::parse_int(text).ok().or_else(|| number::int(number::parse_float(text).ok()?).ok())
+        }
         _ => None,
     }
 }
@@ -228,7 +240,9 @@ fn value_text(column: &ArrayRef, row: usize, ty: &SqlType, zone: Zone) -> PlanRe
         SqlType::BigNumeric => exact(decimal::big_text(read::<Big>(&args, row)?)),
         SqlType::String => quoted(column.as_string::<i32>().value(row).to_owned()),
         SqlType::Json => column.as_string::<i32>().value(row).to_owned(),
-        SqlType::Bytes => quoted(STANDARD.encode(<Bytes as Cell>::get(column.as_binary::<i32>(), row).unwrap_or_default())),
+        SqlType::Bytes => {
+            quoted(STANDARD.encode(<Bytes as Cell>::get(column.as_binary::<i32>(), row).unwrap_or_default()))
+        }
         SqlType::Date => quoted(civil::date_text(read::<Date>(&args, row)?).map_err(failed)?),
         SqlType::Datetime => quoted(civil::datetime_text(read::<Datetime>(&args, row)?, 'T').map_err(failed)?),
         SqlType::Time => quoted(civil::time_text(read::<Time>(&args, row)?)),
@@ -267,7 +281,8 @@ fn exact(text: String) -> String {
 
 fn list_text(list: &ListArray, row: usize, element: &SqlType, zone: Zone) -> PlanResult<String> {
     let values = list.value(row);
-    let parts: Vec<String> = (0..values.len()).map(|at| value_text(&values, at, element, zone)).collect::<PlanResult<_>>()?;
+    let parts: Vec<String> =
+        (0..values.len()).map(|at| value_text(&values, at, element, zone)).collect::<PlanResult<_>>()?;
     Ok(format!("[{}]", parts.join(",")))
 }
 
@@ -288,7 +303,8 @@ pub(crate) fn make_array() -> Kernel {
     Arc::new(|args| {
         let rows: Vec<Option<String>> = (0..args.rows)
             .map(|row| {
-                let parts: Vec<String> = json_args(args, row)?.into_iter().map(|value| value.unwrap_or_else(|| "null".into())).collect();
+                let parts: Vec<String> =
+                    json_args(args, row)?.into_iter().map(|value| value.unwrap_or_else(|| "null".into())).collect();
                 Ok(Some(format!("[{}]", parts.join(","))))
             })
             .collect::<PlanResult<_>>()?;
@@ -304,8 +320,11 @@ pub(crate) fn make_object() -> Kernel {
                 let mut object = Map::new();
                 let parts = json_args(args, row)?;
                 for pair in parts.chunks(2) {
-                    let [Some(key), value] = pair else { return Err(DataFusionError::Execution("JSON_OBJECT with a NULL key".into())) };
-                    let value = parse(value.as_deref().unwrap_or("null")).map_err(|fail| DataFusionError::Execution(fail.0))?;
+                    let [Some(key), value] = pair else {
+                        return Err(DataFusionError::Execution("JSON_OBJECT with a NULL key".into()));
+                    };
+                    let value =
+                        parse(value.as_deref().unwrap_or("null")).map_err(|fail| DataFusionError::Execution(fail.0))?;
                     object.entry(key.clone()).or_insert(value);
                 }
                 Ok(Some(Value::Object(object).to_string()))

@@ -30,13 +30,21 @@ fn signs(t: &mut Table) {
     t.f1::<Numeric, Numeric>("SIGN", |a| ok(a.signum() * decimal::ONE));
     t.f1::<Big, Big>("SIGN", |a| {
         let one = decimal::big_one();
-        ok(if a == i256::ZERO { a } else if a.is_negative() { one.wrapping_neg() } else { one })
+        ok(if a == i256::ZERO {
+            a
+        } else if a.is_negative() {
+            one.wrapping_neg()
+        } else {
+            one
+        })
     });
     t.f1::<Float, Float>("SIGN", |a| ok(if a == 0.0 || a.is_nan() { a } else { a.signum() }));
 }
 
 fn rounding(t: &mut Table) {
-    for (name, mode) in [("ROUND", Rounding::HalfAway), ("TRUNC", Rounding::Zero), ("CEIL", Rounding::Up), ("FLOOR", Rounding::Down)] {
+    for (name, mode) in
+        [("ROUND", Rounding::HalfAway), ("TRUNC", Rounding::Zero), ("CEIL", Rounding::Up), ("FLOOR", Rounding::Down)]
+    {
         // INT64 comes first in GoogleSQL's choice only through FLOAT64: ROUND(3) is a FLOAT64.
         t.f1::<Float, Float>(name, move |a| ok(round_float(a, 0, mode)));
         t.f1::<Numeric, Numeric>(name, move |a| decimal::round(a, 0, mode).map(Some));
@@ -55,7 +63,7 @@ fn round_float(value: f64, digits: i64, mode: Rounding) -> f64 {
     }
     if digits == 0 {
         return match mode {
-            Rounding::HalfAway | Rounding::HalfEven => value.round(),
+            Rounding::HalfAway => value.round(),
             Rounding::Zero => value.trunc(),
             Rounding::Up => value.ceil(),
             Rounding::Down => value.floor(),
@@ -78,7 +86,10 @@ fn round_float(value: f64, digits: i64, mode: Rounding) -> f64 {
 }
 
 /// The domain and the range are both checked: a finite argument never gives an infinity or NaN.
-fn checked(name: &'static str, f: impl Fn(f64) -> f64 + Send + Sync + 'static) -> impl Fn(f64) -> Out<f64> + Send + Sync + 'static {
+fn checked(
+    name: &'static str,
+    f: impl Fn(f64) -> f64 + Send + Sync + 'static,
+) -> impl Fn(f64) -> Out<f64> + Send + Sync + 'static {
     move |a| {
         let value = f(a);
         if a.is_finite() && !value.is_finite() {
@@ -88,6 +99,7 @@ fn checked(name: &'static str, f: impl Fn(f64) -> f64 + Send + Sync + 'static) -
     }
 }
 
+#[allow(clippy::float_cmp)] // the bases 1, 2 and 10 exactly
 fn powers(t: &mut Table) {
     t.f1::<Float, Float>("SQRT", |a| if a < 0.0 { Err("SQRT of a negative number".into()) } else { ok(a.sqrt()) });
     t.f1::<Float, Float>("CBRT", checked("CBRT", f64::cbrt));
@@ -105,7 +117,11 @@ fn powers(t: &mut Table) {
         }
         _ => {
             let value = decimal::to_float(a).powf(decimal::to_float(b));
-            if value.is_finite() { decimal::from_float(value).map(Some) } else { Err("POW has no value for its arguments".into()) }
+            if value.is_finite() {
+                decimal::from_float(value).map(Some)
+            } else {
+                Err("POW has no value for its arguments".into())
+            }
         }
     });
     t.alias("POW", "POWER");
@@ -116,7 +132,15 @@ fn powers(t: &mut Table) {
         if base <= 0.0 || base == 1.0 {
             return Err("LOG needs a positive base other than 1".into());
         }
-        logarithm(a, |a| if base == 2.0 { a.log2() } else if base == 10.0 { a.log10() } else { a.ln() / base.ln() })
+        logarithm(a, |a| {
+            if base == 2.0 {
+                a.log2()
+            } else if base == 10.0 {
+                a.log10()
+            } else {
+                a.ln() / base.ln()
+            }
+        })
     });
 }
 
@@ -124,8 +148,11 @@ fn logarithm(a: f64, f: impl Fn(f64) -> f64) -> Out<f64> {
     if a <= 0.0 { Err("logarithm of a number that is not positive".into()) } else { ok(f(a)) }
 }
 
+/// A function of one number and its name.
+type Named = (&'static str, fn(f64) -> f64);
+
 fn trigonometry(t: &mut Table) {
-    let plain: [(&'static str, fn(f64) -> f64); 5] =
+    let plain: [Named; 5] =
         [("SIN", f64::sin), ("COS", f64::cos), ("TAN", f64::tan), ("ATAN", f64::atan), ("ASIN", f64::asin)];
     for (name, f) in plain {
         t.f1::<Float, Float>(name, checked(name, f));
@@ -138,7 +165,7 @@ fn trigonometry(t: &mut Table) {
 }
 
 fn hyperbolic(t: &mut Table) {
-    let plain: [(&'static str, fn(f64) -> f64); 6] = [
+    let plain: [Named; 6] = [
         ("SINH", f64::sinh),
         ("COSH", f64::cosh),
         ("TANH", f64::tanh),

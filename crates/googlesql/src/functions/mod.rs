@@ -15,10 +15,9 @@ pub(crate) mod decimal;
 mod encode;
 mod hash;
 pub(crate) mod json;
-//TMP pub(crate) mod json_array;
-//TMP mod json_edit;
+mod json_array;
 pub(crate) mod math;
-//TMP mod net;
+mod net;
 pub(crate) mod number;
 pub(crate) mod printf;
 mod regexp;
@@ -68,9 +67,8 @@ pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(|| {
     strftime::register(&mut table);
     strptime::register(&mut table);
     json::register(&mut table);
-    //TMP json_array::register(&mut table);
-    //TMP json_edit::register(&mut table);
-    //TMP net::register(&mut table);
+    json_array::register(&mut table);
+    net::register(&mut table);
     table
 });
 
@@ -94,10 +92,17 @@ impl Table {
     }
 
     pub(crate) fn f0<R: Cell>(&mut self, name: &str, f: impl Fn() -> Out<R::Own> + Send + Sync + 'static) {
-        self.push(name, Form { params: Vec::new(), rest: None, returns: R::sql(), kernel: cell::kernel0::<R>(f), volatile: true });
+        self.push(
+            name,
+            Form { params: Vec::new(), rest: None, returns: R::sql(), kernel: cell::kernel0::<R>(f), volatile: true },
+        );
     }
 
-    pub(crate) fn f1<A: Cell, R: Cell>(&mut self, name: &str, f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send + Sync + 'static) {
+    pub(crate) fn f1<A: Cell, R: Cell>(
+        &mut self,
+        name: &str,
+        f: impl for<'a> Fn(A::Get<'a>) -> Out<R::Own> + Send + Sync + 'static,
+    ) {
         self.add(name, vec![A::sql()], R::sql(), cell::kernel1::<A, R>(f));
     }
 

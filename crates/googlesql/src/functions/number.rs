@@ -10,18 +10,12 @@ pub(crate) fn float(value: i64) -> f64 {
     value as f64
 }
 
-/// A wide integer as FLOAT64, rounded to nearest.
-#[allow(clippy::as_conversions, clippy::cast_precision_loss)]
-pub(crate) fn float128(value: i128) -> f64 {
-    value as f64
-}
-
 /// FLOAT64 to INT64, halves away from zero.
 #[allow(clippy::as_conversions, clippy::cast_possible_truncation)]
 pub(crate) fn int(value: f64) -> Result<i64, Fail> {
     let rounded = value.round();
     // 2^63 itself is not an INT64; -2^63 is.
-    if rounded.is_nan() || rounded >= 9_223_372_036_854_775_808.0 || rounded < -9_223_372_036_854_775_808.0 {
+    if rounded.is_nan() || !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
         return Err("FLOAT64 is out of range of INT64".into());
     }
     Ok(rounded as i64)
@@ -80,7 +74,8 @@ pub(crate) fn parse_float(text: &str) -> Result<f64, Fail> {
     let lower = trimmed.to_ascii_lowercase();
     let bare = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
     let known = matches!(bare, "inf" | "infinity" | "nan")
-        || (bare.starts_with(|c: char| c.is_ascii_digit() || c == '.') && bare.chars().all(|c| c.is_ascii_digit() || ".e+-".contains(c)));
+        || (bare.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && bare.chars().all(|c| c.is_ascii_digit() || ".e+-".contains(c)));
     if !known {
         return Err("text is not a FLOAT64".into());
     }

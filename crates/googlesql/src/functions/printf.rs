@@ -150,7 +150,9 @@ fn signed(text: String, spec: &Spec) -> String {
     };
     let digits = if spec.flags.contains('\'') { grouped(&digits) } else { digits };
     let zeros = match spec.width {
-        Some(width) if spec.flags.contains('0') && !spec.flags.contains('-') => width.saturating_sub(sign.len() + digits.len()),
+        Some(width) if spec.flags.contains('0') && !spec.flags.contains('-') => {
+            width.saturating_sub(sign.len() + digits.len())
+        }
         _ => 0,
     };
     format!("{sign}{}{digits}", "0".repeat(zeros))
@@ -194,21 +196,34 @@ fn shown(column: &ArrayRef, row: usize, ty: &SqlType, zone: Zone, literal: bool)
         SqlType::BigNumeric => typed("BIGNUMERIC", decimal::big_text(read::<Big>(&args, row)?)),
         SqlType::String => {
             let text = column.as_string::<i32>().value(row);
-            if literal { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")) } else { text.to_owned() }
+            if literal {
+                format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+            } else {
+                text.to_owned()
+            }
         }
         SqlType::Date => typed("DATE", civil::date_text(read::<Date>(&args, row)?).map_err(failed)?),
-        SqlType::Datetime => typed("DATETIME", civil::datetime_text(read::<Datetime>(&args, row)?, ' ').map_err(failed)?),
+        SqlType::Datetime => {
+            typed("DATETIME", civil::datetime_text(read::<Datetime>(&args, row)?, ' ').map_err(failed)?)
+        }
         SqlType::Time => typed("TIME", civil::time_text(read::<Time>(&args, row)?)),
-        SqlType::Timestamp => typed("TIMESTAMP", civil::instant_text(read::<Instant>(&args, row)?, zone).map_err(failed)?),
+        SqlType::Timestamp => {
+            typed("TIMESTAMP", civil::instant_text(read::<Instant>(&args, row)?, zone).map_err(failed)?)
+        }
         SqlType::Interval => date::interval_text(read::<Interval>(&args, row)?),
         SqlType::Array(element) => {
             let values = column.as_list::<i32>().value(row);
-            let parts: Vec<String> = (0..values.len()).map(|at| shown(&values, at, element, zone, literal)).collect::<PlanResult<_>>()?;
+            let parts: Vec<String> =
+                (0..values.len()).map(|at| shown(&values, at, element, zone, literal)).collect::<PlanResult<_>>()?;
             format!("[{}]", parts.join(", "))
         }
         SqlType::Struct(fields) => {
             let row_of = column.as_struct();
-            let parts: Vec<String> = fields.iter().zip(row_of.columns()).map(|((_, ty), column)| shown(column, row, ty, zone, literal)).collect::<PlanResult<_>>()?;
+            let parts: Vec<String> = fields
+                .iter()
+                .zip(row_of.columns())
+                .map(|((_, ty), column)| shown(column, row, ty, zone, literal))
+                .collect::<PlanResult<_>>()?;
             format!("({})", parts.join(", "))
         }
         SqlType::Json | SqlType::Bytes => return Err(refused("FORMAT of JSON or BYTES is not built")),

@@ -48,7 +48,11 @@ pub(super) fn register(t: &mut Table) {
 }
 
 fn one_group(regex: &Regex) -> Result<(), Fail> {
-    if regex.captures_len() > 2 { Err("the regular expression has more than one capturing group".into()) } else { Ok(()) }
+    if regex.captures_len() > 2 {
+        Err("the regular expression has more than one capturing group".into())
+    } else {
+        Ok(())
+    }
 }
 
 /// The group's text if there is a group, else the whole match. A group that took no part gives NULL.
@@ -79,7 +83,7 @@ fn instr(text: &str, pattern: &str, from: i64, occurrence: i64) -> Out<i64> {
     let Some(start) = start_of(text, from, occurrence)? else { return ok(0) };
     let rest = text.get(start..).unwrap_or_default();
     let found = regex.captures_iter(rest).nth(size(occurrence - 1));
-    let place = found.and_then(|found| found.get(if found.len() > 1 { 1 } else { 0 }).map(|part| part.start()));
+    let place = found.and_then(|found| found.get(usize::from(found.len() > 1)).map(|part| part.start()));
     ok(place.map_or(0, |at| count(text.get(..start + at).unwrap_or_default().chars().count()) + 1))
 }
 

@@ -28,8 +28,20 @@ pub(super) fn register(t: &mut Table) {
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 /// Months in English, as `%B` writes them.
-pub(super) const MONTHS: [&str; 12] =
-    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub(super) const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 
 /// Writes a value by a format. `value` is local microseconds, or an instant's with its zone.
 fn format(format: &str, value: i64, zone: Zone, kind: Kind) -> Out<String> {
@@ -45,7 +57,9 @@ fn format(format: &str, value: i64, zone: Zone, kind: Kind) -> Out<String> {
         let longer = match element {
             'E' => {
                 let rest = chars.as_str();
-                let known = ["*S", "4Y", "z", "1S", "2S", "3S", "4S", "5S", "6S", "0S"].into_iter().find(|known| rest.starts_with(known));
+                let known = ["*S", "4Y", "z", "1S", "2S", "3S", "4S", "5S", "6S", "0S"]
+                    .into_iter()
+                    .find(|known| rest.starts_with(known));
                 let known = known.ok_or("a format has an element %E that is not known")?;
                 chars = rest.get(known.len()..).unwrap_or_default().chars();
                 format!("E{known}")
@@ -114,10 +128,20 @@ impl Moment {
             "E*S" => {
                 let digits = format!("{fraction:06}");
                 let digits = digits.trim_end_matches('0');
-                if digits.is_empty() { format!("{:02}", time.second()) } else { format!("{:02}.{digits}", time.second()) }
+                if digits.is_empty() {
+                    format!("{:02}", time.second())
+                } else {
+                    format!("{:02}.{digits}", time.second())
+                }
             }
-            _ => match element.strip_prefix('E').and_then(|rest| rest.strip_suffix('S')).and_then(|digits| digits.parse::<usize>().ok()) {
-                Some(digits) => format!("{:02}.{}", time.second(), format!("{fraction:06}").get(..digits).unwrap_or_default()),
+            _ => match element
+                .strip_prefix('E')
+                .and_then(|rest| rest.strip_suffix('S'))
+                .and_then(|digits| digits.parse::<usize>().ok())
+            {
+                Some(digits) => {
+                    format!("{:02}.{}", time.second(), format!("{fraction:06}").get(..digits).unwrap_or_default())
+                }
                 None => return Ok(None),
             },
         };
@@ -135,7 +159,8 @@ impl Moment {
         let sunday = usize::try_from(day.weekday().num_days_from_sunday()).unwrap_or(0);
         let month = usize::try_from(day.month0()).unwrap_or(0);
         let name = |names: &[&str], at: usize| names.get(at).copied().unwrap_or_default().to_owned();
-        let short = |names: &[&str], at: usize| names.get(at).and_then(|name| name.get(..3)).unwrap_or_default().to_owned();
+        let short =
+            |names: &[&str], at: usize| names.get(at).and_then(|name| name.get(..3)).unwrap_or_default().to_owned();
         Ok(Some(match element {
             "Y" => day.year().to_string(),
             "E4Y" => format!("{:04}", day.year()),

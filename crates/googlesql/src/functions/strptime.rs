@@ -12,7 +12,9 @@ pub(super) fn register(t: &mut Table) {
     t.f2::<Text, Text, Date>("PARSE_DATE", |f, a| Parsed::read(f, a)?.date().map(Some));
     t.f2::<Text, Text, Datetime>("PARSE_DATETIME", |f, a| Parsed::read(f, a)?.datetime().map(Some));
     t.f2::<Text, Text, Time>("PARSE_TIME", |f, a| Parsed::read(f, a)?.time().map(Some));
-    t.f3::<Text, Text, Text, Instant>("PARSE_TIMESTAMP", |f, a, zone| Parsed::read(f, a)?.instant(Zone::parse(zone)?).map(Some));
+    t.f3::<Text, Text, Text, Instant>("PARSE_TIMESTAMP", |f, a, zone| {
+        Parsed::read(f, a)?.instant(Zone::parse(zone)?).map(Some)
+    });
 }
 
 /// What was read so far.
@@ -95,7 +97,9 @@ impl Parsed {
             let element = chars.next().ok_or("a format ends in %")?;
             if element == 'E' {
                 let rest = chars.as_str();
-                let known = ["*S", "4Y", "z", "1S", "2S", "3S", "4S", "5S", "6S"].into_iter().find(|known| rest.starts_with(known));
+                let known = ["*S", "4Y", "z", "1S", "2S", "3S", "4S", "5S", "6S"]
+                    .into_iter()
+                    .find(|known| rest.starts_with(known));
                 let known = known.ok_or("a format has an element %E that is not built")?;
                 chars = rest.get(known.len()..).unwrap_or_default().chars();
                 match known {
@@ -171,7 +175,12 @@ impl Parsed {
     fn fraction(&mut self, element: &str, input: &mut Input<'_>) -> Result<(), Fail> {
         self.second = Some(input.number(2)?);
         let Some(rest) = input.0.strip_prefix('.') else { return Ok(()) };
-        let most = element.chars().next().and_then(|c| c.to_digit(10)).and_then(|most| usize::try_from(most).ok()).unwrap_or(6);
+        let most = element
+            .chars()
+            .next()
+            .and_then(|c| c.to_digit(10))
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(6);
         let digits = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
         let text = rest.get(..digits).unwrap_or_default();
         self.micros = format!("{text:0<6}").parse().map_err(|_| mismatch())?;
@@ -187,7 +196,12 @@ impl Parsed {
             input.0 = rest;
             return Ok(());
         }
-        let end = input.0.char_indices().skip(1).find(|(_, c)| !c.is_ascii_digit() && *c != ':').map_or(input.0.len(), |(at, _)| at);
+        let end = input
+            .0
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| !c.is_ascii_digit() && *c != ':')
+            .map_or(input.0.len(), |(at, _)| at);
         let (text, rest) = input.0.split_at(end);
         self.offset = Some(civil::parse_offset(text).ok_or_else(mismatch)?);
         input.0 = rest;
@@ -202,7 +216,11 @@ impl Parsed {
         match self.ordinal {
             Some(ordinal) if self.month.is_none() && self.day.is_none() => {
                 let day = civil::add_date(civil::from_ymd(year, 1, 1)?, ordinal - 1, civil::Part::Day)?;
-                if ordinal >= 1 && civil::truncate_date(day, civil::Part::Year)? == civil::from_ymd(year, 1, 1)? { Ok(day) } else { Err(mismatch()) }
+                if ordinal >= 1 && civil::truncate_date(day, civil::Part::Year)? == civil::from_ymd(year, 1, 1)? {
+                    Ok(day)
+                } else {
+                    Err(mismatch())
+                }
             }
             Some(_) => Err("%j beside a month or a day is not built".into()),
             None => civil::from_ymd(year, self.month.unwrap_or(1), self.day.unwrap_or(1)),

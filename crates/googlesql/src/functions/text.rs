@@ -50,7 +50,11 @@ fn initcap(text: &str, delimiters: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut first = true;
     for c in text.chars() {
-        if first { out.extend(c.to_uppercase()) } else { out.extend(c.to_lowercase()) }
+        if first {
+            out.extend(c.to_uppercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
         first = delimiters.contains(c);
     }
     out
@@ -87,19 +91,30 @@ fn parts(t: &mut Table) {
         t.f2::<Bytes, Int, Bytes>(name, |a, at| substring_bytes(a, at, None));
         t.f3::<Bytes, Int, Int, Bytes>(name, |a, at, length| substring_bytes(a, at, Some(length)));
     }
-    t.f2::<Text, Int, Text>("LEFT", |a, n| if n < 0 { negative("LEFT") } else { ok(a.chars().take(size(n)).collect()) });
-    t.f2::<Bytes, Int, Bytes>("LEFT", |a, n| if n < 0 { negative("LEFT") } else { ok(a.iter().take(size(n)).copied().collect()) });
+    t.f2::<Text, Int, Text>(
+        "LEFT",
+        |a, n| if n < 0 { negative("LEFT") } else { ok(a.chars().take(size(n)).collect()) },
+    );
+    t.f2::<Bytes, Int, Bytes>("LEFT", |a, n| {
+        if n < 0 { negative("LEFT") } else { ok(a.iter().take(size(n)).copied().collect()) }
+    });
     t.f2::<Text, Int, Text>("RIGHT", |a, n| {
-        if n < 0 { return negative("RIGHT") }
+        if n < 0 {
+            return negative("RIGHT");
+        }
         ok(a.chars().skip(a.chars().count().saturating_sub(size(n))).collect())
     });
     t.f2::<Bytes, Int, Bytes>("RIGHT", |a, n| {
-        if n < 0 { return negative("RIGHT") }
+        if n < 0 {
+            return negative("RIGHT");
+        }
         ok(a.iter().skip(a.len().saturating_sub(size(n))).copied().collect())
     });
     t.f1::<Text, Array1<Text>>("SPLIT", |a| split(a, ","));
     t.f2::<Text, Text, Array1<Text>>("SPLIT", split);
-    t.f3::<Text, Text, Text, Text>("REPLACE", |a, from, to| ok(if from.is_empty() { a.to_owned() } else { a.replace(from, to) }));
+    t.f3::<Text, Text, Text, Text>("REPLACE", |a, from, to| {
+        ok(if from.is_empty() { a.to_owned() } else { a.replace(from, to) })
+    });
     t.f3::<Text, Text, Text, Text>("TRANSLATE", translate);
 }
 
@@ -138,7 +153,11 @@ fn search(t: &mut Table) {
     t.f3::<Text, Text, Int, Int>("INSTR", |a, b, from| instr(a, b, from, 1));
     t.f4::<Text, Text, Int, Int, Int>("INSTR", instr);
     t.f2::<Text, Text, Bool>("CONTAINS_SUBSTR", |a, b| {
-        if b.is_empty() { Err("CONTAINS_SUBSTR with an empty text".into()) } else { ok(a.to_lowercase().contains(&b.to_lowercase())) }
+        if b.is_empty() {
+            Err("CONTAINS_SUBSTR with an empty text".into())
+        } else {
+            ok(a.to_lowercase().contains(&b.to_lowercase()))
+        }
     });
 }
 
@@ -232,7 +251,9 @@ fn trims(t: &mut Table) {
     for (name, left, right) in sides {
         t.f1::<Text, Text>(name, move |a| ok(trim(a, char::is_whitespace, left, right).to_owned()));
         t.f2::<Text, Text, Text>(name, move |a, set| {
-            if set.is_empty() { return ok(a.to_owned()) }
+            if set.is_empty() {
+                return ok(a.to_owned());
+            }
             ok(trim(a, |c| set.contains(c), left, right).to_owned())
         });
         t.f2::<Bytes, Bytes, Bytes>(name, move |a, set| {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::{
     functions_aggregate::{
-        approx_distinct::approx_distinct_udaf, array_agg::array_agg_udaf, average::avg_udaf,
+        approx_distinct::approx_distinct_udaf,
+        array_agg::array_agg_udaf,
+        average::avg_udaf,
         bit_and_or_xor::{bit_and_udaf, bit_or_udaf, bit_xor_udaf},
         bool_and_or::{bool_and_udaf, bool_or_udaf},
         correlation::corr_udaf,
@@ -20,10 +22,15 @@ use datafusion::{
         sum::sum_udaf,
         variance::{var_pop_udaf, var_samp_udaf},
     },
-    logical_expr::{AggregateUDF, Expr, cast, expr::{AggregateFunction, NullTreatment, Sort}, lit},
+    logical_expr::{
+        AggregateUDF, Expr, cast,
+        expr::{AggregateFunction, NullTreatment, Sort},
+        lit,
+    },
 };
 use sqlparser::ast::{
-    DuplicateTreatment, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArgumentClause, HavingBound, HavingBoundKind, NullTreatment as AstNulls, OrderByExpr,
+    DuplicateTreatment, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArgumentClause, HavingBound,
+    HavingBoundKind, NullTreatment as AstNulls, OrderByExpr,
 };
 
 use super::{
@@ -41,9 +48,38 @@ use crate::{
 
 /// The functions here.
 pub(super) const NAMES: &[&str] = &[
-    "COUNT", "COUNTIF", "SUM", "AVG", "MIN", "MAX", "ANY_VALUE", "MAX_BY", "MIN_BY", "ARRAY_AGG", "STRING_AGG", "ARRAY_CONCAT_AGG", "LOGICAL_AND", "LOGICAL_OR",
-    "BIT_AND", "BIT_OR", "BIT_XOR", "STDDEV", "STDDEV_SAMP", "STDDEV_POP", "VARIANCE", "VAR_SAMP", "VAR_POP", "CORR", "COVAR_SAMP", "COVAR_POP",
-    "APPROX_COUNT_DISTINCT", "APPROX_QUANTILES", "APPROX_TOP_COUNT", "APPROX_TOP_SUM", "PERCENTILE_CONT", "PERCENTILE_DISC",
+    "COUNT",
+    "COUNTIF",
+    "SUM",
+    "AVG",
+    "MIN",
+    "MAX",
+    "ANY_VALUE",
+    "MAX_BY",
+    "MIN_BY",
+    "ARRAY_AGG",
+    "STRING_AGG",
+    "ARRAY_CONCAT_AGG",
+    "LOGICAL_AND",
+    "LOGICAL_OR",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "STDDEV",
+    "STDDEV_SAMP",
+    "STDDEV_POP",
+    "VARIANCE",
+    "VAR_SAMP",
+    "VAR_POP",
+    "CORR",
+    "COVAR_SAMP",
+    "COVAR_POP",
+    "APPROX_COUNT_DISTINCT",
+    "APPROX_QUANTILES",
+    "APPROX_TOP_COUNT",
+    "APPROX_TOP_SUM",
+    "PERCENTILE_CONT",
+    "PERCENTILE_DISC",
 ];
 
 pub(super) fn is_aggregate(name: &str) -> bool {
@@ -72,7 +108,14 @@ impl Piece {
     }
 
     fn into_expr(self) -> Expr {
-        Expr::AggregateFunction(AggregateFunction::new_udf(self.udaf, self.args, self.distinct, self.filter.map(Box::new), self.order_by, self.nulls))
+        Expr::AggregateFunction(AggregateFunction::new_udf(
+            self.udaf,
+            self.args,
+            self.distinct,
+            self.filter.map(Box::new),
+            self.order_by,
+            self.nulls,
+        ))
     }
 }
 
@@ -119,7 +162,9 @@ impl<'a> Clauses<'a> {
         }
         for clause in &list.clauses {
             match clause {
-                FunctionArgumentClause::IgnoreOrRespectNulls(nulls) => clauses.ignore_nulls = Some(*nulls == AstNulls::IgnoreNulls),
+                FunctionArgumentClause::IgnoreOrRespectNulls(nulls) => {
+                    clauses.ignore_nulls = Some(*nulls == AstNulls::IgnoreNulls);
+                }
                 FunctionArgumentClause::OrderBy(order) => clauses.order_by = order,
                 FunctionArgumentClause::Limit(limit) => clauses.limit = Some(limit),
                 FunctionArgumentClause::Having(bound) => clauses.having = Some(bound),
@@ -192,7 +237,13 @@ impl Planner<'_> {
         planned
     }
 
-    fn aggregation_inner(&mut self, call: &Invoked<'_>, clauses: &Clauses<'_>, args: &[FunctionArg], cx: &mut Cx) -> Result<Aggregation> {
+    fn aggregation_inner(
+        &mut self,
+        call: &Invoked<'_>,
+        clauses: &Clauses<'_>,
+        args: &[FunctionArg],
+        cx: &mut Cx,
+    ) -> Result<Aggregation> {
         let name = call.name.as_str();
         if name == "COUNT" && matches!(args, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]) {
             clauses.only(name, false, false, false)?;
@@ -214,7 +265,9 @@ impl Planner<'_> {
         let skips_nulls = matches!(name, "APPROX_QUANTILES" | "PERCENTILE_CONT" | "PERCENTILE_DISC");
         clauses.only(name, false, skips_nulls, false)?;
         match name {
-            "APPROX_QUANTILES" | "APPROX_TOP_COUNT" | "APPROX_TOP_SUM" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => self.sampled(name, clauses.ignore_nulls, clauses.distinct, typed),
+            "APPROX_QUANTILES" | "APPROX_TOP_COUNT" | "APPROX_TOP_SUM" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
+                self.sampled(name, clauses.ignore_nulls, clauses.distinct, typed)
+            }
             "CORR" | "COVAR_SAMP" | "COVAR_POP" => self.paired(name, clauses.distinct, typed),
             _ => {
                 let [_] = typed.as_slice() else { return Err(SqlError::syntax(format!("{name} takes one argument"))) };
@@ -239,7 +292,12 @@ impl Planner<'_> {
         let no_form = |ty: &SqlType| Err(SqlError::typed(format!("{name} does not take {ty}")));
         let int = |udaf, args| Ok(Aggregation::one(Piece::new(udaf, args, SqlType::Int64)));
         match name {
-            "COUNT" if matches!(arg.ty, SqlType::Float64 | SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval) => {
+            "COUNT"
+                if matches!(
+                    arg.ty,
+                    SqlType::Float64 | SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval
+                ) =>
+            {
                 // Counting needs no values, and DISTINCT of these types would compare them as Arrow does.
                 let present = self.case_of(vec![arg.expr.is_not_null()], vec![Typed::int(1), Self::untyped_null()?])?;
                 if distinct {
@@ -253,7 +311,7 @@ impl Planner<'_> {
                 let counted = self.case_of(vec![condition.expr], vec![Typed::int(1), Self::untyped_null()?])?;
                 int(count_udaf(), vec![counted.expr])
             }
-            "SUM" => self.sum(arg),
+            "SUM" => Self::sum(arg),
             "AVG" => self.average(arg),
             "MIN" | "MAX" => self.least_or_greatest(name, arg),
             "LOGICAL_AND" | "LOGICAL_OR" => {
@@ -269,25 +327,39 @@ impl Planner<'_> {
                 };
                 int(udaf, vec![arg.expr])
             }
-            "STDDEV" | "STDDEV_SAMP" => Ok(Aggregation::one(Piece::new(stddev_udaf(), float(self, arg)?, SqlType::Float64))),
+            "STDDEV" | "STDDEV_SAMP" => {
+                Ok(Aggregation::one(Piece::new(stddev_udaf(), float(self, arg)?, SqlType::Float64)))
+            }
             "STDDEV_POP" => Ok(Aggregation::one(Piece::new(stddev_pop_udaf(), float(self, arg)?, SqlType::Float64))),
-            "VARIANCE" | "VAR_SAMP" => Ok(Aggregation::one(Piece::new(var_samp_udaf(), float(self, arg)?, SqlType::Float64))),
+            "VARIANCE" | "VAR_SAMP" => {
+                Ok(Aggregation::one(Piece::new(var_samp_udaf(), float(self, arg)?, SqlType::Float64)))
+            }
             "VAR_POP" => Ok(Aggregation::one(Piece::new(var_pop_udaf(), float(self, arg)?, SqlType::Float64))),
             "APPROX_COUNT_DISTINCT" if Self::orderable(&arg.ty) => {
                 let arg = if arg.ty == SqlType::String { arg } else { self.cast(arg, &SqlType::String, false)? };
                 let piece = Piece::new(approx_distinct_udaf(), vec![arg.expr], SqlType::Int64);
-                Ok(Aggregation::finished(piece, |_, result| Ok(Typed::new(cast(result.expr, DataType::Int64), SqlType::Int64))))
+                Ok(Aggregation::finished(piece, |_, result| {
+                    Ok(Typed::new(cast(result.expr, DataType::Int64), SqlType::Int64))
+                }))
             }
             _ => no_form(&arg.ty),
         }
     }
 
-    fn sum(&self, arg: Typed) -> Result<Aggregation> {
+    fn sum(arg: Typed) -> Result<Aggregation> {
         let ty = arg.ty.clone();
         let piece = |expr: Expr| Piece::new(sum_udaf(), vec![expr], SqlType::Int64);
         match &ty {
-            SqlType::Int64 => Ok(Aggregation::finished(piece(cast(arg.expr, DataType::Decimal128(38, 0))), |_, sum| Ok(totals::int_of(sum.expr)))),
-            SqlType::Numeric => Ok(Aggregation::finished(piece(cast(arg.expr, DataType::Decimal256(76, 9))), |_, sum| Ok(totals::numeric_of(sum.expr)))),
+            SqlType::Int64 => {
+                Ok(Aggregation::finished(piece(cast(arg.expr, DataType::Decimal128(38, 0))), |_, sum| {
+                    Ok(totals::int_of(sum.expr))
+                }))
+            }
+            SqlType::Numeric => {
+                Ok(Aggregation::finished(piece(cast(arg.expr, DataType::Decimal256(76, 9))), |_, sum| {
+                    Ok(totals::numeric_of(sum.expr))
+                }))
+            }
             SqlType::BigNumeric => {
                 let (high, low) = totals::halves(&arg);
                 let finish: Finish = Box::new(|_, mut results| match (results.pop(), results.pop()) {
@@ -309,7 +381,7 @@ impl Planner<'_> {
             }
             SqlType::Numeric | SqlType::BigNumeric => {
                 let ty = arg.ty.clone();
-                let mut aggregation = self.sum(arg.clone())?;
+                let mut aggregation = Self::sum(arg.clone())?;
                 aggregation.pieces.push(Piece::new(count_udaf(), vec![arg.expr], SqlType::Int64));
                 let finish = aggregation.finish;
                 aggregation.finish = Box::new(move |planner, mut results| {
@@ -336,7 +408,10 @@ impl Planner<'_> {
         // NaN wins over every number, in both directions.
         let nan = self.call_form("IS_NAN", "", TABLE.forms("IS_NAN"), vec![arg.clone()], false)?;
         let number = self.case_of(vec![nan.expr.clone()], vec![Typed::null(SqlType::Float64)?, arg])?;
-        let pieces = vec![Piece::new(udaf(), vec![number.expr], SqlType::Float64), Piece::new(bool_or_udaf(), vec![nan.expr], SqlType::Bool)];
+        let pieces = vec![
+            Piece::new(udaf(), vec![number.expr], SqlType::Float64),
+            Piece::new(bool_or_udaf(), vec![nan.expr], SqlType::Bool),
+        ];
         let finish: Finish = Box::new(|planner, mut results| match (results.pop(), results.pop()) {
             (Some(any), Some(value)) => planner.case_of(vec![any.expr.is_true()], vec![totals::nan(), value]),
             _ => Err(SqlError::unsupported("MIN without a result")),
@@ -353,7 +428,10 @@ impl Planner<'_> {
             "COVAR_SAMP" => covar_samp_udaf(),
             _ => covar_pop_udaf(),
         };
-        let args = args.into_iter().map(|arg| self.coerce(arg, &SqlType::Float64).map(|arg| arg.expr)).collect::<Result<_>>()?;
+        let args = args
+            .into_iter()
+            .map(|arg| self.coerce(arg, &SqlType::Float64).map(|arg| arg.expr))
+            .collect::<Result<_>>()?;
         Ok(Aggregation::one(Piece::new(udaf, args, SqlType::Float64)))
     }
 
@@ -365,7 +443,9 @@ impl Planner<'_> {
         }
         let by = match (name, clauses.having) {
             ("ANY_VALUE", None) => None,
-            ("ANY_VALUE", Some(HavingBound(kind, by))) => Some((self.expr(by, cx)?, matches!(kind, HavingBoundKind::Max))),
+            ("ANY_VALUE", Some(HavingBound(kind, by))) => {
+                Some((self.expr(by, cx)?, matches!(kind, HavingBoundKind::Max)))
+            }
             _ => args.pop().map(|by| (by, name == "MAX_BY")),
         };
         let value = args.pop().ok_or_else(|| SqlError::syntax(format!("{name} takes an argument")))?;
@@ -374,7 +454,9 @@ impl Planner<'_> {
             None => {
                 piece.nulls = Some(NullTreatment::IgnoreNulls);
             }
-            Some((by, _)) if !Self::orderable(&by.ty) || by.ty == SqlType::Float64 => return Err(SqlError::unsupported(format!("{name} by {} is not built", by.ty))),
+            Some((by, _)) if !Self::orderable(&by.ty) || by.ty == SqlType::Float64 => {
+                return Err(SqlError::unsupported(format!("{name} by {} is not built", by.ty)));
+            }
             Some((by, greatest)) => {
                 piece.order_by = vec![Sort::new(by.expr.clone(), !greatest, false)];
                 piece = piece.filter(by.expr.is_not_null());
@@ -384,7 +466,13 @@ impl Planner<'_> {
     }
 
     /// ARRAY_AGG, STRING_AGG, ARRAY_CONCAT_AGG.
-    fn collected(&mut self, name: &str, clauses: &Clauses<'_>, mut args: Vec<Typed>, cx: &mut Cx) -> Result<Aggregation> {
+    fn collected(
+        &mut self,
+        name: &str,
+        clauses: &Clauses<'_>,
+        mut args: Vec<Typed>,
+        cx: &mut Cx,
+    ) -> Result<Aggregation> {
         clauses.only(name, true, name == "ARRAY_AGG", false)?;
         let delimiter = match (name, args.len()) {
             ("STRING_AGG", 2) => args.pop(),
@@ -410,10 +498,13 @@ impl Planner<'_> {
         }
         let is_array = matches!(value.ty, SqlType::Array(_));
         if is_array && name == "ARRAY_AGG" {
-            return Err(SqlError::typed("an ARRAY cannot hold ARRAYs").hint("put a STRUCT between them, or use ARRAY_CONCAT_AGG"));
+            return Err(SqlError::typed("an ARRAY cannot hold ARRAYs")
+                .hint("put a STRUCT between them, or use ARRAY_CONCAT_AGG"));
         }
         if name == "ARRAY_CONCAT_AGG" {
-            return Err(SqlError::unsupported("ARRAY_CONCAT_AGG is not built").hint("UNNEST the arrays and use ARRAY_AGG"));
+            return Err(
+                SqlError::unsupported("ARRAY_CONCAT_AGG is not built").hint("UNNEST the arrays and use ARRAY_AGG")
+            );
         }
         if clauses.distinct && (!Self::groupable(&value.ty) || value.ty == SqlType::Float64) {
             return Err(SqlError::unsupported(format!("{name}(DISTINCT) of {} is not built", value.ty)));
@@ -421,7 +512,8 @@ impl Planner<'_> {
         if clauses.distinct && order_by.iter().any(|sort| sort.expr != value.expr) {
             return Err(SqlError::typed(format!("{name}(DISTINCT) can only be ordered by its own argument")));
         }
-        let mut piece = Piece::new(array_agg_udaf(), vec![value.expr.clone()], SqlType::Array(Box::new(value.ty.clone())));
+        let mut piece =
+            Piece::new(array_agg_udaf(), vec![value.expr.clone()], SqlType::Array(Box::new(value.ty.clone())));
         piece.distinct = clauses.distinct;
         piece.order_by = order_by;
         if name == "STRING_AGG" || clauses.ignore_nulls == Some(true) {
@@ -439,7 +531,13 @@ impl Planner<'_> {
     }
 
     /// Aggregates over the whole list of values, gathered first.
-    fn sampled(&self, name: &str, ignore_nulls: Option<bool>, distinct: bool, mut args: Vec<Typed>) -> Result<Aggregation> {
+    fn sampled(
+        &self,
+        name: &str,
+        ignore_nulls: Option<bool>,
+        distinct: bool,
+        mut args: Vec<Typed>,
+    ) -> Result<Aggregation> {
         if distinct || args.len() < 2 {
             return Err(SqlError::unsupported(format!("{name} takes two arguments, without DISTINCT")));
         }
@@ -449,12 +547,22 @@ impl Planner<'_> {
         match name {
             "APPROX_QUANTILES" if Self::orderable(&value.ty) && ignore_nulls != Some(false) => {
                 let parts = number.as_int().and_then(|parts| usize::try_from(parts).ok()).filter(|parts| *parts > 0);
-                let parts = parts.ok_or_else(|| SqlError::typed("APPROX_QUANTILES needs a positive number of parts, as a literal"))?;
+                let parts = parts.ok_or_else(|| {
+                    SqlError::typed("APPROX_QUANTILES needs a positive number of parts, as a literal")
+                })?;
                 let ty = SqlType::Array(Box::new(value.ty.clone()));
                 let mut piece = Piece::new(array_agg_udaf(), vec![value.expr.clone()], ty.clone());
                 piece.order_by = sort(value.expr.clone());
                 piece = piece.filter(value.expr.is_not_null());
-                Ok(Aggregation::finished(piece, move |_, list| Ok(Self::settled(format!("quantiles[{parts}]"), vec![Typed::new(list.expr, ty.clone())], ty, totals::quantiles(parts), false))))
+                Ok(Aggregation::finished(piece, move |_, list| {
+                    Ok(Self::settled(
+                        format!("quantiles[{parts}]"),
+                        vec![Typed::new(list.expr, ty.clone())],
+                        ty,
+                        totals::quantiles(parts),
+                        false,
+                    ))
+                }))
             }
             "PERCENTILE_CONT" | "PERCENTILE_DISC" if ignore_nulls != Some(false) => {
                 let at = self.coerce(number, &SqlType::Float64)?;
@@ -470,7 +578,9 @@ impl Planner<'_> {
                 piece = piece.filter(value.expr.is_not_null());
                 let kernel = if continuous { totals::percentile_cont() } else { totals::percentile_disc() };
                 let shown = name.to_owned();
-                Ok(Aggregation::finished(piece, move |_, list| Ok(Self::settled(shown, vec![Typed::new(list.expr, ty), at], element, kernel, false))))
+                Ok(Aggregation::finished(piece, move |_, list| {
+                    Ok(Self::settled(shown, vec![Typed::new(list.expr, ty), at], element, kernel, false))
+                }))
             }
             _ => Err(SqlError::unsupported(format!("{name} is not built for {}", value.ty))),
         }

@@ -1,14 +1,10 @@
 //! Function calls: which function a name means, and its arguments.
 
-use sqlparser::ast::{Expr as Ast, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectNamePart};
-
-use super::{
-    Planner,
-    aggregate, dates,
-    expr::Cx,
-    scope::Typed,
-    special, window,
+use sqlparser::ast::{
+    Expr as Ast, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectNamePart,
 };
+
+use super::{Planner, aggregate, dates, expr::Cx, scope::Typed, special, window};
 use crate::{
     error::{Result, SqlError},
     functions::TABLE,
@@ -43,7 +39,8 @@ impl<'a> Invoked<'a> {
         match &self.function.args {
             FunctionArguments::List(list) => Ok(Some(list)),
             FunctionArguments::None => Ok(None),
-            FunctionArguments::Subquery(_) => Err(SqlError::unsupported(format!("{} of a subquery", self.name)).hint("write two pairs of brackets around the subquery")),
+            FunctionArguments::Subquery(_) => Err(SqlError::unsupported(format!("{} of a subquery", self.name))
+                .hint("write two pairs of brackets around the subquery")),
         }
     }
 
@@ -63,8 +60,10 @@ impl<'a> Invoked<'a> {
             .map(|arg| match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
                 FunctionArg::Unnamed(_) => Err(SqlError::syntax(format!("{} of *", self.name))),
-                FunctionArg::Named { name, .. } => Err(SqlError::unsupported(format!("argument \"{name}\" of {} is not built", self.name))),
-                FunctionArg::ExprNamed { .. } => Err(SqlError::unsupported("this form of a named argument"))
+                FunctionArg::Named { name, .. } => {
+                    Err(SqlError::unsupported(format!("argument \"{name}\" of {} is not built", self.name)))
+                }
+                FunctionArg::ExprNamed { .. } => Err(SqlError::unsupported("this form of a named argument")),
             })
             .collect()
     }
@@ -73,9 +72,14 @@ impl<'a> Invoked<'a> {
 impl Planner<'_> {
     pub(super) fn function(&mut self, function: &Function, cx: &mut Cx) -> Result<Typed> {
         let call = Invoked::read(function)?;
-        if function.uses_odbc_syntax || function.filter.is_some() || !function.within_group.is_empty() || function.parameters != FunctionArguments::None {
-            return Err(SqlError::unsupported(format!("this form of calling {} is not GoogleSQL", call.name))
-                .hint("FILTER becomes COUNTIF or IF inside the aggregate; WITHIN GROUP becomes ORDER BY inside the brackets"));
+        if function.uses_odbc_syntax
+            || function.filter.is_some()
+            || !function.within_group.is_empty()
+            || function.parameters != FunctionArguments::None
+        {
+            return Err(SqlError::unsupported(format!("this form of calling {} is not GoogleSQL", call.name)).hint(
+                "FILTER becomes COUNTIF or IF inside the aggregate; WITHIN GROUP becomes ORDER BY inside the brackets",
+            ));
         }
         if function.null_treatment.is_some() {
             return Err(SqlError::unsupported("IGNORE NULLS and RESPECT NULLS stand inside the brackets"));

@@ -41,7 +41,7 @@ fn distance(from: &SqlType, to: &SqlType) -> Option<u32> {
     use SqlType::{BigNumeric, Date, Datetime, Float64, Int64, Numeric};
     Some(match (from, to) {
         // ROUND(1) and its kin have no INT64 form: they take FLOAT64 before NUMERIC.
-        (Int64, Float64) | (Numeric, BigNumeric) | (Date, Datetime) | (BigNumeric, Float64) => 1,
+        (Int64 | BigNumeric, Float64) | (Numeric, BigNumeric) | (Date, Datetime) => 1,
         (Int64, Numeric) | (Numeric, Float64) => 2,
         (Int64, BigNumeric) => 3,
         _ => return None,
@@ -50,10 +50,11 @@ fn distance(from: &SqlType, to: &SqlType) -> Option<u32> {
 
 fn literal_distance(lit: &Lit, to: &SqlType) -> Option<u32> {
     match (lit, to) {
-        (Lit::Null, _) | (Lit::EmptyArray, SqlType::Array(_)) => Some(1),
-        (Lit::Float(_), SqlType::Numeric) => Some(1),
+        (Lit::Null, _)
+        | (Lit::EmptyArray, SqlType::Array(_))
+        | (Lit::Float(_), SqlType::Numeric)
+        | (Lit::Text, SqlType::Date | SqlType::Datetime | SqlType::Time | SqlType::Timestamp) => Some(1),
         (Lit::Float(_), SqlType::BigNumeric) => Some(2),
-        (Lit::Text, SqlType::Date | SqlType::Datetime | SqlType::Time | SqlType::Timestamp) => Some(1),
         _ => None,
     }
 }
@@ -80,7 +81,9 @@ fn cost(arg: &Typed, to: &SqlType) -> Option<Cost> {
 /// Whether two types differ in field names only.
 fn same_shape(a: &SqlType, b: &SqlType) -> bool {
     match (a, b) {
-        (SqlType::Struct(a), SqlType::Struct(b)) => a.len() == b.len() && a.iter().zip(b).all(|((_, a), (_, b))| same_shape(a, b)),
+        (SqlType::Struct(a), SqlType::Struct(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((_, a), (_, b))| same_shape(a, b))
+        }
         (SqlType::Array(a), SqlType::Array(b)) => same_shape(a, b),
         _ => a == b,
     }
@@ -95,7 +98,10 @@ pub(super) fn common_type(args: &[Typed]) -> Result<SqlType> {
         }
     }
     for numeric in [SqlType::Numeric, SqlType::BigNumeric, SqlType::Float64] {
-        if candidates.iter().any(SqlType::is_numeric) && !candidates.contains(&numeric) && candidates.iter().any(|ty| *ty != SqlType::Int64) {
+        if candidates.iter().any(SqlType::is_numeric)
+            && !candidates.contains(&numeric)
+            && candidates.iter().any(|ty| *ty != SqlType::Int64)
+        {
             candidates.push(numeric);
         }
     }
@@ -160,7 +166,9 @@ impl Planner<'_> {
         }
         let allowed = cost(&arg, to).is_some() || struct_coerces(&arg.ty, to);
         if !allowed {
-            return Err(SqlError::typed(format!("expected {to}, got {}", arg.ty)).hint(format!("write CAST(... AS {to})")));
+            return Err(
+                SqlError::typed(format!("expected {to}, got {}", arg.ty)).hint(format!("write CAST(... AS {to})"))
+            );
         }
         self.cast(arg, to, false)
     }
@@ -197,7 +205,8 @@ impl Planner<'_> {
         match (from, to) {
             (SqlType::Array(from), SqlType::Array(to)) => Some(array_kernel(self.cast_kernel(from, to)?, to.arrow())),
             (SqlType::Struct(from), SqlType::Struct(into)) if from.len() == into.len() => {
-                let fields: Option<Vec<Kernel>> = from.iter().zip(into).map(|((_, from), (_, to))| self.cast_kernel(from, to)).collect();
+                let fields: Option<Vec<Kernel>> =
+                    from.iter().zip(into).map(|((_, from), (_, to))| self.cast_kernel(from, to)).collect();
                 Some(struct_kernel(fields?, into.clone()))
             }
             _ => match cast::scalar(from, to)? {
@@ -210,7 +219,14 @@ impl Planner<'_> {
     /// Calls the form that fits its arguments best.
     ///
     /// `name` is what plans and errors show; `key` distinguishes kernels of that name.
-    pub(super) fn call_form(&self, name: &str, key: &str, forms: &[Form], args: Vec<Typed>, safe: bool) -> Result<Typed> {
+    pub(super) fn call_form(
+        &self,
+        name: &str,
+        key: &str,
+        forms: &[Form],
+        args: Vec<Typed>,
+        safe: bool,
+    ) -> Result<Typed> {
         let fits = forms.iter().filter_map(|form| fit(form, &args).map(|total| (total, form)));
         let Some((_, form)) = fits.min_by_key(|(total, _)| *total) else {
             return Err(no_form(name, forms, &args));
@@ -218,13 +234,23 @@ impl Planner<'_> {
         let mut exprs = Vec::with_capacity(args.len());
         let mut types = Vec::with_capacity(args.len());
         for (at, arg) in args.into_iter().enumerate() {
-            let Some(to) = form.params.get(at).or(form.rest.as_ref()) else { return Err(SqlError::typed("too many arguments")) };
+            let Some(to) = form.params.get(at).or(form.rest.as_ref()) else {
+                return Err(SqlError::typed("too many arguments"));
+            };
             let arg = self.coerce(arg, to)?;
             // A struct keeps its own field names; kernels of lists and scalars want exactly their type.
             exprs.push(arg.expr);
             types.push(to.clone());
         }
-        let expr = Call::expr(format!("{name}{key}"), exprs, types, form.returns.clone(), Arc::clone(&form.kernel), safe, form.volatile);
+        let expr = Call::expr(
+            format!("{name}{key}"),
+            exprs,
+            types,
+            form.returns.clone(),
+            Arc::clone(&form.kernel),
+            safe,
+            form.volatile,
+        );
         Ok(Typed::new(expr, form.returns.clone()))
     }
 }
@@ -232,7 +258,11 @@ impl Planner<'_> {
 fn struct_coerces(from: &SqlType, to: &SqlType) -> bool {
     match (from, to) {
         (SqlType::Struct(from), SqlType::Struct(to)) => {
-            from.len() == to.len() && from.iter().zip(to).all(|((_, from), (_, to))| from == to || distance(from, to).is_some() || struct_coerces(from, to))
+            from.len() == to.len()
+                && from
+                    .iter()
+                    .zip(to)
+                    .all(|((_, from), (_, to))| from == to || distance(from, to).is_some() || struct_coerces(from, to))
         }
         _ => false,
     }
@@ -256,7 +286,8 @@ fn fit(form: &Form, args: &[Typed]) -> Option<Cost> {
 
 fn no_form(name: &str, forms: &[Form], args: &[Typed]) -> SqlError {
     let list = |types: Vec<String>| types.join(", ");
-    let got = list(args.iter().map(|arg| if arg.lit == Lit::Null { "NULL".into() } else { arg.ty.to_string() }).collect());
+    let got =
+        list(args.iter().map(|arg| if arg.lit == Lit::Null { "NULL".into() } else { arg.ty.to_string() }).collect());
     let known: Vec<String> = forms
         .iter()
         .map(|form| {
@@ -292,7 +323,8 @@ pub(super) fn shown(name: &str) -> &str {
 fn array_kernel(inner: Kernel, element: DataType) -> Kernel {
     Arc::new(move |args| {
         let (column, _) = args.column(0)?;
-        let list: &ListArray = column.as_list_opt().ok_or_else(|| DataFusionError::Internal("expected a list".into()))?;
+        let list: &ListArray =
+            column.as_list_opt().ok_or_else(|| DataFusionError::Internal("expected a list".into()))?;
         let rows = list.values().len();
         let values = inner(&Args { columns: vec![(Arc::clone(list.values()), false)], rows, safe: args.safe })?;
         let field = Arc::new(arrow::datatypes::Field::new_list_field(element.clone(), true));
@@ -304,13 +336,21 @@ fn array_kernel(inner: Kernel, element: DataType) -> Kernel {
 fn struct_kernel(inner: Vec<Kernel>, fields: Vec<(String, SqlType)>) -> Kernel {
     Arc::new(move |args| {
         let (column, _) = args.column(0)?;
-        let row: &StructArray = column.as_struct_opt().ok_or_else(|| DataFusionError::Internal("expected a struct".into()))?;
+        let row: &StructArray =
+            column.as_struct_opt().ok_or_else(|| DataFusionError::Internal("expected a struct".into()))?;
         let columns = inner
             .iter()
             .zip(row.columns())
-            .map(|(kernel, field)| kernel(&Args { columns: vec![(Arc::clone(field), false)], rows: row.len(), safe: args.safe }))
+            .map(|(kernel, field)| {
+                kernel(&Args { columns: vec![(Arc::clone(field), false)], rows: row.len(), safe: args.safe })
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(StructArray::try_new_with_length(struct_fields(&fields), columns, row.nulls().cloned(), row.len())?))
+        Ok(Arc::new(StructArray::try_new_with_length(
+            struct_fields(&fields),
+            columns,
+            row.nulls().cloned(),
+            row.len(),
+        )?))
     })
 }
 

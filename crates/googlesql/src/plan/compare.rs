@@ -75,18 +75,30 @@ impl Planner<'_> {
     /// Compares two expressions.
     pub(super) fn compare(&self, comparison: Comparison, left: Typed, right: Typed) -> Result<Typed> {
         let (mut sides, ty) = self.unify(vec![left, right])?;
-        let (Some(right), Some(left)) = (sides.pop(), sides.pop()) else { return Err(SqlError::typed("a comparison takes two operands")) };
+        let (Some(right), Some(left)) = (sides.pop(), sides.pop()) else {
+            return Err(SqlError::typed("a comparison takes two operands"));
+        };
         let bool_of = |expr| Ok(Typed::new(expr, SqlType::Bool));
         match &ty {
             SqlType::Float64 => {
                 let kernel = kernel2::<Float, Float, Bool>(move |a, b| ok(comparison.floats(a, b)));
                 let name = format!("float{}", comparison.operator());
-                bool_of(Call::expr(name, vec![left.expr, right.expr], vec![ty.clone(), ty], SqlType::Bool, kernel, false, false))
+                bool_of(Call::expr(
+                    name,
+                    vec![left.expr, right.expr],
+                    vec![ty.clone(), ty],
+                    SqlType::Bool,
+                    kernel,
+                    false,
+                    false,
+                ))
             }
             SqlType::Struct(fields) if matches!(comparison, Comparison::Eq | Comparison::NotEq) => {
                 let mut all: Option<Expr> = None;
                 for at in 0..fields.len() {
-                    let one = self.compare(Comparison::Eq, self.field_at(left.clone(), at)?, self.field_at(right.clone(), at)?)?.expr;
+                    let one = self
+                        .compare(Comparison::Eq, Self::field_at(left.clone(), at)?, Self::field_at(right.clone(), at)?)?
+                        .expr;
                     all = Some(match all {
                         Some(before) => before.and(one),
                         None => one,
@@ -95,9 +107,13 @@ impl Planner<'_> {
                 let all = all.ok_or_else(|| SqlError::typed("STRUCTs without fields cannot be compared"))?;
                 bool_of(if comparison == Comparison::Eq { all } else { !all })
             }
-            SqlType::Interval if comparison == Comparison::Eq => {
-                self.call_form("_interval_eq", "", crate::functions::TABLE.forms("_interval_eq"), vec![left, right], false)
-            }
+            SqlType::Interval if comparison == Comparison::Eq => self.call_form(
+                "_interval_eq",
+                "",
+                crate::functions::TABLE.forms("_interval_eq"),
+                vec![left, right],
+                false,
+            ),
             plain if is_plain(plain) => bool_of(binary_expr(left.expr, comparison.operator(), right.expr)),
             other => Err(SqlError::typed(format!("{other} cannot be compared this way"))),
         }
@@ -128,7 +144,9 @@ impl Planner<'_> {
     /// `x BETWEEN low AND high`.
     pub(super) fn between(&self, value: Typed, low: Typed, high: Typed, negated: bool) -> Result<Typed> {
         let (mut all, ty) = self.unify(vec![value, low, high])?;
-        let (Some(high), Some(low), Some(value)) = (all.pop(), all.pop(), all.pop()) else { return Err(SqlError::typed("BETWEEN takes three operands")) };
+        let (Some(high), Some(low), Some(value)) = (all.pop(), all.pop(), all.pop()) else {
+            return Err(SqlError::typed("BETWEEN takes three operands"));
+        };
         if is_plain(&ty) {
             let between = Between::new(Box::new(value.expr), negated, Box::new(low.expr), Box::new(high.expr));
             return Ok(Typed::new(Expr::Between(between), SqlType::Bool));

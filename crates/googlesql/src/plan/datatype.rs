@@ -17,9 +17,12 @@ pub(super) fn sql_type(ast: &DataType) -> Result<SqlType> {
         | DataType::BigInt(None)
         | DataType::SmallInt(None)
         | DataType::TinyInt(None) => SqlType::Int64,
-        DataType::Float64 => SqlType::Float64,
+        // DOUBLE is GoogleSQL's own name, which BigQuery does not have.
+        DataType::Float64 | DataType::Double(ExactNumberInfo::None) => SqlType::Float64,
         DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None) => SqlType::Numeric,
-        DataType::BigNumeric(ExactNumberInfo::None) | DataType::BigDecimal(ExactNumberInfo::None) => SqlType::BigNumeric,
+        DataType::BigNumeric(ExactNumberInfo::None) | DataType::BigDecimal(ExactNumberInfo::None) => {
+            SqlType::BigNumeric
+        }
         DataType::String(None) => SqlType::String,
         DataType::Bytes(None) => SqlType::Bytes,
         DataType::Date => SqlType::Date,
@@ -29,7 +32,9 @@ pub(super) fn sql_type(ast: &DataType) -> Result<SqlType> {
         DataType::JSON => SqlType::Json,
         DataType::Interval { fields: None, precision: None } => SqlType::Interval,
         DataType::Array(ArrayElemTypeDef::AngleBracket(element)) => match sql_type(element)? {
-            SqlType::Array(_) => return Err(SqlError::typed("an ARRAY cannot hold ARRAYs").hint("put a STRUCT between them")),
+            SqlType::Array(_) => {
+                return Err(SqlError::typed("an ARRAY cannot hold ARRAYs").hint("put a STRUCT between them"));
+            }
             element => SqlType::Array(Box::new(element)),
         },
         DataType::Struct(fields, _) => SqlType::Struct(
@@ -44,8 +49,6 @@ pub(super) fn sql_type(ast: &DataType) -> Result<SqlType> {
                 })
                 .collect::<Result<_>>()?,
         ),
-        // The same types under GoogleSQL's own names, which BigQuery does not have.
-        DataType::Double(ExactNumberInfo::None) => SqlType::Float64,
         other => {
             return Err(SqlError::typed(format!("type {other} is not built"))
                 .hint("types are BOOL, INT64, FLOAT64, NUMERIC, BIGNUMERIC, STRING, BYTES, DATE, DATETIME, TIME, TIMESTAMP, JSON, INTERVAL, ARRAY<...>, STRUCT<...>"));

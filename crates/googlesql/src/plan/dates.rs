@@ -21,9 +21,29 @@ use crate::{
 
 /// The functions here.
 pub(super) const NAMES: &[&str] = &[
-    "DATE_ADD", "DATE_SUB", "DATE_DIFF", "DATE_TRUNC", "DATETIME_ADD", "DATETIME_SUB", "DATETIME_DIFF", "DATETIME_TRUNC", "TIMESTAMP_ADD",
-    "TIMESTAMP_SUB", "TIMESTAMP_DIFF", "TIMESTAMP_TRUNC", "TIME_ADD", "TIME_SUB", "TIME_DIFF", "TIME_TRUNC", "LAST_DAY", "GENERATE_DATE_ARRAY",
-    "GENERATE_TIMESTAMP_ARRAY", "CURRENT_DATE", "CURRENT_DATETIME", "CURRENT_TIME", "CURRENT_TIMESTAMP",
+    "DATE_ADD",
+    "DATE_SUB",
+    "DATE_DIFF",
+    "DATE_TRUNC",
+    "DATETIME_ADD",
+    "DATETIME_SUB",
+    "DATETIME_DIFF",
+    "DATETIME_TRUNC",
+    "TIMESTAMP_ADD",
+    "TIMESTAMP_SUB",
+    "TIMESTAMP_DIFF",
+    "TIMESTAMP_TRUNC",
+    "TIME_ADD",
+    "TIME_SUB",
+    "TIME_DIFF",
+    "TIME_TRUNC",
+    "LAST_DAY",
+    "GENERATE_DATE_ARRAY",
+    "GENERATE_TIMESTAMP_ARRAY",
+    "CURRENT_DATE",
+    "CURRENT_DATETIME",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
 ];
 
 pub(super) fn takes_part(name: &str) -> bool {
@@ -34,16 +54,21 @@ pub(super) fn takes_part(name: &str) -> bool {
 fn part_of(ast: &Ast) -> Option<Part> {
     match ast {
         Ast::Identifier(ident) => Part::parse(&ident.value),
-        Ast::Function(Function { name, args: FunctionArguments::List(list), over: None, .. }) => match list.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(day)))] => Part::parse(&format!("{name}({day})")),
-            _ => None,
-        },
+        Ast::Function(Function { name, args: FunctionArguments::List(list), over: None, .. }) => {
+            match list.args.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(day)))] => {
+                    Part::parse(&format!("{name}({day})"))
+                }
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
 
 fn need_part(name: &str, ast: &Ast) -> Result<Part> {
-    part_of(ast).ok_or_else(|| SqlError::syntax(format!("{name} needs a part, such as DAY, WEEK(MONDAY) or MONTH, got {ast}")))
+    part_of(ast)
+        .ok_or_else(|| SqlError::syntax(format!("{name} needs a part, such as DAY, WEEK(MONDAY) or MONTH, got {ast}")))
 }
 
 impl Planner<'_> {
@@ -55,7 +80,9 @@ impl Planner<'_> {
         let args = call.plain()?;
         let name = call.name.as_str();
         match name {
-            "CURRENT_DATE" | "CURRENT_DATETIME" | "CURRENT_TIME" | "CURRENT_TIMESTAMP" => return self.current(name, &args, cx),
+            "CURRENT_DATE" | "CURRENT_DATETIME" | "CURRENT_TIME" | "CURRENT_TIMESTAMP" => {
+                return self.current(name, &args, cx);
+            }
             "LAST_DAY" => return self.last_day(&args, call.safe, cx),
             "GENERATE_DATE_ARRAY" | "GENERATE_TIMESTAMP_ARRAY" => return self.generate(name, &args, call.safe, cx),
             _ => {}
@@ -68,7 +95,8 @@ impl Planner<'_> {
                 let forms = date::add_forms(kind, part, if verb == "ADD" { 1 } else { -1 });
                 self.parted(name, part, &forms, vec![value, count], call.safe)
             }
-            ("ADD" | "SUB", [_, _]) => Err(SqlError::unsupported(format!("{name} needs INTERVAL with a unit")).hint(format!("write {name}(x, INTERVAL 5 DAY)"))),
+            ("ADD" | "SUB", [_, _]) => Err(SqlError::unsupported(format!("{name} needs INTERVAL with a unit"))
+                .hint(format!("write {name}(x, INTERVAL 5 DAY)"))),
             ("DIFF", [a, b, part]) => {
                 let part = need_part(name, part)?;
                 let args = vec![self.expr(a, cx)?, self.expr(b, cx)?];
@@ -80,7 +108,10 @@ impl Planner<'_> {
                 let mut args = vec![value];
                 match zone.first() {
                     Some(zone) => args.push(self.expr(zone, cx)?),
-                    None if args.first().is_some_and(|value| value.ty == SqlType::Timestamp || (kind == "TIMESTAMP" && value.lit == Lit::Text)) => {
+                    None if args.first().is_some_and(|value| {
+                        value.ty == SqlType::Timestamp || (kind == "TIMESTAMP" && value.lit == Lit::Text)
+                    }) =>
+                    {
                         args.push(self.zone_literal());
                     }
                     None => {}
@@ -119,10 +150,13 @@ impl Planner<'_> {
             None => (Typed::int(1), Part::Day),
         };
         let args = vec![self.expr(first, cx)?, self.expr(last, cx)?, step];
-        let calendar = matches!(part, Part::Day | Part::Week(chrono::Weekday::Sun) | Part::Month | Part::Quarter | Part::Year);
+        let calendar =
+            matches!(part, Part::Day | Part::Week(chrono::Weekday::Sun) | Part::Month | Part::Quarter | Part::Year);
         let forms = match name {
             "GENERATE_DATE_ARRAY" if calendar => date::generate_forms(part),
-            "GENERATE_TIMESTAMP_ARRAY" if part.clock_unit().is_some() || part == Part::Day => date::generate_instant_forms(part),
+            "GENERATE_TIMESTAMP_ARRAY" if part.clock_unit().is_some() || part == Part::Day => {
+                date::generate_instant_forms(part)
+            }
             _ => Vec::new(),
         };
         self.parted(name, part, &forms, args, safe)
@@ -130,9 +164,14 @@ impl Planner<'_> {
 
     /// CURRENT_DATE and its kin: one moment for the whole statement.
     fn current(&mut self, name: &str, args: &[&Ast], cx: &mut Cx) -> Result<Typed> {
-        let now = Typed::literal(ScalarValue::TimestampMicrosecond(Some(self.now), Some("UTC".into())), SqlType::Timestamp);
+        let now =
+            Typed::literal(ScalarValue::TimestampMicrosecond(Some(self.now), Some("UTC".into())), SqlType::Timestamp);
         if name == "CURRENT_TIMESTAMP" {
-            return if args.is_empty() { Ok(now) } else { Err(SqlError::syntax("CURRENT_TIMESTAMP takes no argument")) };
+            return if args.is_empty() {
+                Ok(now)
+            } else {
+                Err(SqlError::syntax("CURRENT_TIMESTAMP takes no argument"))
+            };
         }
         let zone = match args {
             [] => self.zone_literal(),
@@ -160,9 +199,7 @@ impl Planner<'_> {
         let is_instant = first.as_ref().is_some_and(|(ty, _)| *ty == SqlType::Timestamp);
         let wanted = match (name, args.len()) {
             ("DATE" | "DATETIME" | "TIME" | "STRING", 1) => is_instant,
-            ("TIMESTAMP", 1) => true,
-            ("FORMAT_TIMESTAMP" | "PARSE_TIMESTAMP", 2) => true,
-            ("FORMAT_DATE" | "FORMAT_DATETIME", 2) => false,
+            ("TIMESTAMP", 1) | ("FORMAT_TIMESTAMP" | "PARSE_TIMESTAMP", 2) => true,
             _ => false,
         };
         if wanted {
@@ -173,6 +210,8 @@ impl Planner<'_> {
 
     /// Whether the session's zone is one that exists.
     pub(super) fn check_zone(&self) -> Result<()> {
-        Zone::parse(&self.options.time_zone).map(|_| ()).map_err(|_| SqlError::name(format!("there is no time zone \"{}\"", self.options.time_zone)))
+        Zone::parse(&self.options.time_zone)
+            .map(|_| ())
+            .map_err(|_| SqlError::name(format!("there is no time zone \"{}\"", self.options.time_zone)))
     }
 }

@@ -2,7 +2,8 @@
 
 use datafusion::logical_expr::{Expr, Like, Operator, binary_expr, expr::Case};
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, Ident, NamedWindowDefinition, ObjectNamePart, Spanned, UnaryOperator,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, Ident, NamedWindowDefinition,
+    ObjectNamePart, Spanned, UnaryOperator,
 };
 
 use super::{
@@ -75,13 +76,16 @@ impl Planner<'_> {
             Ast::UnaryOp { op, expr } => self.unary(*op, expr, cx),
             Ast::BinaryOp { left, op, right } => self.binary(left, op, right, cx),
             Ast::Function(function) => self.function(function, cx),
-            Ast::Case { operand, conditions, else_result, .. } => self.case(operand.as_deref(), conditions, else_result.as_deref(), cx),
+            Ast::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), cx)
+            }
             Ast::Cast { kind, expr, data_type, array: false, format: None } => {
                 let safe = match kind {
                     CastKind::Cast => false,
                     CastKind::SafeCast => true,
                     CastKind::TryCast | CastKind::DoubleColon => {
-                        return Err(SqlError::unsupported("this form of cast is not GoogleSQL").hint("write CAST(x AS type) or SAFE_CAST(x AS type)"));
+                        return Err(SqlError::unsupported("this form of cast is not GoogleSQL")
+                            .hint("write CAST(x AS type) or SAFE_CAST(x AS type)"));
                     }
                 };
                 let to = sql_type(data_type)?;
@@ -147,8 +151,12 @@ impl Planner<'_> {
                 let pattern = self.coerce(pattern, &SqlType::String)?;
                 bool_of(Expr::Like(Like::new(*negated, Box::new(text.expr), Box::new(pattern.expr), None, false)))
             }
-            Ast::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => self.one_argument("CEIL", expr, cx),
-            Ast::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => self.one_argument("FLOOR", expr, cx),
+            Ast::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                self.one_argument("CEIL", expr, cx)
+            }
+            Ast::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                self.one_argument("FLOOR", expr, cx)
+            }
             Ast::Substring { expr, substring_from: Some(from), substring_for, special: true, .. } => {
                 let mut args = vec![self.expr(expr, cx)?, self.expr(from, cx)?];
                 if let Some(length) = substring_for {
@@ -173,8 +181,12 @@ impl Planner<'_> {
                 function.name.0.insert(0, ObjectNamePart::Identifier(Ident::new("SAFE")));
                 return self.function(&function, cx);
             }
-            Ast::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => ("CEIL", vec![expr.as_ref()]),
-            Ast::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => ("FLOOR", vec![expr.as_ref()]),
+            Ast::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                ("CEIL", vec![expr.as_ref()])
+            }
+            Ast::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                ("FLOOR", vec![expr.as_ref()])
+            }
             Ast::Substring { expr, substring_from: Some(from), substring_for, special: true, .. } => {
                 ("SUBSTR", [expr, from].into_iter().chain(substring_for).map(AsRef::as_ref).collect())
             }
@@ -189,7 +201,9 @@ impl Planner<'_> {
 
     /// `ARRAY<INT64>[1, 2]`: each element is coerced to the type.
     fn typed_array(&mut self, ast: &Ast, ty: &SqlType, cx: &mut Cx) -> Result<Typed> {
-        let (Ast::Array(array), SqlType::Array(element)) = (ast, ty) else { return Err(SqlError::syntax("ARRAY<type> needs [...]")) };
+        let (Ast::Array(array), SqlType::Array(element)) = (ast, ty) else {
+            return Err(SqlError::syntax("ARRAY<type> needs [...]"));
+        };
         let mut values = Vec::new();
         for value in &array.elem {
             let value = self.expr(value, cx)?;
@@ -250,7 +264,8 @@ impl Planner<'_> {
         if let Some(comparison) = Comparison::of(op) {
             for side in [left, right] {
                 if matches!(side, Ast::BinaryOp { op, .. } if Comparison::of(op).is_some()) {
-                    return Err(SqlError::syntax("comparisons do not chain").hint("write parentheses, or AND between two comparisons"));
+                    return Err(SqlError::syntax("comparisons do not chain")
+                        .hint("write parentheses, or AND between two comparisons"));
                 }
             }
             let (left, right) = (self.expr(left, cx)?, self.expr(right, cx)?);
@@ -281,7 +296,13 @@ impl Planner<'_> {
         self.call_form(name, "", TABLE.forms(name), args, false)
     }
 
-    fn case(&mut self, operand: Option<&Ast>, conditions: &[CaseWhen], otherwise: Option<&Ast>, cx: &mut Cx) -> Result<Typed> {
+    fn case(
+        &mut self,
+        operand: Option<&Ast>,
+        conditions: &[CaseWhen],
+        otherwise: Option<&Ast>,
+        cx: &mut Cx,
+    ) -> Result<Typed> {
         let operand = operand.map(|ast| self.expr(ast, cx)).transpose()?;
         let mut whens = Vec::new();
         let mut results = Vec::new();
@@ -306,12 +327,14 @@ impl Planner<'_> {
     pub(super) fn case_of(&self, whens: Vec<Expr>, results: Vec<Typed>) -> Result<Typed> {
         let (mut results, ty) = self.unify(results)?;
         let otherwise = results.pop().map(|last| Box::new(last.expr));
-        let branches = whens.into_iter().zip(results).map(|(when, then)| (Box::new(when), Box::new(then.expr))).collect();
+        let branches =
+            whens.into_iter().zip(results).map(|(when, then)| (Box::new(when), Box::new(then.expr))).collect();
         Ok(Typed::new(Expr::Case(Case::new(None, branches, otherwise)), ty))
     }
 
     fn extract(&mut self, field: &DateTimeField, ast: &Ast, cx: &mut Cx) -> Result<Typed> {
-        let part = Part::parse(&field.to_string()).ok_or_else(|| SqlError::unsupported(format!("EXTRACT of {field}")))?;
+        let part =
+            Part::parse(&field.to_string()).ok_or_else(|| SqlError::unsupported(format!("EXTRACT of {field}")))?;
         let (value, zone) = match ast {
             Ast::AtTimeZone { timestamp, time_zone } => (self.expr(timestamp, cx)?, Some(self.expr(time_zone, cx)?)),
             other => (self.expr(other, cx)?, None),

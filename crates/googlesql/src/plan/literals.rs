@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     error::{Result, SqlError},
-    functions::{TABLE, cell::Fail, civil::{self, Part, Zone}, decimal, json},
+    functions::{
+        TABLE,
+        cell::Fail,
+        civil::{self, Part, Zone},
+        decimal, json,
+    },
     literal,
     types::SqlType,
 };
@@ -48,8 +53,12 @@ impl Planner<'_> {
             Value::Null => Ok(Typed { lit: Lit::Null, ..Typed::null(SqlType::Int64)? }),
             Value::SingleQuotedByteStringLiteral(raw) => bytes(raw, Some('\'')),
             Value::DoubleQuotedByteStringLiteral(raw) => bytes(raw, Some('"')),
-            Value::TripleSingleQuotedByteStringLiteral(raw) | Value::TripleDoubleQuotedByteStringLiteral(raw) => bytes(raw, None),
-            Value::HexStringLiteral(digits) if value.span.end.column - value.span.start.column == u64::try_from(digits.len()).unwrap_or(0) + 2 => {
+            Value::TripleSingleQuotedByteStringLiteral(raw) | Value::TripleDoubleQuotedByteStringLiteral(raw) => {
+                bytes(raw, None)
+            }
+            Value::HexStringLiteral(digits)
+                if value.span.end.column - value.span.start.column == u64::try_from(digits.len()).unwrap_or(0) + 2 =>
+            {
                 i64::from_str_radix(digits, 16).map(Typed::int).map_err(|_| SqlError::typed("INT64 overflow"))
             }
             Value::Placeholder(name) => self.placeholder(name),
@@ -59,14 +68,15 @@ impl Planner<'_> {
 
     /// `?` and `$1`.
     fn placeholder(&mut self, name: &str) -> Result<Typed> {
-        let at = match name.strip_prefix('$') {
-            Some(number) => number.parse::<usize>().ok().and_then(|at| at.checked_sub(1)),
-            None => {
-                self.placeholders += 1;
-                Some(self.placeholders - 1)
-            }
+        let at = if let Some(number) = name.strip_prefix('$') {
+            number.parse::<usize>().ok().and_then(|at| at.checked_sub(1))
+        } else {
+            self.placeholders += 1;
+            Some(self.placeholders - 1)
         };
-        let value = at.and_then(|at| self.params.positional.get(at)).ok_or_else(|| SqlError::name(format!("no value was given for parameter {name}")))?;
+        let value = at
+            .and_then(|at| self.params.positional.get(at))
+            .ok_or_else(|| SqlError::name(format!("no value was given for parameter {name}")))?;
         self.parameter(value)
     }
 
@@ -78,7 +88,8 @@ impl Planner<'_> {
     }
 
     fn parameter(&self, value: &ScalarValue) -> Result<Typed> {
-        let ty = SqlType::of_arrow(&value.data_type(), self.options).ok_or_else(|| SqlError::typed("a parameter's type is not GoogleSQL's"))?;
+        let ty = SqlType::of_arrow(&value.data_type(), self.options)
+            .ok_or_else(|| SqlError::typed("a parameter's type is not GoogleSQL's"))?;
         let lit = if matches!(value, ScalarValue::Null) {
             Lit::Null
         } else if ty == SqlType::String {
@@ -100,7 +111,8 @@ impl Planner<'_> {
         if typed.uses_odbc_syntax {
             return Err(SqlError::unsupported("{d '...'} is not GoogleSQL").hint("write DATE '...'"));
         }
-        let text = string_text(&typed.value.value)?.ok_or_else(|| SqlError::syntax("a typed literal needs a string"))?;
+        let text =
+            string_text(&typed.value.value)?.ok_or_else(|| SqlError::syntax("a typed literal needs a string"))?;
         let ty = match &typed.data_type {
             DataType::Custom(name, _) => return Err(SqlError::unsupported(format!("{name} literals are not built"))),
             known => sql_type(known)?,
@@ -108,13 +120,21 @@ impl Planner<'_> {
         let zone = Zone::parse(&self.options.time_zone).map_err(bad)?;
         let scalar = match ty {
             SqlType::Date => ScalarValue::Date32(Some(civil::parse_date(&text).map_err(bad)?)),
-            SqlType::Datetime => ScalarValue::TimestampMicrosecond(Some(civil::parse_datetime(&text).map_err(bad)?), None),
+            SqlType::Datetime => {
+                ScalarValue::TimestampMicrosecond(Some(civil::parse_datetime(&text).map_err(bad)?), None)
+            }
             SqlType::Time => ScalarValue::Time64Microsecond(Some(civil::parse_time(&text).map_err(bad)?)),
-            SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(civil::parse_instant(&text, zone).map_err(bad)?), Some("UTC".into())),
+            SqlType::Timestamp => ScalarValue::TimestampMicrosecond(
+                Some(civil::parse_instant(&text, zone).map_err(bad)?),
+                Some("UTC".into()),
+            ),
             SqlType::Numeric => ScalarValue::Decimal128(Some(decimal::parse(&text).map_err(bad)?), 38, 9),
             SqlType::BigNumeric => ScalarValue::Decimal256(Some(decimal::parse_big(&text).map_err(bad)?), 76, 38),
             SqlType::Json => ScalarValue::Utf8(Some(json::normalise(&text).map_err(bad)?)),
-            other => return Err(SqlError::syntax(format!("there are no {other} literals of this form")).hint(format!("write CAST('...' AS {other})"))),
+            other => {
+                return Err(SqlError::syntax(format!("there are no {other} literals of this form"))
+                    .hint(format!("write CAST('...' AS {other})")));
+            }
         };
         Ok(Typed::literal(scalar, ty))
     }
@@ -137,17 +157,30 @@ impl Planner<'_> {
             Part::Week(_) => 7,
             _ => 1,
         };
-        let value = if each == 1 { value } else { self.call_form("_mul", "", TABLE.forms("_mul"), vec![value, Typed::int(each)], false)? };
+        let value = if each == 1 {
+            value
+        } else {
+            self.call_form("_mul", "", TABLE.forms("_mul"), vec![value, Typed::int(each)], false)?
+        };
         let args = (0..6).map(|at| if at == place { value.clone() } else { zero() }).collect();
         self.call_form("_interval6", "", TABLE.forms("_interval6"), args, false)
     }
 
     /// The count and the unit of `INTERVAL 5 DAY`.
     pub(super) fn interval_parts(&mut self, interval: &Interval, cx: &mut Cx) -> Result<(Typed, Part)> {
-        let Interval { value, leading_field: Some(field), leading_precision: None, last_field: None, fractional_seconds_precision: None } = interval else {
-            return Err(SqlError::unsupported("this form of INTERVAL is not built").hint("write INTERVAL 5 DAY, or CAST('0-0 5 0:0:0' AS INTERVAL)"));
+        let Interval {
+            value,
+            leading_field: Some(field),
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        } = interval
+        else {
+            return Err(SqlError::unsupported("this form of INTERVAL is not built")
+                .hint("write INTERVAL 5 DAY, or CAST('0-0 5 0:0:0' AS INTERVAL)"));
         };
-        let part = Part::parse(&field.to_string()).ok_or_else(|| SqlError::unsupported(format!("INTERVAL of {field}")))?;
+        let part =
+            Part::parse(&field.to_string()).ok_or_else(|| SqlError::unsupported(format!("INTERVAL of {field}")))?;
         let count = self.expr(value, cx)?;
         if count.ty != SqlType::Int64 {
             return Err(SqlError::typed(format!("INTERVAL needs an INT64, got {}", count.ty)));
@@ -163,7 +196,12 @@ fn number(text: &str) -> Result<Typed> {
         if !value.is_finite() {
             return Err(SqlError::typed("FLOAT64 overflow"));
         }
-        return Ok(Typed { lit: Lit::Float(text.to_owned()), ..Typed::literal(ScalarValue::Float64(Some(value)), SqlType::Float64) });
+        return Ok(Typed {
+            lit: Lit::Float(text.to_owned()),
+            ..Typed::literal(ScalarValue::Float64(Some(value)), SqlType::Float64)
+        });
     }
-    text.parse().map(Typed::int).map_err(|_| SqlError::typed("INT64 overflow").hint("write NUMERIC '...' for larger numbers"))
+    text.parse()
+        .map(Typed::int)
+        .map_err(|_| SqlError::typed("INT64 overflow").hint("write NUMERIC '...' for larger numbers"))
 }

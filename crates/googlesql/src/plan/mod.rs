@@ -61,7 +61,12 @@ pub(crate) fn configure(mut builder: SessionStateBuilder) -> SessionStateBuilder
 }
 
 /// Plans a query; see [`crate::GoogleSql::plan`].
-pub(crate) async fn plan(state: &SessionState, options: &Options, parsed: &Parsed, params: &Params) -> Result<LogicalPlan> {
+pub(crate) async fn plan(
+    state: &SessionState,
+    options: &Options,
+    parsed: &Parsed,
+    params: &Params,
+) -> Result<LogicalPlan> {
     let Statement::Query(query) = &parsed.statement else {
         return Err(SqlError::unsupported("only queries are planned here").hint("this statement is not a SELECT"));
     };
@@ -76,6 +81,7 @@ pub(crate) async fn plan(state: &SessionState, options: &Options, parsed: &Parse
         outer: Vec::new(),
         now: chrono::Utc::now().timestamp_micros(),
     };
+    planner.check_zone()?;
     let rel = planner.query(query)?;
     planner.finish(rel)
 }
@@ -92,7 +98,12 @@ async fn resolve(state: &SessionState, parsed: &Parsed) -> Result<HashMap<Vec<St
             [table] => TableReference::bare(table.as_str()),
             [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
             [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
-            _ => return Err(place(SqlError::name(format!("table name \"{}\" has too many parts", table.parts.join("."))))),
+            _ => {
+                return Err(place(SqlError::name(format!(
+                    "table name \"{}\" has too many parts",
+                    table.parts.join(".")
+                ))));
+            }
         };
         let missing = || place(SqlError::name(format!("table \"{}\" does not exist", table.parts.join("."))));
         let schema = state.schema_for_ref(reference.clone()).map_err(|_| missing())?;
@@ -152,7 +163,8 @@ impl Planner<'_> {
                 column.name.clone()
             };
             if taken.contains(&name.to_lowercase()) {
-                return Err(SqlError::name(format!("two columns of the result are named \"{name}\"")).hint("give one of them another name with AS"));
+                return Err(SqlError::name(format!("two columns of the result are named \"{name}\""))
+                    .hint("give one of them another name with AS"));
             }
             taken.push(name.to_lowercase());
             let marked = (column.ty == SqlType::Json)

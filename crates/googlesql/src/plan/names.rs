@@ -36,7 +36,8 @@ impl Planner<'_> {
         if let Some((_, typed)) = cx.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(&first.value)) {
             return self.fields(typed.clone(), &rest);
         }
-        let outer: Vec<(Scope, Level)> = self.outer.last().cloned().map(|scope| (scope, Level::Around)).into_iter().collect();
+        let outer: Vec<(Scope, Level)> =
+            self.outer.last().cloned().map(|scope| (scope, Level::Around)).into_iter().collect();
         for (scope, level) in std::iter::once((cx.scope.clone(), Level::Here)).chain(outer) {
             if let Some(found) = self.find_path(&scope, level, &first.value, &rest)? {
                 return Ok(found);
@@ -45,7 +46,10 @@ impl Planner<'_> {
         let levels = self.outer.len();
         for scope in self.outer.iter().take(levels.saturating_sub(1)) {
             if scope.find(&first.value)?.is_some() {
-                return Err(SqlError::unsupported(format!("\"{}\" belongs to a query two levels up, which is not built", first.value)));
+                return Err(SqlError::unsupported(format!(
+                    "\"{}\" belongs to a query two levels up, which is not built",
+                    first.value
+                )));
             }
         }
         Err(unknown(&first.value, &cx.scope).at(first.span))
@@ -72,16 +76,16 @@ impl Planner<'_> {
         let base = match scope.find(first)? {
             None => return Ok(None),
             Some(Found::Column(column)) => reference(&column, level),
-            Some(Found::Field(column, at)) => self.field_at(reference(&column, level), at)?,
-            Some(Found::Row(relation)) => self.row_of(&relation, level)?,
+            Some(Found::Field(column, at)) => Self::field_at(reference(&column, level), at)?,
+            Some(Found::Row(relation)) => Self::row_of(&relation, level)?,
         };
         self.fields(base, rest).map(Some)
     }
 
     /// A relation used as a value is the STRUCT of its columns.
-    fn row_of(&self, relation: &Relation, level: Level) -> Result<Typed> {
+    fn row_of(relation: &Relation, level: Level) -> Result<Typed> {
         let fields = relation.columns.iter().map(|column| (column.name.clone(), reference(column, level))).collect();
-        self.make_struct(fields)
+        Self::make_struct(fields)
     }
 
     fn fields(&self, base: Typed, path: &[&str]) -> Result<Typed> {
@@ -93,9 +97,14 @@ impl Planner<'_> {
         let mut value = self.expr(root, cx)?;
         for step in chain {
             value = match step {
-                AccessExpr::Dot(Ast::Identifier(field)) => self.field(value, &field.value).map_err(|error| error.at(field.span))?,
+                AccessExpr::Dot(Ast::Identifier(field)) => {
+                    self.field(value, &field.value).map_err(|error| error.at(field.span))?
+                }
                 AccessExpr::Subscript(Subscript::Index { index }) => self.subscript(value, index, cx)?,
-                _ => return Err(SqlError::unsupported("this form of access is not GoogleSQL").hint("write x[OFFSET(0)] or x.field")),
+                _ => {
+                    return Err(SqlError::unsupported("this form of access is not GoogleSQL")
+                        .hint("write x[OFFSET(0)] or x.field"));
+                }
             };
         }
         Ok(value)
@@ -105,14 +114,24 @@ impl Planner<'_> {
     pub(super) fn field(&self, value: Typed, name: &str) -> Result<Typed> {
         match &value.ty {
             SqlType::Struct(fields) => {
-                let mut at = fields.iter().enumerate().filter(|(_, (field, _))| field.eq_ignore_ascii_case(name)).map(|(at, _)| at);
+                let mut at = fields
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (field, _))| field.eq_ignore_ascii_case(name))
+                    .map(|(at, _)| at);
                 match (at.next(), at.next()) {
-                    (Some(at), None) => self.field_at(value, at),
+                    (Some(at), None) => Self::field_at(value, at),
                     (Some(_), Some(_)) => Err(SqlError::name(format!("field \"{name}\" is ambiguous"))),
                     _ => Err(SqlError::name(format!("{} has no field \"{name}\"", value.ty))),
                 }
             }
-            SqlType::Json => self.call_form("_json_member", "", crate::functions::TABLE.forms("_json_member"), vec![value, Typed::text(name)], false),
+            SqlType::Json => self.call_form(
+                "_json_member",
+                "",
+                crate::functions::TABLE.forms("_json_member"),
+                vec![value, Typed::text(name)],
+                false,
+            ),
             other => Err(SqlError::typed(format!("{other} has no fields"))),
         }
     }

@@ -33,7 +33,7 @@ impl Planner<'_> {
             fields.push((name, self.expr(value, cx)?));
         }
         if declared.is_empty() {
-            return self.make_struct(fields);
+            return Self::make_struct(fields);
         }
         if declared.len() != fields.len() {
             return Err(SqlError::typed("STRUCT has another number of fields than its type"));
@@ -43,10 +43,10 @@ impl Planner<'_> {
             let name = field.field_name.as_ref().map_or(String::new(), |name| name.value.clone());
             typed.push((name, self.coerce(value, &sql_type(&field.field_type)?)?));
         }
-        self.make_struct(typed)
+        Self::make_struct(typed)
     }
 
-    pub(super) fn make_struct(&self, fields: Vec<(String, Typed)>) -> Result<Typed> {
+    pub(super) fn make_struct(fields: Vec<(String, Typed)>) -> Result<Typed> {
         if fields.is_empty() {
             return Err(SqlError::unsupported("a STRUCT without fields is not built"));
         }
@@ -74,8 +74,10 @@ impl Planner<'_> {
     }
 
     /// A field by position.
-    pub(super) fn field_at(&self, value: Typed, at: usize) -> Result<Typed> {
-        let SqlType::Struct(fields) = &value.ty else { return Err(SqlError::typed(format!("{} has no fields", value.ty))) };
+    pub(super) fn field_at(value: Typed, at: usize) -> Result<Typed> {
+        let SqlType::Struct(fields) = &value.ty else {
+            return Err(SqlError::typed(format!("{} has no fields", value.ty)));
+        };
         let (name, ty) = fields.get(at).cloned().ok_or_else(|| SqlError::typed("STRUCT has fewer fields"))?;
         Ok(Self::settled(format!("field[{at} {name}]"), vec![value], ty, array::field(at), false))
     }
@@ -86,10 +88,12 @@ impl Planner<'_> {
             Ast::Function(function) => {
                 let mode = function.name.to_string().to_ascii_uppercase();
                 match (&function.args, mode.as_str()) {
-                    (FunctionArguments::List(list), "OFFSET" | "ORDINAL" | "SAFE_OFFSET" | "SAFE_ORDINAL") => match list.args.as_slice() {
-                        [FunctionArg::Unnamed(FunctionArgExpr::Expr(index))] => (mode, index),
-                        _ => return Err(SqlError::syntax(format!("{mode} takes one argument"))),
-                    },
+                    (FunctionArguments::List(list), "OFFSET" | "ORDINAL" | "SAFE_OFFSET" | "SAFE_ORDINAL") => {
+                        match list.args.as_slice() {
+                            [FunctionArg::Unnamed(FunctionArgExpr::Expr(index))] => (mode, index),
+                            _ => return Err(SqlError::syntax(format!("{mode} takes one argument"))),
+                        }
+                    }
                     _ => (String::new(), index),
                 }
             }
@@ -101,11 +105,15 @@ impl Planner<'_> {
                 let name = if index.ty == SqlType::String { "_json_member" } else { "_json_element" };
                 self.call_form(name, "", TABLE.forms(name), vec![value, index], false)
             }
-            _ if mode.is_empty() => Err(SqlError::unsupported("x[n] needs to say how it counts").hint("write x[OFFSET(0)] from 0, x[ORDINAL(1)] from 1, or SAFE_OFFSET, SAFE_ORDINAL")),
+            _ if mode.is_empty() => Err(SqlError::unsupported("x[n] needs to say how it counts")
+                .hint("write x[OFFSET(0)] from 0, x[ORDINAL(1)] from 1, or SAFE_OFFSET, SAFE_ORDINAL")),
             SqlType::Struct(_) => {
                 let from = i64::from(mode.ends_with("ORDINAL"));
-                let at = index.as_int().and_then(|at| usize::try_from(at - from).ok()).ok_or_else(|| SqlError::typed("the position in a STRUCT must be a literal"))?;
-                self.field_at(value, at)
+                let at = index
+                    .as_int()
+                    .and_then(|at| usize::try_from(at - from).ok())
+                    .ok_or_else(|| SqlError::typed("the position in a STRUCT must be a literal"))?;
+                Self::field_at(value, at)
             }
             SqlType::Array(element) => {
                 let element = element.as_ref().clone();

@@ -54,10 +54,11 @@ impl Planner<'_> {
             return Err(SqlError::typed(format!("ORDER BY does not take {}", key.ty)));
         }
         if key.ty == SqlType::Float64 {
-            let kernel = crate::functions::cell::kernel1::<crate::functions::cell::Float, crate::functions::cell::Float>(|a| {
-                // NaN comes before every number; -0 and 0 are one.
-                crate::functions::cell::ok(if a.is_nan() { -f64::NAN.abs() } else { a + 0.0 })
-            });
+            let kernel =
+                crate::functions::cell::kernel1::<crate::functions::cell::Float, crate::functions::cell::Float>(|a| {
+                    // NaN comes before every number; -0 and 0 are one.
+                    crate::functions::cell::ok(if a.is_nan() { -f64::NAN.abs() } else { a + 0.0 })
+                });
             return Ok(Self::settled("sort_float".into(), vec![key], SqlType::Float64, kernel, false));
         }
         Ok(key)
@@ -81,7 +82,9 @@ impl Planner<'_> {
             let (asc, nulls_first) = direction(item)?;
             let key = match ordinal(&item.expr) {
                 Some(at) => {
-                    let column = at.checked_sub(1).and_then(|at| rel.columns.get(at)).ok_or_else(|| SqlError::name(format!("ORDER BY {at} is not a column of the result")).at(item.expr.span()))?;
+                    let column = at.checked_sub(1).and_then(|at| rel.columns.get(at)).ok_or_else(|| {
+                        SqlError::name(format!("ORDER BY {at} is not a column of the result")).at(item.expr.span())
+                    })?;
                     Self::sort_key(Typed::new(column_expr(&column.id), column.ty.clone()))?
                 }
                 None => self.order_item(item, cx)?.0,

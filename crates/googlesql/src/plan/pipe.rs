@@ -27,7 +27,7 @@ impl Planner<'_> {
         for pipe in pipes {
             (plan, scope) = self.pipe(plan, scope, pipe)?;
         }
-        let items = self.visible(&scope)?;
+        let items = Self::visible(&scope)?;
         self.projected(plan, items)
     }
 
@@ -54,12 +54,12 @@ impl Planner<'_> {
             }
             PipeOperator::OrderBy { exprs } => {
                 let mut cx = Cx::plain(scope.clone(), "ORDER BY");
-                let columns = self.scope_columns(&scope);
+                let columns = Self::scope_columns(&scope);
                 let rel = self.order_rows(Rel { plan, columns }, exprs, &mut cx)?;
                 Ok((rel.plan, scope))
             }
             PipeOperator::As { alias } => {
-                let items = self.visible(&scope)?;
+                let items = Self::visible(&scope)?;
                 let rel = self.projected(plan, items)?;
                 let scope = result_scope(&rel, Some(alias.value.clone()));
                 Ok((rel.plan, scope))
@@ -85,7 +85,7 @@ impl Planner<'_> {
             }
             PipeOperator::Join(join) => self.join((plan, scope), join),
             other => {
-                let items = self.visible(&scope)?;
+                let items = Self::visible(&scope)?;
                 let rel = self.changed(plan, items, &scope, other)?;
                 let scope = result_scope(&rel, None);
                 Ok((rel.plan, scope))
@@ -93,7 +93,7 @@ impl Planner<'_> {
         }
     }
 
-    fn scope_columns(&self, scope: &Scope) -> Vec<Column> {
+    fn scope_columns(scope: &Scope) -> Vec<Column> {
         scope.relations.iter().flat_map(|relation| relation.columns.clone()).collect()
     }
 
@@ -118,28 +118,52 @@ impl Planner<'_> {
             }
             PipeOperator::Rename { mappings } => {
                 for mapping in mappings {
-                    let item = items.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(&mapping.ident.value)).ok_or_else(|| missing(&mapping.ident.value))?;
+                    let item = items
+                        .iter_mut()
+                        .find(|(name, _)| name.eq_ignore_ascii_case(&mapping.ident.value))
+                        .ok_or_else(|| missing(&mapping.ident.value))?;
                     item.0.clone_from(&mapping.alias.value);
                 }
             }
             PipeOperator::Set { assignments } => {
                 for assignment in assignments {
-                    let AssignmentTarget::ColumnName(name) = &assignment.target else { return Err(SqlError::syntax("|> SET takes column = value")) };
+                    let AssignmentTarget::ColumnName(name) = &assignment.target else {
+                        return Err(SqlError::syntax("|> SET takes column = value"));
+                    };
                     let name = name.to_string();
                     let mut cx = Cx::plain(scope.clone(), "SET");
                     let value = self.expr(&assignment.value, &mut cx)?;
-                    items.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)).ok_or_else(|| missing(&name))?.1 = value;
+                    items
+                        .iter_mut()
+                        .find(|(known, _)| known.eq_ignore_ascii_case(&name))
+                        .ok_or_else(|| missing(&name))?
+                        .1 = value;
                 }
             }
-            PipeOperator::Union { set_quantifier, queries } => return self.piped_set(plan, items, SetOperator::Union, *set_quantifier, queries),
-            PipeOperator::Intersect { set_quantifier, queries } => return self.piped_set(plan, items, SetOperator::Intersect, *set_quantifier, queries),
-            PipeOperator::Except { set_quantifier, queries } => return self.piped_set(plan, items, SetOperator::Except, *set_quantifier, queries),
-            _ => return Err(SqlError::unsupported("this pipe is not built").hint("WHERE, SELECT, EXTEND, SET, DROP, RENAME, AS, JOIN, ORDER BY, LIMIT, UNION, INTERSECT and EXCEPT are")),
+            PipeOperator::Union { set_quantifier, queries } => {
+                return self.piped_set(plan, items, SetOperator::Union, *set_quantifier, queries);
+            }
+            PipeOperator::Intersect { set_quantifier, queries } => {
+                return self.piped_set(plan, items, SetOperator::Intersect, *set_quantifier, queries);
+            }
+            PipeOperator::Except { set_quantifier, queries } => {
+                return self.piped_set(plan, items, SetOperator::Except, *set_quantifier, queries);
+            }
+            _ => return Err(SqlError::unsupported("this pipe is not built").hint(
+                "WHERE, SELECT, EXTEND, SET, DROP, RENAME, AS, JOIN, ORDER BY, LIMIT, UNION, INTERSECT and EXCEPT are",
+            )),
         }
         self.projected(plan, items)
     }
 
-    fn piped_set(&mut self, plan: LogicalPlan, items: Vec<Item>, op: SetOperator, quantifier: SetQuantifier, queries: &[Query]) -> Result<Rel> {
+    fn piped_set(
+        &mut self,
+        plan: LogicalPlan,
+        items: Vec<Item>,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        queries: &[Query],
+    ) -> Result<Rel> {
         let mut rel = self.projected(plan, items)?;
         for query in queries {
             let right = self.query(query)?;

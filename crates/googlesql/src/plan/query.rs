@@ -10,9 +10,10 @@ use datafusion::{
 use sqlparser::ast::{Cte as AstCte, LimitClause, Query, SelectFlavor, SetExpr, SetOperator, SetQuantifier, Spanned};
 
 use super::{
-    Cte, CteBody, Planner, refuse,
+    Cte, CteBody, Planner,
     coerce::common_type,
     expr::Cx,
+    refuse,
     scope::{Column, Rel, Scope, Typed, column_expr},
 };
 use crate::error::{Result, SqlError};
@@ -69,20 +70,37 @@ impl Planner<'_> {
     }
 
     /// UNION, INTERSECT, EXCEPT: by position, under the left side's names.
-    pub(super) fn set_operation(&mut self, left: Rel, op: SetOperator, quantifier: SetQuantifier, right: Rel) -> Result<Rel> {
+    pub(super) fn set_operation(
+        &mut self,
+        left: Rel,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        right: Rel,
+    ) -> Result<Rel> {
         if left.columns.len() != right.columns.len() {
             return Err(SqlError::typed(format!("{op} of {} and {} columns", left.columns.len(), right.columns.len())));
         }
         let distinct = match (op, quantifier) {
             (SetOperator::Union, SetQuantifier::All) => false,
             (_, SetQuantifier::Distinct) if op != SetOperator::Minus => true,
-            (_, SetQuantifier::None) => return Err(SqlError::syntax(format!("{op} needs ALL or DISTINCT")).hint(format!("write {op} DISTINCT"))),
-            (_, SetQuantifier::All) => return Err(SqlError::unsupported(format!("{op} ALL is not built")).hint(format!("write {op} DISTINCT"))),
+            (_, SetQuantifier::None) => {
+                return Err(
+                    SqlError::syntax(format!("{op} needs ALL or DISTINCT")).hint(format!("write {op} DISTINCT"))
+                );
+            }
+            (_, SetQuantifier::All) => {
+                return Err(
+                    SqlError::unsupported(format!("{op} ALL is not built")).hint(format!("write {op} DISTINCT"))
+                );
+            }
             _ => return Err(SqlError::unsupported(format!("{op} {quantifier} is not built"))),
         };
         let mut types = Vec::new();
         for (left, right) in left.columns.iter().zip(&right.columns) {
-            let ty = common_type(&[Typed::new(column_expr(&left.id), left.ty.clone()), Typed::new(column_expr(&right.id), right.ty.clone())])?;
+            let ty = common_type(&[
+                Typed::new(column_expr(&left.id), left.ty.clone()),
+                Typed::new(column_expr(&right.id), right.ty.clone()),
+            ])?;
             if distinct && (!Self::groupable(&ty) || matches!(ty, crate::types::SqlType::Float64)) {
                 return Err(SqlError::unsupported(format!("{op} DISTINCT of {ty} is not built")));
             }
@@ -129,16 +147,20 @@ impl Planner<'_> {
     fn limit(&mut self, rel: Rel, clause: Option<&LimitClause>) -> Result<Rel> {
         let (limit, offset) = match clause {
             None => return Ok(rel),
-            Some(LimitClause::LimitOffset { limit: Some(limit), offset, limit_by }) if limit_by.is_empty() => (limit, offset.as_ref().map(|offset| &offset.value)),
-            Some(_) => return Err(SqlError::unsupported("this form of LIMIT is not GoogleSQL").hint("write LIMIT n OFFSET m")),
+            Some(LimitClause::LimitOffset { limit: Some(limit), offset, limit_by }) if limit_by.is_empty() => {
+                (limit, offset.as_ref().map(|offset| &offset.value))
+            }
+            Some(_) => {
+                return Err(SqlError::unsupported("this form of LIMIT is not GoogleSQL").hint("write LIMIT n OFFSET m"));
+            }
         };
         let mut cx = Cx::plain(Scope::default(), "LIMIT");
         let limit = self.count_literal(limit, &mut cx)?;
         let skip = offset.map_or(Ok(0), |offset| self.count_literal(offset, &mut cx))?;
-        self.limited(rel, skip, limit)
+        Self::limited(rel, skip, limit)
     }
 
-    pub(super) fn limited(&mut self, rel: Rel, skip: usize, fetch: usize) -> Result<Rel> {
+    pub(super) fn limited(rel: Rel, skip: usize, fetch: usize) -> Result<Rel> {
         Ok(Rel { plan: LogicalPlanBuilder::from(rel.plan).limit(skip, Some(fetch))?.build()?, columns: rel.columns })
     }
 
@@ -156,14 +178,22 @@ impl Planner<'_> {
             return Err(SqlError::name(format!("two WITH entries are named \"{name}\"")).at(cte.alias.name.span));
         }
         let rel = match cte.query.body.as_ref() {
-            SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right } if recursive && names_itself(&cte.query, &name) => {
-                if cte.query.order_by.is_some() || cte.query.limit_clause.is_some() || !cte.query.pipe_operators.is_empty() || cte.query.with.is_some() {
+            SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right }
+                if recursive && names_itself(&cte.query, &name) =>
+            {
+                if cte.query.order_by.is_some()
+                    || cte.query.limit_clause.is_some()
+                    || !cte.query.pipe_operators.is_empty()
+                    || cte.query.with.is_some()
+                {
                     return Err(SqlError::unsupported("ORDER BY, LIMIT or WITH on a recursive query"));
                 }
                 self.recursive(&name, left, *set_quantifier, right)?
             }
             _ if recursive && names_itself(&cte.query, &name) => {
-                return Err(SqlError::syntax(format!("the recursive query \"{name}\" must be a first part UNION ALL a part that names it")));
+                return Err(SqlError::syntax(format!(
+                    "the recursive query \"{name}\" must be a first part UNION ALL a part that names it"
+                )));
             }
             _ => {
                 // A CTE sees no columns of queries around it.
@@ -192,7 +222,12 @@ impl Planner<'_> {
         let work = self.fresh(name);
         let schema = Arc::new(first.schema().as_arrow().clone());
         let table = provider_as_source(Arc::new(CteWorkTable::new(&work, schema)));
-        let columns: Vec<Column> = names.into_iter().zip(ids.clone()).zip(types.clone()).map(|((name, id), ty)| Column { name, id, ty }).collect();
+        let columns: Vec<Column> = names
+            .into_iter()
+            .zip(ids.clone())
+            .zip(types.clone())
+            .map(|((name, id), ty)| Column { name, id, ty })
+            .collect();
         self.ctes.push(Cte { name: name.to_owned(), body: CteBody::Round(table, columns.clone()) });
         let round = self.set_expr(again);
         self.ctes.pop();
@@ -224,7 +259,11 @@ fn names_itself(query: &Query, name: &str) -> bool {
     use sqlparser::ast::visit_relations;
     use std::ops::ControlFlow;
     let found: ControlFlow<()> = visit_relations(query, |relation| {
-        if relation.0.len() == 1 && relation.to_string().trim_matches('`').eq_ignore_ascii_case(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if relation.0.len() == 1 && relation.to_string().trim_matches('`').eq_ignore_ascii_case(name) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     found.is_break()
 }

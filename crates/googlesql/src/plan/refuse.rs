@@ -51,7 +51,11 @@ pub(super) fn cte(cte: &Cte) -> Result<()> {
     let check = || {
         when(cte.from.is_some(), "FROM behind a WITH entry", "")?;
         when(cte.materialized.is_some(), "MATERIALIZED", "")?;
-        when(!cte.alias.columns.is_empty(), "a list of column names behind a WITH entry", "name the columns in its SELECT")
+        when(
+            !cte.alias.columns.is_empty(),
+            "a list of column names behind a WITH entry",
+            "name the columns in its SELECT",
+        )
     };
     check().map_err(|error| error.at(cte.alias.name.span))
 }
@@ -60,7 +64,9 @@ pub(super) fn cte(cte: &Cte) -> Result<()> {
 pub(super) fn alias(alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if !is_name(&alias.name) {
-        return Err(SqlError::syntax(format!("{} is not a name", alias.name)).hint("write a name, between backticks if it is a reserved word").at(alias.name.span));
+        return Err(SqlError::syntax(format!("{} is not a name", alias.name))
+            .hint("write a name, between backticks if it is a reserved word")
+            .at(alias.name.span));
     }
     when(!alias.columns.is_empty(), "a list of column names behind an alias", "name the columns in the subquery")
         .and_then(|()| when(alias.at.is_some(), "AT behind an alias", ""))
@@ -85,7 +91,9 @@ pub(super) fn operator(op: &BinaryOperator) -> SqlError {
         BinaryOperator::Xor => "write a != b",
         BinaryOperator::Spaceship => "write IS NOT DISTINCT FROM",
         BinaryOperator::DuckIntegerDivide | BinaryOperator::MyIntegerDivide => "write DIV(a, b)",
-        BinaryOperator::PGRegexMatch | BinaryOperator::Regexp | BinaryOperator::PGRegexIMatch => "write REGEXP_CONTAINS(a, r'...')",
+        BinaryOperator::PGRegexMatch | BinaryOperator::Regexp | BinaryOperator::PGRegexIMatch => {
+            "write REGEXP_CONTAINS(a, r'...')"
+        }
         BinaryOperator::Arrow | BinaryOperator::LongArrow => "write JSON_VALUE(a, '$.key')",
         _ => return SqlError::unsupported(format!("operator {op} is not GoogleSQL")),
     };

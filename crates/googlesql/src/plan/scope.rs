@@ -81,14 +81,6 @@ impl Typed {
         Ok(Self::literal(ScalarValue::try_from(&ty.arrow())?, ty))
     }
 
-    /// The value of a text literal.
-    pub(super) fn as_text(&self) -> Option<&str> {
-        match &self.expr {
-            Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text),
-            _ => None,
-        }
-    }
-
     /// The value of an integer literal or parameter.
     pub(super) fn as_int(&self) -> Option<i64> {
         match &self.expr {
@@ -162,19 +154,28 @@ impl Scope {
             }
         }
         if found.len() + rows.len() > 1 {
-            return Err(SqlError::name(format!("name \"{name}\" is ambiguous")).hint("write the table's alias before it, or give it another alias"));
+            return Err(SqlError::name(format!("name \"{name}\" is ambiguous"))
+                .hint("write the table's alias before it, or give it another alias"));
         }
         Ok(found.pop().or(rows.pop()))
     }
 
     /// Finds a relation by alias.
     pub(super) fn relation(&self, alias: &str) -> Option<&Relation> {
-        self.relations.iter().find(|relation| relation.alias.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(alias)))
+        self.relations
+            .iter()
+            .find(|relation| relation.alias.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(alias)))
     }
 
     /// Every name, for "did you mean".
     pub(super) fn names(&self) -> Vec<String> {
-        self.relations.iter().flat_map(|relation| relation.columns.iter().map(|column| column.name.clone()).chain(relation.alias.clone())).filter(|name| !name.is_empty()).collect()
+        self.relations
+            .iter()
+            .flat_map(|relation| {
+                relation.columns.iter().map(|column| column.name.clone()).chain(relation.alias.clone())
+            })
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 }
 

@@ -7,9 +7,10 @@ use datafusion::{
 use sqlparser::ast::{Distinct, Expr as Ast, GroupByExpr, OrderBy, Select, SelectItem, Spanned, ValueTableMode};
 
 use super::{
-    Planner, refuse,
+    Planner,
     expr::Cx,
     order::{order_items, ordinal},
+    refuse,
     scope::{Column, Lit, Rel, Relation, Scope, Typed, column_expr},
     stars::Item,
 };
@@ -62,7 +63,9 @@ impl Planner<'_> {
             });
         }
 
-        let is_grouped = grouping.is_some() || cx.aggregates.as_ref().is_some_and(|aggregates| !aggregates.is_empty()) || having.is_some();
+        let is_grouped = grouping.is_some()
+            || cx.aggregates.as_ref().is_some_and(|aggregates| !aggregates.is_empty())
+            || having.is_some();
         let aggregates = cx.aggregates.take().unwrap_or_default();
         let mut regroup = Regroup { keys: Vec::new() };
         if is_grouped {
@@ -77,14 +80,29 @@ impl Planner<'_> {
         if let Some(qualify) = qualify {
             plan = LogicalPlanBuilder::from(plan).filter(regroup.rewrite(qualify)?)?.build()?;
         }
-        let items = items.into_iter().map(|(name, value)| Ok((name, Typed { expr: regroup.rewrite(value.expr)?, ..value }))).collect::<Result<Vec<Item>>>()?;
-        let sorts = sorts.into_iter().map(|sort| sort.map(|(key, asc, first)| Ok((Typed { expr: regroup.rewrite(key.expr)?, ..key }, asc, first))).transpose()).collect::<Result<Vec<_>>>()?;
+        let items = items
+            .into_iter()
+            .map(|(name, value)| Ok((name, Typed { expr: regroup.rewrite(value.expr)?, ..value })))
+            .collect::<Result<Vec<Item>>>()?;
+        let sorts = sorts
+            .into_iter()
+            .map(|sort| {
+                sort.map(|(key, asc, first)| Ok((Typed { expr: regroup.rewrite(key.expr)?, ..key }, asc, first)))
+                    .transpose()
+            })
+            .collect::<Result<Vec<_>>>()?;
         let finished = self.finish_select(select, plan, items, sorts, order_items)?;
         Ok(finished)
     }
 
     /// WHERE and the like. `x IN (query)` as a whole condition becomes a semi-join.
-    pub(super) fn filter(&mut self, plan: LogicalPlan, scope: &Scope, ast: &Ast, clause: &'static str) -> Result<LogicalPlan> {
+    pub(super) fn filter(
+        &mut self,
+        plan: LogicalPlan,
+        scope: &Scope,
+        ast: &Ast,
+        clause: &'static str,
+    ) -> Result<LogicalPlan> {
         let mut cx = Cx::plain(scope.clone(), clause);
         let mut conditions = Vec::new();
         self.conjuncts(ast, &mut cx, &mut conditions)?;
@@ -120,12 +138,18 @@ impl Planner<'_> {
             match item {
                 SelectItem::UnnamedExpr(ast) => items.push((implied_name(ast), self.expr(ast, cx)?)),
                 SelectItem::ExprWithAlias { alias, .. } if !is_name(alias) => {
-                    return Err(SqlError::syntax(format!("{alias} is not a name")).hint("write a name, between backticks if it is a reserved word").at(alias.span));
+                    return Err(SqlError::syntax(format!("{alias} is not a name"))
+                        .hint("write a name, between backticks if it is a reserved word")
+                        .at(alias.span));
                 }
                 SelectItem::ExprWithAlias { expr, alias } => items.push((alias.value.clone(), self.expr(expr, cx)?)),
                 SelectItem::Wildcard(options) => items.extend(self.star(options, cx)?),
                 SelectItem::QualifiedWildcard(kind, options) => items.extend(self.qualified_star(kind, options, cx)?),
-                SelectItem::ExprWithAliases { .. } => return Err(SqlError::unsupported("several aliases of one expression are not GoogleSQL").at(item.span())),
+                SelectItem::ExprWithAliases { .. } => {
+                    return Err(
+                        SqlError::unsupported("several aliases of one expression are not GoogleSQL").at(item.span())
+                    );
+                }
             }
         }
         Ok(items)
@@ -136,14 +160,22 @@ impl Planner<'_> {
             GroupByExpr::Expressions(asts, modifiers) if asts.is_empty() && modifiers.is_empty() => return Ok(None),
             GroupByExpr::Expressions(asts, modifiers) if modifiers.is_empty() => asts,
             GroupByExpr::All(modifiers) if modifiers.is_empty() => return self.group_by_all(items, scope).map(Some),
-            _ => return Err(SqlError::unsupported("this form of GROUP BY is not GoogleSQL").hint("write GROUP BY ROLLUP(a, b)")),
+            _ => {
+                return Err(
+                    SqlError::unsupported("this form of GROUP BY is not GoogleSQL").hint("write GROUP BY ROLLUP(a, b)")
+                );
+            }
         };
         let mut grouping = Grouping { keys: Vec::new(), sets: Vec::new() };
         let mut plain = Vec::new();
         let mut cx = Cx::plain(scope.clone(), "GROUP BY");
         for ast in asts {
             let mut sets_of = |planner: &mut Self, sets: &[Vec<Ast>]| -> Result<Vec<Vec<Expr>>> {
-                sets.iter().map(|set| set.iter().map(|key| planner.group_key(key, items, &mut cx, &mut grouping.keys)).collect()).collect()
+                sets.iter()
+                    .map(|set| {
+                        set.iter().map(|key| planner.group_key(key, items, &mut cx, &mut grouping.keys)).collect()
+                    })
+                    .collect()
             };
             match ast {
                 Ast::Rollup(sets) => {
@@ -169,7 +201,8 @@ impl Planner<'_> {
             }
         }
         if !grouping.sets.is_empty() && (!plain.is_empty() || grouping.sets.len() > 1) {
-            return Err(SqlError::unsupported("ROLLUP, CUBE or GROUPING SETS beside other keys is not built").hint("write one GROUPING SETS"));
+            return Err(SqlError::unsupported("ROLLUP, CUBE or GROUPING SETS beside other keys is not built")
+                .hint("write one GROUPING SETS"));
         }
         if grouping.sets.is_empty() {
             grouping.sets = plain;
@@ -179,9 +212,17 @@ impl Planner<'_> {
 
     /// One key: a position, an alias of the select list, or an expression over FROM.
     fn group_key(&mut self, ast: &Ast, items: &[Item], cx: &mut Cx, keys: &mut Vec<(Expr, String)>) -> Result<Expr> {
-        let by_position = ordinal(ast).map(|at| at.checked_sub(1).and_then(|at| items.get(at)).ok_or_else(|| SqlError::name(format!("GROUP BY {at} is not a column of the select list")))).transpose();
+        let by_position = ordinal(ast)
+            .map(|at| {
+                at.checked_sub(1)
+                    .and_then(|at| items.get(at))
+                    .ok_or_else(|| SqlError::name(format!("GROUP BY {at} is not a column of the select list")))
+            })
+            .transpose();
         let by_alias = match ast {
-            Ast::Identifier(ident) => items.iter().find(|(name, value)| name.eq_ignore_ascii_case(&ident.value) && !value.expr.is_volatile()),
+            Ast::Identifier(ident) => {
+                items.iter().find(|(name, value)| name.eq_ignore_ascii_case(&ident.value) && !value.expr.is_volatile())
+            }
             _ => None,
         };
         let key = match by_position.map_err(|error| error.at(ast.span()))?.or(by_alias) {
@@ -208,7 +249,8 @@ impl Planner<'_> {
 
     fn group_by_all(&mut self, items: &[Item], scope: &Scope) -> Result<Grouping> {
         let mut grouping = Grouping { keys: Vec::new(), sets: Vec::new() };
-        let known: Vec<&String> = scope.relations.iter().flat_map(|relation| relation.columns.iter().map(|column| &column.id)).collect();
+        let known: Vec<&String> =
+            scope.relations.iter().flat_map(|relation| relation.columns.iter().map(|column| &column.id)).collect();
         for (_, value) in items {
             let columns = value.expr.column_refs();
             let uses_rows = !columns.is_empty() && columns.iter().all(|column| known.contains(&&column.name));
@@ -216,17 +258,27 @@ impl Planner<'_> {
                 let key = self.add_key(value.clone(), &mut grouping.keys)?;
                 grouping.sets.push(key);
             } else if columns.iter().any(|column| known.contains(&&column.name)) {
-                return Err(SqlError::unsupported("GROUP BY ALL with a column beside an aggregate in one expression").hint("write the keys out"));
+                return Err(SqlError::unsupported("GROUP BY ALL with a column beside an aggregate in one expression")
+                    .hint("write the keys out"));
             }
         }
         Ok(grouping)
     }
 
-    fn finish_select(&mut self, select: &Select, plan: LogicalPlan, items: Vec<Item>, sorts: Vec<Option<(Typed, bool, bool)>>, order: &[sqlparser::ast::OrderByExpr]) -> Result<Rel> {
+    fn finish_select(
+        &mut self,
+        select: &Select,
+        plan: LogicalPlan,
+        items: Vec<Item>,
+        sorts: Vec<Option<(Typed, bool, bool)>>,
+        order: &[sqlparser::ast::OrderByExpr],
+    ) -> Result<Rel> {
         let (mode, distinct) = mode_of(select)?;
         let items = match mode {
             None => items,
-            Some(ValueTableMode::AsStruct | ValueTableMode::DistinctAsStruct) => vec![(String::new(), self.make_struct(items)?)],
+            Some(ValueTableMode::AsStruct | ValueTableMode::DistinctAsStruct) => {
+                vec![(String::new(), Self::make_struct(items)?)]
+            }
             Some(_) => match items.len() {
                 1 => items.into_iter().map(|(_, value)| (String::new(), value)).collect(),
                 _ => return Err(SqlError::syntax("SELECT AS VALUE takes one expression")),
@@ -248,9 +300,14 @@ impl Planner<'_> {
                 None => None,
                 Some((key, asc, first)) => match items.iter().position(|(_, value)| value.expr == key.expr) {
                     Some(at) => Some((columns.get(at).map(|column| column_expr(&column.id)), asc, first)),
-                    None if distinct => match self.sorted_item(&items, &columns, &key) {
+                    None if distinct => match Self::sorted_item(&items, &columns, &key) {
                         Some(expr) => Some((Some(expr), asc, first)),
-                        None => return Err(SqlError::typed("with SELECT DISTINCT, ORDER BY can only name columns of the result").at(item.expr.span())),
+                        None => {
+                            return Err(SqlError::typed(
+                                "with SELECT DISTINCT, ORDER BY can only name columns of the result",
+                            )
+                            .at(item.expr.span()));
+                        }
                     },
                     None => {
                         let id = self.fresh("sort");
@@ -262,11 +319,11 @@ impl Planner<'_> {
         }
         let plan = LogicalPlanBuilder::from(plan).project(exprs)?;
         let plan = if distinct { plan.distinct()?.build()? } else { plan.build()? };
-        self.sort_selected(Rel { plan, columns }, keys, order)
+        Self::sort_selected(Rel { plan, columns }, keys, order)
     }
 
     /// A sort key over an item of the result, such as the FLOAT64 key of a column.
-    fn sorted_item(&self, items: &[Item], columns: &[Column], key: &Typed) -> Option<Expr> {
+    fn sorted_item(items: &[Item], columns: &[Column], key: &Typed) -> Option<Expr> {
         let mut found = None;
         for ((_, value), column) in items.iter().zip(columns) {
             let sorted = Self::sort_key(value.clone()).ok()?;
@@ -277,20 +334,25 @@ impl Planner<'_> {
         found
     }
 
-    fn sort_selected(&mut self, rel: Rel, keys: Vec<Option<(Option<Expr>, bool, bool)>>, order: &[sqlparser::ast::OrderByExpr]) -> Result<Rel> {
+    fn sort_selected(
+        rel: Rel,
+        keys: Vec<Option<(Option<Expr>, bool, bool)>>,
+        order: &[sqlparser::ast::OrderByExpr],
+    ) -> Result<Rel> {
         if order.is_empty() {
             return Ok(rel);
         }
         let mut sorts = Vec::new();
         for (key, item) in keys.into_iter().zip(order) {
             let (asc, nulls_first) = super::order::direction(item)?;
-            let expr = match key {
-                Some((Some(expr), _, _)) => expr,
-                _ => {
-                    let at = ordinal(&item.expr).and_then(|at| at.checked_sub(1));
-                    let column = at.and_then(|at| rel.columns.get(at)).ok_or_else(|| SqlError::name("ORDER BY names a position that the result does not have").at(item.expr.span()))?;
-                    Self::sort_key(Typed::new(column_expr(&column.id), column.ty.clone()))?.expr
-                }
+            let expr = if let Some((Some(expr), _, _)) = key {
+                expr
+            } else {
+                let at = ordinal(&item.expr).and_then(|at| at.checked_sub(1));
+                let column = at.and_then(|at| rel.columns.get(at)).ok_or_else(|| {
+                    SqlError::name("ORDER BY names a position that the result does not have").at(item.expr.span())
+                })?;
+                Self::sort_key(Typed::new(column_expr(&column.id), column.ty.clone()))?.expr
             };
             sorts.push(datafusion::logical_expr::expr::Sort::new(expr, asc, nulls_first));
         }
@@ -304,17 +366,24 @@ fn mode_of(select: &Select) -> Result<(Option<ValueTableMode>, bool)> {
         None | Some(Distinct::All) => false,
         Some(Distinct::Distinct) => true,
         Some(Distinct::On(_)) => {
-            return Err(SqlError::unsupported("DISTINCT ON is not GoogleSQL").hint("write QUALIFY ROW_NUMBER() OVER (PARTITION BY ... ORDER BY ...) = 1").at(select.select_token.0.span));
+            return Err(SqlError::unsupported("DISTINCT ON is not GoogleSQL")
+                .hint("write QUALIFY ROW_NUMBER() OVER (PARTITION BY ... ORDER BY ...) = 1")
+                .at(select.select_token.0.span));
         }
     };
-    let distinct = distinct || matches!(select.value_table_mode, Some(ValueTableMode::DistinctAsStruct | ValueTableMode::DistinctAsValue));
+    let distinct = distinct
+        || matches!(select.value_table_mode, Some(ValueTableMode::DistinctAsStruct | ValueTableMode::DistinctAsValue));
     Ok((select.value_table_mode, distinct))
 }
 
 /// The names that the select list gives, without those it gives twice.
 fn aliases_of(items: &[Item]) -> Vec<(String, Typed)> {
     let twice = |name: &str| items.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).count() > 1;
-    items.iter().filter(|(name, _)| !name.is_empty() && !twice(name)).map(|(name, value)| (name.clone(), Typed { lit: Lit::No, ..value.clone() })).collect()
+    items
+        .iter()
+        .filter(|(name, _)| !name.is_empty() && !twice(name))
+        .map(|(name, value)| (name.clone(), Typed { lit: Lit::No, ..value.clone() }))
+        .collect()
 }
 
 fn is_visible(scope: &Scope, name: &str) -> bool {
@@ -347,7 +416,9 @@ impl Regroup {
         }
         let rewritten = expr.transform_down(|part| {
             Ok(match self.keys.iter().find(|(key, _)| *key == part) {
-                Some((_, id)) => Transformed::new(column_expr(id), true, datafusion::common::tree_node::TreeNodeRecursion::Jump),
+                Some((_, id)) => {
+                    Transformed::new(column_expr(id), true, datafusion::common::tree_node::TreeNodeRecursion::Jump)
+                }
                 None => Transformed::no(part),
             })
         })?;
@@ -363,7 +434,8 @@ fn aggregate_plan(plan: LogicalPlan, grouping: Grouping, aggregates: Vec<(Expr, 
     let exprs: Vec<Expr> = aggregates.into_iter().map(|(expr, id)| expr.alias(id)).collect();
     if exprs.is_empty() && grouping.sets.is_empty() {
         // HAVING alone: one group of all rows.
-        let count = datafusion::functions_aggregate::expr_fn::count(datafusion::logical_expr::lit(1_i64)).alias("_rows");
+        let count =
+            datafusion::functions_aggregate::expr_fn::count(datafusion::logical_expr::lit(1_i64)).alias("_rows");
         return Ok(LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![count])?.build()?);
     }
     let is_sets = grouping.sets.iter().any(|set| matches!(set, Expr::GroupingSet(_)));

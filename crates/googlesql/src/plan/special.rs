@@ -22,10 +22,41 @@ use crate::{
 
 /// The functions here.
 pub(super) const NAMES: &[&str] = &[
-    "IF", "IFNULL", "NULLIF", "COALESCE", "GREATEST", "LEAST", "TYPEOF", "ERROR", "ARRAY_LENGTH", "ARRAY_CONCAT", "ARRAY_REVERSE", "ARRAY_TO_STRING",
-    "ARRAY_FIRST", "ARRAY_LAST", "ARRAY_SLICE", "ARRAY_MIN", "ARRAY_MAX", "ARRAY_SUM", "ARRAY_AVG", "ARRAY_INCLUDES", "ARRAY_IS_DISTINCT",
-    "ARRAY_DISTINCT", "GENERATE_ARRAY", "MAKE_INTERVAL", "DATETIME", "TO_JSON", "TO_JSON_STRING", "JSON_ARRAY", "JSON_OBJECT", "FORMAT", "COLLATE",
-    "BIT_CAST_TO_INT64", "BIT_CAST_TO_INT32", "ZEROIFNULL", "NULLIFZERO",
+    "IF",
+    "IFNULL",
+    "NULLIF",
+    "COALESCE",
+    "GREATEST",
+    "LEAST",
+    "TYPEOF",
+    "ERROR",
+    "ARRAY_LENGTH",
+    "ARRAY_CONCAT",
+    "ARRAY_REVERSE",
+    "ARRAY_TO_STRING",
+    "ARRAY_FIRST",
+    "ARRAY_LAST",
+    "ARRAY_SLICE",
+    "ARRAY_MIN",
+    "ARRAY_MAX",
+    "ARRAY_SUM",
+    "ARRAY_AVG",
+    "ARRAY_INCLUDES",
+    "ARRAY_IS_DISTINCT",
+    "ARRAY_DISTINCT",
+    "GENERATE_ARRAY",
+    "MAKE_INTERVAL",
+    "DATETIME",
+    "TO_JSON",
+    "TO_JSON_STRING",
+    "JSON_ARRAY",
+    "JSON_OBJECT",
+    "FORMAT",
+    "COLLATE",
+    "BIT_CAST_TO_INT64",
+    "BIT_CAST_TO_INT32",
+    "ZEROIFNULL",
+    "NULLIFZERO",
 ];
 
 pub(super) fn is_special(name: &str) -> bool {
@@ -33,7 +64,11 @@ pub(super) fn is_special(name: &str) -> bool {
 }
 
 fn counted(name: &str, args: Vec<Typed>, count: usize) -> Result<Vec<Typed>> {
-    if args.len() == count { Ok(args) } else { Err(SqlError::syntax(format!("{name} takes {count} arguments, got {}", args.len()))) }
+    if args.len() == count {
+        Ok(args)
+    } else {
+        Err(SqlError::syntax(format!("{name} takes {count} arguments, got {}", args.len())))
+    }
 }
 
 fn one(name: &str, args: Vec<Typed>) -> Result<Typed> {
@@ -72,12 +107,18 @@ impl Planner<'_> {
             "TYPEOF" => {
                 let arg = one(name, args)?;
                 // The name in GoogleSQL itself, where FLOAT64 is DOUBLE.
-                Ok(Typed::literal(ScalarValue::Utf8(Some(arg.ty.to_string().replace("FLOAT64", "DOUBLE"))), SqlType::String))
+                Ok(Typed::literal(
+                    ScalarValue::Utf8(Some(arg.ty.to_string().replace("FLOAT64", "DOUBLE"))),
+                    SqlType::String,
+                ))
             }
             "ERROR" => {
                 let arg = self.coerce(one(name, args)?, &SqlType::String)?;
                 let kernel = kernel1::<Text, Int>(|message| Err(Fail(message.to_owned())));
-                Ok(Typed { lit: Lit::No, ..Self::settled("ERROR".into(), vec![arg], SqlType::Int64, kernel, call.safe) })
+                Ok(Typed {
+                    lit: Lit::No,
+                    ..Self::settled("ERROR".into(), vec![arg], SqlType::Int64, kernel, call.safe)
+                })
             }
             "MAKE_INTERVAL" => self.padded_call("_interval6", args),
             "DATETIME" => {
@@ -166,10 +207,13 @@ impl Planner<'_> {
             "ARRAY_REVERSE" => same(array::reverse(arrow)),
             "ARRAY_SLICE" => same(array::slice(arrow)),
             "ARRAY_DISTINCT" if Self::groupable(&element) => same(array::distinct(arrow)),
-            "ARRAY_IS_DISTINCT" if Self::groupable(&element) => Ok(Self::settled(name.to_owned(), args, SqlType::Bool, array::is_distinct(), safe)),
+            "ARRAY_IS_DISTINCT" if Self::groupable(&element) => {
+                Ok(Self::settled(name.to_owned(), args, SqlType::Bool, array::is_distinct(), safe))
+            }
             "ARRAY_MIN" | "ARRAY_MAX" if Self::orderable(&element) => inner(array::extreme(name == "ARRAY_MAX")),
             "ARRAY_FIRST" | "ARRAY_LAST" => {
-                let position = Self::settled("ARRAY_LENGTH".into(), args.clone(), SqlType::Int64, array::length(), false);
+                let position =
+                    Self::settled("ARRAY_LENGTH".into(), args.clone(), SqlType::Int64, array::length(), false);
                 let position = if name == "ARRAY_FIRST" { Typed::int(1) } else { position };
                 args.push(position);
                 Ok(Self::settled(name.to_owned(), args, element, array::element(1, false), safe))
@@ -184,11 +228,23 @@ impl Planner<'_> {
         let mean = name == "ARRAY_AVG";
         let floats = move |list: arrow::array::ArrayRef| {
             let values: Vec<f64> = crate::functions::cell::elements::<Float>(&list)?.iter().flatten().collect();
-            if values.is_empty() { return Ok(None) }
+            if values.is_empty() {
+                return Ok(None);
+            }
             let sum: f64 = values.iter().sum();
-            ok(if mean { sum / crate::functions::number::float(crate::functions::number::count(values.len())) } else { sum })
+            ok(if mean {
+                sum / crate::functions::number::float(crate::functions::number::count(values.len()))
+            } else {
+                sum
+            })
         };
-        let form = |params: SqlType, returns: SqlType, kernel| Form { params: vec![params], rest: None, returns, kernel, volatile: false };
+        let form = |params: SqlType, returns: SqlType, kernel| Form {
+            params: vec![params],
+            rest: None,
+            returns,
+            kernel,
+            volatile: false,
+        };
         let chosen = match element {
             SqlType::Float64 => form(Array1::<Float>::sql(), SqlType::Float64, kernel1::<Array1<Float>, Float>(floats)),
             SqlType::Int64 if !mean => form(
@@ -196,7 +252,11 @@ impl Planner<'_> {
                 SqlType::Int64,
                 kernel1::<Array1<Int>, Int>(|list| {
                     let values = crate::functions::cell::elements::<Int>(&list)?;
-                    values.iter().flatten().try_fold(None, |sum: Option<i64>, value| sum.unwrap_or(0).checked_add(value).map(Some)).ok_or_else(|| "INT64 overflow".into())
+                    values
+                        .iter()
+                        .flatten()
+                        .try_fold(None, |sum: Option<i64>, value| sum.unwrap_or(0).checked_add(value).map(Some))
+                        .ok_or_else(|| "INT64 overflow".into())
                 }),
             ),
             SqlType::Numeric if !mean => form(
@@ -204,7 +264,9 @@ impl Planner<'_> {
                 SqlType::Numeric,
                 kernel1::<Array1<Numeric>, Numeric>(|list| {
                     let values = crate::functions::cell::elements::<Numeric>(&list)?;
-                    values.iter().flatten().try_fold(None, |sum: Option<i128>, value| crate::functions::decimal::add(sum.unwrap_or(0), value).map(Some))
+                    values.iter().flatten().try_fold(None, |sum: Option<i128>, value| {
+                        crate::functions::decimal::add(sum.unwrap_or(0), value).map(Some)
+                    })
                 }),
             ),
             SqlType::Int64 => {
@@ -223,8 +285,15 @@ impl Planner<'_> {
         if args.iter().any(|arg| arg.ty != SqlType::Int64) {
             return Err(SqlError::unsupported("GENERATE_ARRAY of other numbers than INT64 is not built"));
         }
-        let kernel = kernel3::<Int, Int, Int, Array1<Int>>(|first, last, step| array::generate(first, last, step).map(Some));
-        let form = Form { params: vec![SqlType::Int64; 3], rest: None, returns: Array1::<Int>::sql(), kernel, volatile: false };
+        let kernel =
+            kernel3::<Int, Int, Int, Array1<Int>>(|first, last, step| array::generate(first, last, step).map(Some));
+        let form = Form {
+            params: vec![SqlType::Int64; 3],
+            rest: None,
+            returns: Array1::<Int>::sql(),
+            kernel,
+            volatile: false,
+        };
         self.call_form("GENERATE_ARRAY", "", &[form], args, safe)
     }
 
@@ -236,15 +305,20 @@ impl Planner<'_> {
     fn array_to_string(&self, args: Vec<Typed>, safe: bool) -> Result<Typed> {
         let with_null = args.len() == 3;
         let mut params = vec![Array1::<Text>::sql(), SqlType::String];
-        let join = |list: &arrow::array::ArrayRef, delimiter: &str, null: Option<&str>| -> std::result::Result<String, Fail> {
-            let values = crate::functions::cell::elements::<Text>(list)?;
-            Ok(values.iter().filter_map(|value| value.or(null)).collect::<Vec<_>>().join(delimiter))
-        };
+        let join =
+            |list: &arrow::array::ArrayRef, delimiter: &str, null: Option<&str>| -> std::result::Result<String, Fail> {
+                let values = crate::functions::cell::elements::<Text>(list)?;
+                Ok(values.iter().filter_map(|value| value.or(null)).collect::<Vec<_>>().join(delimiter))
+            };
         let kernel = if with_null {
             params.push(SqlType::String);
-            kernel3::<Array1<Text>, Text, Text, Text>(move |list, delimiter, null| join(&list, delimiter, Some(null)).map(Some))
+            kernel3::<Array1<Text>, Text, Text, Text>(move |list, delimiter, null| {
+                join(&list, delimiter, Some(null)).map(Some)
+            })
         } else {
-            crate::functions::cell::kernel2::<Array1<Text>, Text, Text>(move |list, delimiter| join(&list, delimiter, None).map(Some))
+            crate::functions::cell::kernel2::<Array1<Text>, Text, Text>(move |list, delimiter| {
+                join(&list, delimiter, None).map(Some)
+            })
         };
         let form = Form { params, rest: None, returns: SqlType::String, kernel, volatile: false };
         self.call_form("ARRAY_TO_STRING", "", &[form], args, safe)
@@ -268,7 +342,13 @@ impl Planner<'_> {
         for (at, ast) in asts.iter().enumerate() {
             let value = self.expr(ast, cx)?;
             let is_key = call.name == "JSON_OBJECT" && at % 2 == 0;
-            let value = if is_key { self.coerce(value, &SqlType::String)? } else if value.ty == SqlType::Json { value } else { self.to_json("TO_JSON", vec![value], call.safe)? };
+            let value = if is_key {
+                self.coerce(value, &SqlType::String)?
+            } else if value.ty == SqlType::Json {
+                value
+            } else {
+                self.to_json("TO_JSON", vec![value], call.safe)?
+            };
             args.push(value);
         }
         if call.name == "JSON_OBJECT" && args.len() % 2 != 0 {

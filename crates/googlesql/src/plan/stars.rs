@@ -18,7 +18,7 @@ pub(super) type Item = (String, Typed);
 
 impl Planner<'_> {
     /// The columns of one relation; a value that is a STRUCT stands for its fields.
-    fn relation_items(&self, relation: &Relation, merged_too: bool) -> Result<Vec<Item>> {
+    fn relation_items(relation: &Relation, merged_too: bool) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for (column, merged) in relation.columns.iter().zip(&relation.merged) {
             if *merged && !merged_too {
@@ -28,7 +28,7 @@ impl Planner<'_> {
             match (&column.ty, relation.value) {
                 (SqlType::Struct(fields), true) => {
                     for (at, (name, _)) in fields.iter().enumerate() {
-                        items.push((name.clone(), self.field_at(value.clone(), at)?));
+                        items.push((name.clone(), Self::field_at(value.clone(), at)?));
                     }
                 }
                 _ => items.push((column.name.clone(), value)),
@@ -45,20 +45,25 @@ impl Planner<'_> {
         let relations = cx.scope.relations.clone();
         let mut items = Vec::new();
         for relation in relations.iter().filter(|relation| !relation.pseudo) {
-            items.extend(self.relation_items(relation, false)?);
+            items.extend(Self::relation_items(relation, false)?);
         }
         self.adjusted(items, options, cx)
     }
 
     /// `t.*` and `value.*`.
-    pub(super) fn qualified_star(&mut self, kind: &SelectItemQualifiedWildcardKind, options: &WildcardAdditionalOptions, cx: &mut Cx) -> Result<Vec<Item>> {
+    pub(super) fn qualified_star(
+        &mut self,
+        kind: &SelectItemQualifiedWildcardKind,
+        options: &WildcardAdditionalOptions,
+        cx: &mut Cx,
+    ) -> Result<Vec<Item>> {
         let value = match kind {
             SelectItemQualifiedWildcardKind::ObjectName(name) => {
                 let parts = name_parts(name).unwrap_or_default();
                 if let [alias] = parts.as_slice()
                     && let Some(relation) = cx.scope.relation(alias).cloned()
                 {
-                    let items = self.relation_items(&relation, true)?;
+                    let items = Self::relation_items(&relation, true)?;
                     return self.adjusted(items, options, cx);
                 }
                 let path: Vec<Ident> = parts.into_iter().map(Ident::new).collect();
@@ -71,14 +76,23 @@ impl Planner<'_> {
         };
         let mut items = Vec::new();
         for (at, (name, _)) in fields.into_iter().enumerate() {
-            items.push((name, self.field_at(value.clone(), at)?));
+            items.push((name, Self::field_at(value.clone(), at)?));
         }
         self.adjusted(items, options, cx)
     }
 
     /// EXCEPT and REPLACE.
-    fn adjusted(&mut self, mut items: Vec<Item>, options: &WildcardAdditionalOptions, cx: &mut Cx) -> Result<Vec<Item>> {
-        if options.opt_ilike.is_some() || options.opt_exclude.is_some() || options.opt_rename.is_some() || options.opt_alias.is_some() {
+    fn adjusted(
+        &mut self,
+        mut items: Vec<Item>,
+        options: &WildcardAdditionalOptions,
+        cx: &mut Cx,
+    ) -> Result<Vec<Item>> {
+        if options.opt_ilike.is_some()
+            || options.opt_exclude.is_some()
+            || options.opt_rename.is_some()
+            || options.opt_alias.is_some()
+        {
             return Err(SqlError::unsupported("only EXCEPT and REPLACE may follow * in GoogleSQL"));
         }
         if let Some(except) = &options.opt_except {
@@ -86,14 +100,19 @@ impl Planner<'_> {
                 let before = items.len();
                 items.retain(|(column, _)| !column.eq_ignore_ascii_case(&name.value));
                 if items.len() == before {
-                    return Err(SqlError::name(format!("EXCEPT names \"{}\", which * does not have", name.value)).at(name.span));
+                    return Err(
+                        SqlError::name(format!("EXCEPT names \"{}\", which * does not have", name.value)).at(name.span)
+                    );
                 }
             }
         }
         for element in options.opt_replace.iter().flat_map(|replace| &replace.items) {
             let value = self.expr(&element.expr, cx)?;
             let target = items.iter_mut().find(|(column, _)| column.eq_ignore_ascii_case(&element.column_name.value));
-            let missing = || SqlError::name(format!("REPLACE names \"{}\", which * does not have", element.column_name.value)).at(element.column_name.span);
+            let missing = || {
+                SqlError::name(format!("REPLACE names \"{}\", which * does not have", element.column_name.value))
+                    .at(element.column_name.span)
+            };
             target.ok_or_else(missing)?.1 = value;
         }
         if items.is_empty() {
@@ -103,10 +122,10 @@ impl Planner<'_> {
     }
 
     /// The relations of a scope as they are seen by `*`, for GROUP BY ALL and pipes.
-    pub(super) fn visible(&self, scope: &Scope) -> Result<Vec<Item>> {
+    pub(super) fn visible(scope: &Scope) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for relation in scope.relations.iter().filter(|relation| !relation.pseudo) {
-            items.extend(self.relation_items(relation, false)?);
+            items.extend(Self::relation_items(relation, false)?);
         }
         Ok(items)
     }

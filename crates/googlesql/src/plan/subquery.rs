@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{Spans, tree_node::{TreeNode as _, TreeNodeRecursion}},
+    common::{
+        Spans,
+        tree_node::{TreeNode as _, TreeNodeRecursion},
+    },
     functions_aggregate::array_agg::array_agg_udaf,
     logical_expr::{
         Expr, LogicalPlan, LogicalPlanBuilder, Subquery,
@@ -42,14 +45,19 @@ fn check_correlated(plan: &LogicalPlan) -> Result<()> {
             LogicalPlan::Distinct(_) => Some("DISTINCT"),
             LogicalPlan::Unnest(_) => Some("UNNEST"),
             LogicalPlan::RecursiveQuery(_) => Some("WITH RECURSIVE"),
-            LogicalPlan::Join(join) if join.join_type != datafusion::logical_expr::JoinType::Inner => Some("an outer join"),
+            LogicalPlan::Join(join) if join.join_type != datafusion::logical_expr::JoinType::Inner => {
+                Some("an outer join")
+            }
             _ => None,
         };
         refused = refused.or(what);
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     match refused {
-        Some(what) => Err(SqlError::unsupported(format!("a subquery with {what} that refers to the query around it is not built")).hint("write it as a join")),
+        Some(what) => Err(SqlError::unsupported(format!(
+            "a subquery with {what} that refers to the query around it is not built"
+        ))
+        .hint("write it as a join")),
         None => Ok(()),
     }
 }
@@ -68,14 +76,22 @@ impl Planner<'_> {
     fn one_column(rel: &Rel, what: &str) -> Result<Column> {
         match rel.columns.as_slice() {
             [column] => Ok(column.clone()),
-            columns => Err(SqlError::typed(format!("{what} needs one column, the query has {}", columns.len())).hint("write SELECT AS STRUCT for several")),
+            columns => Err(SqlError::typed(format!("{what} needs one column, the query has {}", columns.len()))
+                .hint("write SELECT AS STRUCT for several")),
         }
     }
 
     /// Gathers a query's only column into one array; NULL of no rows.
     fn gathered(&mut self, rel: Rel, column: &Column) -> Result<(LogicalPlan, Column)> {
         let (plan, order) = take_sort(rel.plan);
-        let expr = Expr::AggregateFunction(AggregateFunction::new_udf(array_agg_udaf(), vec![column_expr(&column.id)], false, None, order, None));
+        let expr = Expr::AggregateFunction(AggregateFunction::new_udf(
+            array_agg_udaf(),
+            vec![column_expr(&column.id)],
+            false,
+            None,
+            order,
+            None,
+        ));
         let id = self.fresh(&column.name);
         let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![expr.alias(&id)])?.build()?;
         let ty = SqlType::Array(Box::new(column.ty.clone()));
@@ -129,7 +145,9 @@ impl Planner<'_> {
         let column = Self::one_column(&rel, "IN")?;
         let right = Typed::new(column_expr(&column.id), column.ty.clone());
         let (mut sides, ty) = self.unify(vec![value, right])?;
-        let (Some(right), Some(left)) = (sides.pop(), sides.pop()) else { return Err(SqlError::typed("IN takes two operands")) };
+        let (Some(right), Some(left)) = (sides.pop(), sides.pop()) else {
+            return Err(SqlError::typed("IN takes two operands"));
+        };
         if matches!(ty, SqlType::Float64) || !Self::orderable(&ty) {
             return Err(SqlError::unsupported(format!("IN of {ty} with a subquery is not built")));
         }

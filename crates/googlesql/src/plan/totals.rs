@@ -7,7 +7,11 @@ use arrow::{
     compute::SortOptions,
     datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, i256},
 };
-use datafusion::{common::ScalarValue, error::{DataFusionError, Result as PlanResult}, logical_expr::Expr};
+use datafusion::{
+    common::ScalarValue,
+    error::{DataFusionError, Result as PlanResult},
+    logical_expr::Expr,
+};
 
 use super::scope::Typed;
 use crate::{
@@ -40,7 +44,10 @@ pub(super) fn int_of(sum: Expr) -> Typed {
             i64::try_from(sums.value(row)).map(Some).map_err(|_| Fail::from("INT64 overflow in SUM"))
         })
     });
-    Typed::new(Call::raw("sum_int".into(), vec![sum], vec![INT_SUM], DataType::Int64, kernel, false, false), SqlType::Int64)
+    Typed::new(
+        Call::raw("sum_int".into(), vec![sum], vec![INT_SUM], DataType::Int64, kernel, false, false),
+        SqlType::Int64,
+    )
 }
 
 /// The sum of NUMERICs as NUMERIC.
@@ -52,11 +59,26 @@ pub(super) fn numeric_of(sum: Expr) -> Typed {
             if sums.is_null(row) {
                 return Ok(None);
             }
-            sums.value(row).to_i128().ok_or_else(|| Fail::from("NUMERIC overflow in SUM")).and_then(decimal::fit).map(Some)
+            sums.value(row)
+                .to_i128()
+                .ok_or_else(|| Fail::from("NUMERIC overflow in SUM"))
+                .and_then(decimal::fit)
+                .map(Some)
         })
     });
     let returns = SqlType::Numeric;
-    Typed::new(Call::raw("sum_numeric".into(), vec![sum], vec![DataType::Decimal256(76, 9)], returns.arrow(), kernel, false, false), returns)
+    Typed::new(
+        Call::raw(
+            "sum_numeric".into(),
+            vec![sum],
+            vec![DataType::Decimal256(76, 9)],
+            returns.arrow(),
+            kernel,
+            false,
+            false,
+        ),
+        returns,
+    )
 }
 
 /// Splits BIGNUMERIC's 76 digits in the middle: each half leaves room for 1e38 rows.
@@ -91,7 +113,10 @@ pub(super) fn big_of(high: Expr, low: Expr) -> Typed {
         })
     });
     let returns = SqlType::BigNumeric;
-    Typed::new(Call::raw("sum_big".into(), vec![high, low], vec![HALF_SUM, HALF_SUM], returns.arrow(), kernel, false, false), returns)
+    Typed::new(
+        Call::raw("sum_big".into(), vec![high, low], vec![HALF_SUM, HALF_SUM], returns.arrow(), kernel, false, false),
+        returns,
+    )
 }
 
 fn list_of(args: &Args) -> PlanResult<&ListArray> {
@@ -142,8 +167,13 @@ pub(super) fn quantiles(parts: usize) -> Kernel {
 }
 
 fn fraction(args: &Args, row: usize) -> PlanResult<f64> {
-    let at = args.open::<Float>(1)?.get(row).ok_or_else(|| DataFusionError::Execution("the percentile is NULL".into()))?;
-    if (0.0..=1.0).contains(&at) { Ok(at) } else { Err(DataFusionError::Execution("the percentile must be from 0 to 1".into())) }
+    let at =
+        args.open::<Float>(1)?.get(row).ok_or_else(|| DataFusionError::Execution("the percentile is NULL".into()))?;
+    if (0.0..=1.0).contains(&at) {
+        Ok(at)
+    } else {
+        Err(DataFusionError::Execution("the percentile must be from 0 to 1".into()))
+    }
 }
 
 /// PERCENTILE_CONT: between two values, in proportion.
@@ -156,7 +186,8 @@ pub(super) fn percentile_cont() -> Kernel {
                 out.push(None);
                 continue;
             };
-            let mut values: Vec<f64> = list.values().as_primitive::<Float64Type>().values().get(start..end).unwrap_or_default().to_vec();
+            let mut values: Vec<f64> =
+                list.values().as_primitive::<Float64Type>().values().get(start..end).unwrap_or_default().to_vec();
             values.sort_by(f64::total_cmp);
             let rank = fraction(args, row)? * float(count(values.len()) - 1);
             let below = size(int(rank.floor()).unwrap_or(0));

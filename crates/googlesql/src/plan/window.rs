@@ -17,13 +17,12 @@ use datafusion::{
     },
 };
 use sqlparser::ast::{
-    Expr as Ast, FunctionArgumentClause, NamedWindowExpr, NullTreatment as AstNulls, WindowFrame as AstFrame, WindowFrameBound as AstBound, WindowFrameUnits as AstUnits, WindowSpec,
-    WindowType,
+    Expr as Ast, FunctionArgumentClause, NamedWindowExpr, NullTreatment as AstNulls, WindowFrame as AstFrame,
+    WindowFrameBound as AstBound, WindowFrameUnits as AstUnits, WindowSpec, WindowType,
 };
 
 use super::{
-    Planner,
-    aggregate,
+    Planner, aggregate,
     call::Invoked,
     expr::Cx,
     scope::{Typed, column_expr},
@@ -35,7 +34,17 @@ use crate::{
 
 /// Functions that exist only with OVER.
 pub(super) const NAMES: &[&str] = &[
-    "ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE",
+    "ROW_NUMBER",
+    "RANK",
+    "DENSE_RANK",
+    "PERCENT_RANK",
+    "CUME_DIST",
+    "NTILE",
+    "LAG",
+    "LEAD",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "NTH_VALUE",
 ];
 
 pub(super) fn is_window_only(name: &str) -> bool {
@@ -86,9 +95,19 @@ impl Planner<'_> {
         let mut results = Vec::new();
         for piece in aggregation.pieces {
             if !piece.order_by.is_empty() || piece.distinct {
-                return Err(SqlError::unsupported(format!("DISTINCT or ORDER BY inside {} with OVER is not built", call.name)));
+                return Err(SqlError::unsupported(format!(
+                    "DISTINCT or ORDER BY inside {} with OVER is not built",
+                    call.name
+                )));
             }
-            let shape = Shape { fun: WindowFunctionDefinition::AggregateUDF(piece.udaf), args: piece.args, filter: piece.filter, distinct: piece.distinct, nulls: piece.nulls, ty: piece.ty };
+            let shape = Shape {
+                fun: WindowFunctionDefinition::AggregateUDF(piece.udaf),
+                args: piece.args,
+                filter: piece.filter,
+                distinct: piece.distinct,
+                nulls: piece.nulls,
+                ty: piece.ty,
+            };
             results.push(self.register(call, shape, &over, cx)?);
         }
         (aggregation.finish)(self, results)
@@ -96,7 +115,8 @@ impl Planner<'_> {
 
     /// Notes a window call and refers to its column.
     fn register(&mut self, call: &Invoked<'_>, shape: Shape, over: &Over, cx: &mut Cx) -> Result<Typed> {
-        let frame = over.frame.clone().unwrap_or_else(|| WindowFrame::new((!over.order_by.is_empty()).then_some(false)));
+        let frame =
+            over.frame.clone().unwrap_or_else(|| WindowFrame::new((!over.order_by.is_empty()).then_some(false)));
         let params = WindowFunctionParams {
             args: shape.args,
             partition_by: over.partition_by.clone(),
@@ -109,12 +129,11 @@ impl Planner<'_> {
         let expr = Expr::WindowFunction(Box::new(WindowFunction { fun: shape.fun, params }));
         let fresh = self.fresh(&call.name.to_lowercase());
         let Some(known) = cx.windows.as_mut() else { return Err(SqlError::syntax("OVER out of place")) };
-        let id = match known.iter().find(|(other, _)| *other == expr) {
-            Some((_, id)) => id.clone(),
-            None => {
-                known.push((expr, fresh.clone()));
-                fresh
-            }
+        let id = if let Some((_, id)) = known.iter().find(|(other, _)| *other == expr) {
+            id.clone()
+        } else {
+            known.push((expr, fresh.clone()));
+            fresh
         };
         Ok(Typed::new(column_expr(&id), shape.ty))
     }
@@ -149,7 +168,9 @@ impl Planner<'_> {
     }
 
     fn numbering_shape(&self, name: &str, mut args: Vec<Typed>, nulls: Option<NullTreatment>) -> Result<Shape> {
-        let shape = |fun, args: Vec<Expr>, ty| Ok(Shape { fun: WindowFunctionDefinition::WindowUDF(fun), args, filter: None, distinct: false, nulls, ty });
+        let shape = |fun, args: Vec<Expr>, ty| {
+            Ok(Shape { fun: WindowFunctionDefinition::WindowUDF(fun), args, filter: None, distinct: false, nulls, ty })
+        };
         let none = args.is_empty();
         match (name, args.len()) {
             ("ROW_NUMBER", 0) => shape(row_number_udwf(), Vec::new(), SqlType::Int64),
@@ -174,7 +195,10 @@ impl Planner<'_> {
                 let value = args.remove(0);
                 shape(nth_value_udwf(), vec![value.expr, lit(at)], value.ty)
             }
-            _ => Err(SqlError::syntax(format!("{name} has {} arguments", if none { "no".into() } else { args.len().to_string() }))),
+            _ => Err(SqlError::syntax(format!(
+                "{name} has {} arguments",
+                if none { "no".into() } else { args.len().to_string() }
+            ))),
         }
     }
 
@@ -184,21 +208,38 @@ impl Planner<'_> {
         let value = args.remove(0);
         let by = match by {
             None => 1,
-            Some(by) => by.as_int().filter(|by| *by >= 0).ok_or_else(|| SqlError::typed(format!("{name} needs a literal offset of 0 or more")))?,
+            Some(by) => by
+                .as_int()
+                .filter(|by| *by >= 0)
+                .ok_or_else(|| SqlError::typed(format!("{name} needs a literal offset of 0 or more")))?,
         };
         let mut exprs = vec![value.expr, lit(by)];
         if let Some(default) = default {
             let default = self.coerce(default, &value.ty)?;
             if !matches!(default.expr, Expr::Literal(..)) {
-                return Err(SqlError::unsupported(format!("{name} with a default that is not a literal of the value's own type")));
+                return Err(SqlError::unsupported(format!(
+                    "{name} with a default that is not a literal of the value's own type"
+                )));
             }
             exprs.push(default.expr);
         }
         let fun = if name == "LAG" { lag_udwf() } else { lead_udwf() };
-        Ok(Shape { fun: WindowFunctionDefinition::WindowUDF(fun), args: exprs, filter: None, distinct: false, nulls: None, ty: value.ty })
+        Ok(Shape {
+            fun: WindowFunctionDefinition::WindowUDF(fun),
+            args: exprs,
+            filter: None,
+            distinct: false,
+            nulls: None,
+            ty: value.ty,
+        })
     }
 
-    fn over(&mut self, call: &Invoked<'_>, named: &[sqlparser::ast::NamedWindowDefinition], cx: &mut Cx) -> Result<Over> {
+    fn over(
+        &mut self,
+        call: &Invoked<'_>,
+        named: &[sqlparser::ast::NamedWindowDefinition],
+        cx: &mut Cx,
+    ) -> Result<Over> {
         match &call.function.over {
             Some(WindowType::WindowSpec(spec)) => self.window_spec(spec, named, cx, 0),
             Some(WindowType::NamedWindow(name)) => self.named_window(&name.value, named, cx, 0),
@@ -206,16 +247,29 @@ impl Planner<'_> {
         }
     }
 
-    fn named_window(&mut self, name: &str, named: &[sqlparser::ast::NamedWindowDefinition], cx: &mut Cx, depth: usize) -> Result<Over> {
+    fn named_window(
+        &mut self,
+        name: &str,
+        named: &[sqlparser::ast::NamedWindowDefinition],
+        cx: &mut Cx,
+        depth: usize,
+    ) -> Result<Over> {
         let found = named.iter().find(|window| window.0.value.eq_ignore_ascii_case(name));
-        let found = found.filter(|_| depth < 20).ok_or_else(|| SqlError::name(format!("there is no window \"{name}\"")))?;
+        let found =
+            found.filter(|_| depth < 20).ok_or_else(|| SqlError::name(format!("there is no window \"{name}\"")))?;
         match &found.1 {
             NamedWindowExpr::NamedWindow(other) => self.named_window(&other.value, named, cx, depth + 1),
             NamedWindowExpr::WindowSpec(spec) => self.window_spec(spec, named, cx, depth + 1),
         }
     }
 
-    fn window_spec(&mut self, spec: &WindowSpec, named: &[sqlparser::ast::NamedWindowDefinition], cx: &mut Cx, depth: usize) -> Result<Over> {
+    fn window_spec(
+        &mut self,
+        spec: &WindowSpec,
+        named: &[sqlparser::ast::NamedWindowDefinition],
+        cx: &mut Cx,
+        depth: usize,
+    ) -> Result<Over> {
         let mut over = match &spec.window_name {
             Some(base) => self.named_window(&base.value, named, cx, depth)?,
             None => Over { partition_by: Vec::new(), order_by: Vec::new(), frame: None },
@@ -241,7 +295,9 @@ impl Planner<'_> {
         let units = match frame.units {
             AstUnits::Rows => WindowFrameUnits::Rows,
             AstUnits::Range => WindowFrameUnits::Range,
-            AstUnits::Groups => return Err(SqlError::unsupported("GROUPS frames are not GoogleSQL").hint("write ROWS or RANGE")),
+            AstUnits::Groups => {
+                return Err(SqlError::unsupported("GROUPS frames are not GoogleSQL").hint("write ROWS or RANGE"));
+            }
         };
         let start = self.bound(&frame.start_bound, units, cx)?;
         let end = match &frame.end_bound {
@@ -252,7 +308,9 @@ impl Planner<'_> {
         if units == WindowFrameUnits::Range && (counted(&start) || counted(&end)) && over.order_by.len() != 1 {
             return Err(SqlError::typed("RANGE with a distance needs exactly one ORDER BY key"));
         }
-        if matches!(&start, WindowFrameBound::Following(value) if value.is_null()) || matches!(&end, WindowFrameBound::Preceding(value) if value.is_null()) {
+        if matches!(&start, WindowFrameBound::Following(value) if value.is_null())
+            || matches!(&end, WindowFrameBound::Preceding(value) if value.is_null())
+        {
             return Err(SqlError::syntax("a frame cannot start at its end"));
         }
         if over.order_by.is_empty() && units == WindowFrameUnits::Range && (counted(&start) || counted(&end)) {
@@ -263,10 +321,16 @@ impl Planner<'_> {
 
     fn bound(&mut self, bound: &AstBound, units: WindowFrameUnits, cx: &mut Cx) -> Result<WindowFrameBound> {
         let mut distance = |ast: &Option<Box<Ast>>| -> Result<ScalarValue> {
-            let Some(ast) = ast else { return Ok(if units == WindowFrameUnits::Rows { ScalarValue::UInt64(None) } else { ScalarValue::Null }) };
+            let Some(ast) = ast else {
+                return Ok(if units == WindowFrameUnits::Rows { ScalarValue::UInt64(None) } else { ScalarValue::Null });
+            };
             let count = self.expr(ast, cx)?.as_int().and_then(|count| u64::try_from(count).ok());
             let count = count.ok_or_else(|| SqlError::typed("a frame's distance must be a literal of 0 or more"))?;
-            Ok(if units == WindowFrameUnits::Rows { ScalarValue::UInt64(Some(count)) } else { ScalarValue::Int64(i64::try_from(count).ok()) })
+            Ok(if units == WindowFrameUnits::Rows {
+                ScalarValue::UInt64(Some(count))
+            } else {
+                ScalarValue::Int64(i64::try_from(count).ok())
+            })
         };
         Ok(match bound {
             AstBound::CurrentRow => WindowFrameBound::CurrentRow,

@@ -8,7 +8,8 @@ use datafusion::{
         array::{Array, ArrayRef, AsArray, RecordBatch},
         compute::concat_batches,
         datatypes::{
-            DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float64Type, Int64Type, IntervalMonthDayNanoType, Schema, Time64MicrosecondType, TimestampMicrosecondType,
+            DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float64Type, Int64Type,
+            IntervalMonthDayNanoType, Schema, Time64MicrosecondType, TimestampMicrosecondType,
         },
         util::display::{ArrayFormatter, FormatOptions},
     },
@@ -44,7 +45,10 @@ impl Project {
 
     pub fn in_zone(zone: &str) -> Self {
         let sql = GoogleSql::new(Options { time_zone: zone.into(), ..Options::default() });
-        let config = SessionConfig::new().with_target_partitions(2).with_default_catalog_and_schema("p", "ds").with_create_default_catalog_and_schema(true);
+        let config = SessionConfig::new()
+            .with_target_partitions(2)
+            .with_default_catalog_and_schema("p", "ds")
+            .with_create_default_catalog_and_schema(true);
         let state = sql.configure(SessionStateBuilder::new().with_default_features().with_config(config)).build();
         Self { context: SessionContext::new_with_state(state), sql }
     }
@@ -71,7 +75,7 @@ impl Project {
         let schema = Arc::new(plan.schema().as_arrow().clone());
         let frame = self.context.execute_logical_plan(plan).await.map_err(|error| error.to_string())?;
         let batches = frame.collect().await.map_err(|error| error.to_string())?;
-        let schema = batches.first().map_or(schema, |batch| batch.schema());
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
         concat_batches(&schema, &batches).map_err(|error| error.to_string())
     }
 
@@ -111,7 +115,11 @@ impl Project {
         let batch = if let Some(query) = &create.query {
             self.select(&query.to_string()).await?
         } else {
-            let items: Vec<String> = create.columns.iter().map(|column| format!("CAST(NULL AS {}) AS `{}`", column.data_type, column.name.value)).collect();
+            let items: Vec<String> = create
+                .columns
+                .iter()
+                .map(|column| format!("CAST(NULL AS {}) AS `{}`", column.data_type, column.name.value))
+                .collect();
             self.select(&format!("SELECT {} FROM UNNEST(CAST([] AS ARRAY<INT64>))", items.join(", "))).await?
         };
         let names: Vec<String> = naru_googlesql::writes(parsed)[0].parts.clone();
@@ -129,7 +137,9 @@ impl Project {
     async fn insert(&self, parsed: &Parsed) -> Result<Rows, String> {
         let Statement::Insert(insert) = &parsed.statement else { return Err("not INSERT".into()) };
         let TableObject::TableName(name) = &insert.table else { return Err("form of INSERT".into()) };
-        let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| source.body.as_ref()) else { return Err("INSERT without VALUES".into()) };
+        let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|source| source.body.as_ref()) else {
+            return Err("INSERT without VALUES".into());
+        };
         let before = self.select(&format!("SELECT * FROM {name}")).await?;
         let schema = before.schema();
         let targets: Vec<String> = if insert.columns.is_empty() {
@@ -150,7 +160,9 @@ impl Project {
                 })
                 .collect();
             let batch = self.select(&format!("SELECT {}", items.join(", "))).await?;
-            batches.push(RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).map_err(|error| error.to_string())?);
+            batches.push(
+                RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).map_err(|error| error.to_string())?,
+            );
         }
         let batch = concat_batches(&schema, &batches).map_err(|error| error.to_string())?;
         let parts = naru_googlesql::writes(parsed)[0].parts.clone();
@@ -163,13 +175,24 @@ pub fn scalar(value: &Value) -> ScalarValue {
     match value {
         Value::Null => ScalarValue::Null,
         Value::Bool(value) => ScalarValue::Boolean(Some(*value)),
-        Value::Number(number) => number.as_i64().map_or_else(|| ScalarValue::Float64(number.as_f64()), |value| ScalarValue::Int64(Some(value))),
+        Value::Number(number) => number
+            .as_i64()
+            .map_or_else(|| ScalarValue::Float64(number.as_f64()), |value| ScalarValue::Int64(Some(value))),
         other => ScalarValue::Utf8(Some(other.as_str().map_or_else(|| other.to_string(), ToOwned::to_owned))),
     }
 }
 
 pub fn to_rows(batch: &RecordBatch) -> Rows {
-    (0..batch.num_rows()).map(|row| batch.columns().iter().zip(batch.schema().fields()).map(|(column, field)| cell(column, field, row)).collect()).collect()
+    (0..batch.num_rows())
+        .map(|row| {
+            batch
+                .columns()
+                .iter()
+                .zip(batch.schema().fields())
+                .map(|(column, field)| cell(column, field, row))
+                .collect()
+        })
+        .collect()
 }
 
 fn cell(column: &ArrayRef, field: &Field, row: usize) -> Value {
@@ -189,9 +212,22 @@ fn cell(column: &ArrayRef, field: &Field, row: usize) -> Value {
             let values = column.as_list::<i32>().value(row);
             Value::Array((0..values.len()).map(|at| cell(&values, element, at)).collect())
         }
-        DataType::Struct(fields) => Value::Array(fields.iter().zip(column.as_struct().columns()).map(|(field, column)| cell(column, field, row)).collect()),
+        DataType::Struct(fields) => Value::Array(
+            fields.iter().zip(column.as_struct().columns()).map(|(field, column)| cell(column, field, row)).collect(),
+        ),
         _ => {
-            let _ = (field, std::any::type_name::<(Date32Type, Decimal128Type, Decimal256Type, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, Schema)>());
+            let _ = (
+                field,
+                std::any::type_name::<(
+                    Date32Type,
+                    Decimal128Type,
+                    Decimal256Type,
+                    IntervalMonthDayNanoType,
+                    Time64MicrosecondType,
+                    TimestampMicrosecondType,
+                    Schema,
+                )>(),
+            );
             let options = FormatOptions::default();
             json!(ArrayFormatter::try_new(column, &options).unwrap().value(row).to_string())
         }
@@ -203,7 +239,9 @@ pub fn same_rows(given: &[Vec<Value>], wanted: &[Vec<Value>], ordered: bool) -> 
     if given.len() != wanted.len() {
         return false;
     }
-    let same = |given: &Vec<Value>, wanted: &Vec<Value>| given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| same_value(given, wanted));
+    let same = |given: &Vec<Value>, wanted: &Vec<Value>| {
+        given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| same_value(given, wanted))
+    };
     if ordered {
         return given.iter().zip(wanted).all(|(given, wanted)| same(given, wanted));
     }
@@ -220,14 +258,16 @@ pub fn same_rows(given: &[Vec<Value>], wanted: &[Vec<Value>], ordered: bool) -> 
 fn same_value(given: &Value, wanted: &Value) -> bool {
     match (given, wanted) {
         (Value::Null, Value::Null) => true,
-        (Value::Array(given), Value::Array(wanted)) => given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| same_value(given, wanted)),
+        (Value::Array(given), Value::Array(wanted)) => {
+            given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| same_value(given, wanted))
+        }
         (Value::Array(_), Value::String(text)) => {
             let (given, wanted) = (strip(&shown(given)), strip(text));
             given.len() == wanted.len() && given.iter().zip(&wanted).all(|(given, wanted)| same_value(given, wanted))
-        },
+        }
         _ => {
             if let (Some(given), Some(wanted)) = (as_number(given), as_number(wanted)) {
-                return (given - wanted).abs() <= 1e-9 * given.abs().max(wanted.abs()).max(1e-300) || given == wanted;
+                return (given - wanted).abs() <= 1e-9 * given.abs().max(wanted.abs()).max(1e-300);
             }
             given == wanted || same_text(given, wanted)
         }
@@ -241,7 +281,9 @@ fn strip(text: &str) -> Vec<Value> {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::Array(parts) => format!("[{}]", parts.iter().map(shown).collect::<Vec<_>>().join(",")).replace(['[', ']'], ""),
+        Value::Array(parts) => {
+            format!("[{}]", parts.iter().map(shown).collect::<Vec<_>>().join(",")).replace(['[', ']'], "")
+        }
         Value::String(text) => text.clone(),
         Value::Null => "NULL".into(),
         other => other.to_string(),
