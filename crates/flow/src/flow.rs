@@ -261,21 +261,24 @@ impl Flow {
         Ok(())
     }
 
-    /// Pins what the marts read, and what they did not read before when the run is resumed.
+    /// Pins what the waiting marts read. What a resumed run has read before stays at its version.
     async fn take_cut(&self, run: RunId, plan: &mut Plan) -> Result<Result<(), Problem>, FlowError> {
-        let mut names = BTreeSet::new();
-        for mart in plan.states.keys().filter_map(|id| plan.graph.mart(id)) {
-            names.extend(mart.reads.iter().chain(&mart.check_reads).cloned());
-        }
+        let waiting = plan.states.iter().filter(|(_, state)| **state == NodeState::Waiting);
+        let marts = waiting.filter_map(|(id, _)| plan.graph.mart(id));
+        let names = marts.flat_map(|mart| mart.reads.iter().chain(&mart.check_reads)).cloned().collect();
         let mut views = self.published_views().await?;
         views.extend(plan.world.cut.views.clone());
         let tables: Vec<TableId> = Cut::tables_behind(names, &views).into_iter().collect();
         let cut = &mut plan.world.cut;
-        match self.inner.executor.pin(run, &tables, &cut.tables).await {
+        // Versions that nobody needs any more may be gone by now, and need not be there.
+        let mut held = cut.tables.clone();
+        held.retain(|id, _| tables.contains(id));
+        match self.inner.executor.pin(run, &tables, &held).await {
             Ok(pins) => cut.add(pins),
             Err(problem) => return Ok(Err(problem)),
         }
-        cut.views = views.into_iter().filter(|(id, _)| tables.contains(id)).collect();
+        let read = views.into_iter().filter(|(id, _)| tables.contains(id));
+        cut.views.extend(read);
         let json = serde_json::to_string(&cut).map_err(|_| FlowError::Unreadable { run, what: "cut" })?;
         self.inner.store.write(move |tx| runs::set_cut(tx, run, &json)).await?;
         Ok(Ok(()))

@@ -57,7 +57,9 @@ impl Scheduler {
         let graph = self.graph.borrow().clone();
         match self.flow.resume_interrupted(graph).await {
             Ok(handles) => {
-                handles.iter().for_each(|handle| tracing::info!(run = %handle.run, "interrupted run goes on"))
+                for handle in handles {
+                    tracing::info!(run = %handle.run, "interrupted run goes on");
+                }
             }
             Err(error) => {
                 let problem = error.problem();

@@ -261,6 +261,25 @@ async fn resume_keeps_the_cut_and_runs_only_what_failed_was_blocked_or_edited() 
 }
 
 #[tokio::test]
+async fn resume_needs_only_the_versions_of_what_it_runs_again() {
+    let world = World::new();
+    world.mart("a.orders", "SELECT * FROM shop.orders").mart("a.customers", "SELECT * FROM shop.customers");
+    world
+        .lake
+        .decide(|call, mart| if call == "stage" && mart.table == "orders" { Fate::FailNever } else { Fate::Good });
+    let flow = world.flow().await;
+    assert_eq!(states(&world.run(&flow, &[]).await), ["a.customers done", "a.orders failed"]);
+    world.lake.decide(|_, _| Fate::Good);
+    world.lake.vacuumed.lock().insert(id("shop.orders"));
+    let report = flow.resume(world.graph(), None).await.unwrap().ended().await.unwrap();
+    assert_eq!(states(&report), ["a.customers done", "a.orders blocked"]);
+    assert_eq!(report.marts[1].problem.as_ref().unwrap()["code"], "fake.gone");
+    *world.lake.vacuumed.lock() = [id("shop.customers")].into();
+    let report = flow.resume(world.graph(), None).await.unwrap().ended().await.unwrap();
+    assert_eq!(report.state, RunState::Done);
+}
+
+#[tokio::test]
 async fn resume_finds_the_failed_run_behind_later_good_ones() {
     let world = shop();
     world.lake.decide(|call, mart| if call == "stage" && mart.table == "sales" { Fate::FailNever } else { Fate::Good });

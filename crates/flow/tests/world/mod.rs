@@ -101,6 +101,8 @@ pub struct FakeLake {
     pub running_most: AtomicUsize,
     pub pinned: Mutex<BTreeSet<RunId>>,
     pub calls: Mutex<Vec<String>>,
+    /// Tables whose pinned versions are no longer readable.
+    pub vacuumed: Mutex<BTreeSet<TableId>>,
     /// While it has no permits, `stage` waits.
     pub gate: Semaphore,
 }
@@ -119,6 +121,7 @@ impl FakeLake {
             running_most: AtomicUsize::new(0),
             pinned: Mutex::default(),
             calls: Mutex::default(),
+            vacuumed: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
     }
@@ -181,6 +184,9 @@ fn named(inputs: &naru_flow::Inputs) -> BTreeMap<String, String> {
 impl Executor for FakeLake {
     async fn pin(&self, run: RunId, tables: &[TableId], held: &BTreeMap<TableId, Version>) -> Result<Pins, Problem> {
         self.fate("pin", &TableId::new("run", run.to_string())).await?;
+        if let Some(gone) = held.keys().find(|table| self.vacuumed.lock().contains(*table)) {
+            return Err(Problem::new("fake.gone", format!("table {gone} is no longer readable at that version")));
+        }
         self.pinned.lock().insert(run);
         let mut pins = Pins { tables: held.clone(), positions: [("shop".to_owned(), "0/1".to_owned())].into() };
         for table in tables {
