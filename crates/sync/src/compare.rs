@@ -109,10 +109,8 @@ async fn source_digest(
     partitioned: bool,
 ) -> Result<RowDigest, SyncError> {
     let only = if partitioned { "" } else { "ONLY " };
-    let sql = format!(
-        "COPY (SELECT {} FROM {only}{table}) TO STDOUT (FORMAT binary)",
-        copy_select_list(shape.plan.plans())
-    );
+    let sql =
+        format!("COPY (SELECT {} FROM {only}{table}) TO STDOUT (FORMAT binary)", copy_select_list(shape.plan.plans()));
     let stream = client.copy_out(sql.as_str()).await?;
     futures::pin_mut!(stream);
     let mut decoder = CopyDecoder::new(shape.plan.clone());

@@ -83,16 +83,15 @@ pub fn decide(older: &TableImage, newer: &TableImage, rewritten: bool, trust_fil
     if difference.key_changed {
         return Action::Rebuild { reason: "its key changed".into() };
     }
-    let retyped = difference.retyped.iter().find(|name| {
-        match (older.column_named(name), newer.column_named(name)) {
-            (Some(before), Some(after)) => !same_lake_type(before, after),
-            _ => true,
-        }
+    let retyped = difference.retyped.iter().find(|name| match (older.column_named(name), newer.column_named(name)) {
+        (Some(before), Some(after)) => !same_lake_type(before, after),
+        _ => true,
     });
     if let Some(name) = retyped {
         return Action::Rebuild { reason: format!("column \"{name}\" changed its type") };
     }
-    let reused = difference.added.iter().find(|added| difference.dropped.iter().any(|dropped| dropped.name == added.name));
+    let reused =
+        difference.added.iter().find(|added| difference.dropped.iter().any(|dropped| dropped.name == added.name));
     if let Some(column) = reused {
         return Action::Rebuild { reason: format!("column \"{}\" was dropped and added again", column.name) };
     }

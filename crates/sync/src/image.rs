@@ -256,8 +256,7 @@ impl Difference {
                 }
             }
         }
-        difference.dropped =
-            older.columns.iter().filter(|c| newer.column(c.attnum).is_none()).cloned().collect();
+        difference.dropped = older.columns.iter().filter(|c| newer.column(c.attnum).is_none()).cloned().collect();
         difference
     }
 

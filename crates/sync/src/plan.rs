@@ -78,7 +78,8 @@ impl TableShape {
                 column.stored.clone_from(&old.stored);
             }
         }
-        for old in before.iter().filter(|old| !columns.iter().any(|c| c.name == old.name)).cloned().collect::<Vec<_>>() {
+        for old in before.iter().filter(|old| !columns.iter().any(|c| c.name == old.name)).cloned().collect::<Vec<_>>()
+        {
             columns.push(Column { dropped: true, nullable: true, fill: None, ..old });
         }
         let positions = key.iter().filter_map(|name| columns.iter().position(|c| c.name == *name)).collect();
@@ -128,7 +129,8 @@ mod tests {
         image.columns[2].generated = "s".into();
         let before = [Column::new("id", DataType::Int64), Column::new("gone", DataType::Utf8)];
         let shape =
-            TableShape::new(TableId::new("shop", "orders"), &image, TableKind::Keyed, |c| c == "secret", &before).unwrap();
+            TableShape::new(TableId::new("shop", "orders"), &image, TableKind::Keyed, |c| c == "secret", &before)
+                .unwrap();
         let names: Vec<_> = shape.columns.iter().map(|c| (c.name.as_str(), c.dropped)).collect();
         assert_eq!(names, [("id", false), ("gone", true)]);
         assert_eq!(shape.key, ["id"]);

@@ -142,7 +142,9 @@ fn wal_bound(facts: &ServerFacts, accepted: Accepted) -> Option<Problem> {
 pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
     match (image.kind, image.persistence) {
         ('v', _) => return Verdict::NotSynced("a view: sync the tables it reads and make it a mart".into()),
-        ('m', _) => return Verdict::NotSynced("a materialized view: sync the tables it reads and make it a mart".into()),
+        ('m', _) => {
+            return Verdict::NotSynced("a materialized view: sync the tables it reads and make it a mart".into());
+        }
         ('f', _) => return Verdict::NotSynced("a foreign table: its changes are in another server's log".into()),
         (_, 'u') => return Verdict::NotSynced("unlogged: its changes are in no log".into()),
         (_, 't') => return Verdict::NotSynced("temporary".into()),
@@ -178,9 +180,12 @@ fn access_problem(image: &TableImage, facts: &ServerFacts) -> Option<Problem> {
     }
     if image.row_security {
         return Some(
-            Problem::new("sync.table.row_security", format!("row security hides rows of {} from {role}", image.full_name()))
-                .detail("The copy would silently miss rows.")
-                .hint(format!("Run `ALTER ROLE {role} BYPASSRLS;`.")),
+            Problem::new(
+                "sync.table.row_security",
+                format!("row security hides rows of {} from {role}", image.full_name()),
+            )
+            .detail("The copy would silently miss rows.")
+            .hint(format!("Run `ALTER ROLE {role} BYPASSRLS;`.")),
         );
     }
     None
@@ -202,9 +207,12 @@ fn key_verdict(image: &TableImage, mut remarks: Vec<String>) -> Verdict {
     let collated = key.iter().filter_map(|attnum| image.column(*attnum)).find(|c| !c.deterministic);
     if let Some(column) = collated {
         return Verdict::Quarantine(
-            Problem::new("sync.table.collation", format!("the key of {} uses a nondeterministic collation", image.full_name()))
-                .detail(format!("Column \"{}\": different texts count as one key at the source.", column.name))
-                .hint("Give the key column a deterministic collation, or exclude the table."),
+            Problem::new(
+                "sync.table.collation",
+                format!("the key of {} uses a nondeterministic collation", image.full_name()),
+            )
+            .detail(format!("Column \"{}\": different texts count as one key at the source.", column.name))
+            .hint("Give the key column a deterministic collation, or exclude the table."),
         );
     }
     Verdict::Sync(TableKind::Keyed, remarks)

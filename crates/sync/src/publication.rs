@@ -57,7 +57,8 @@ pub type Members = BTreeSet<(String, String)>;
 
 /// Reads a publication's members; `None` when it does not exist.
 pub async fn members(client: &Client, publication: &str) -> Result<Option<Members>, SyncError> {
-    let exists = client.query_opt("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", &[&publication]).await?;
+    let exists =
+        client.query_opt("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", &[&publication]).await?;
     if exists.is_none() {
         return Ok(None);
     }
@@ -214,7 +215,8 @@ pub async fn drop_slot(client: &Client, slot: &str) -> Result<(), SyncError> {
                 &[&slot],
             )
             .await?;
-        let left = client.query_opt("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", &[&slot]).await?;
+        let left =
+            client.query_opt("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", &[&slot]).await?;
         if dropped > 0 || left.is_none() {
             return Ok(());
         }

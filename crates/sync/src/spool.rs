@@ -275,7 +275,12 @@ impl TransactionSpool {
         } else {
             Box::new(std::io::Cursor::new(std::mem::take(&mut self.memory)))
         };
-        Ok(TransactionReplay { source, aborted: std::mem::take(&mut self.aborted), path: self.path.clone(), _spool: self })
+        Ok(TransactionReplay {
+            source,
+            aborted: std::mem::take(&mut self.aborted),
+            path: self.path.clone(),
+            _spool: self,
+        })
     }
 }
 

@@ -103,7 +103,10 @@ impl Commands {
     }
 
     /// Holds the stream, runs `position` to learn a position, and gives the views that hold exactly the commits before it.
-    pub async fn cut_at<E>(&self, position: impl Future<Output = Result<Lsn, E>>) -> Result<Result<Arc<Cut>, E>, CommandError> {
+    pub async fn cut_at<E>(
+        &self,
+        position: impl Future<Output = Result<Lsn, E>>,
+    ) -> Result<Result<Arc<Cut>, E>, CommandError> {
         let (held, is_held) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let (cut, have_cut) = oneshot::channel();
@@ -173,7 +176,9 @@ impl Stream {
                 self.todo.store.insert(oid);
                 Ok(())
             }
-            TableState::Paused | TableState::Quarantined => self.rebuild(oid, "somebody asked for it".into()).map_err(failed),
+            TableState::Paused | TableState::Quarantined => {
+                self.rebuild(oid, "somebody asked for it".into()).map_err(failed)
+            }
             state => Err(CommandError::WrongState(id.clone(), state)),
         }
     }

@@ -169,4 +169,3 @@ fn describe(added: &[ColumnImage], dropped: &[String]) -> String {
     let dropped = dropped.iter().map(|name| format!("dropped \"{name}\""));
     added.chain(dropped).collect::<Vec<_>>().join(", ")
 }
-

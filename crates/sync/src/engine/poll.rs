@@ -7,12 +7,7 @@ use std::time::{Duration, Instant};
 use naru_base::Lsn;
 
 use super::{prepare::Prepared, stream::Stream};
-use crate::{
-    catalog,
-    error::SyncError,
-    image::TableImage,
-    state::TableState,
-};
+use crate::{catalog, error::SyncError, image::TableImage, state::TableState};
 
 /// How often the catalog is read when the event trigger reports changes; it is the safety net then.
 const WITH_TRIGGER: Duration = Duration::from_secs(60);
@@ -69,8 +64,7 @@ async fn compare(
     for oid in gone {
         stream.drop_table(oid)?;
     }
-    let (known, new): (Vec<_>, Vec<_>) =
-        images.into_iter().partition(|image| stream.tables.contains_key(&image.oid));
+    let (known, new): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| stream.tables.contains_key(&image.oid));
     if follow_definitions {
         for image in known {
             stream.redefine_polled(image.oid, image).await?;

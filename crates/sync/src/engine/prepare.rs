@@ -230,7 +230,8 @@ impl Stream {
         let stored = self.stored.get(&oid).cloned();
         let stored = stored.as_ref();
         // A position counts only for a table that was followed without a gap up to the last stop.
-        let followed = stored.is_some_and(|row| matches!(row.state, Stored::Live | Stored::CatchingUp | Stored::Paused));
+        let followed =
+            stored.is_some_and(|row| matches!(row.state, Stored::Live | Stored::CatchingUp | Stored::Paused));
         let spool_lost = stored.is_some_and(|row| row.detail["spool"] == true) && !path.exists();
         let paused = stored.is_some_and(|row| row.state == Stored::Paused);
         let position = match existing.as_ref().filter(|_| followed && !spool_lost) {

@@ -36,6 +36,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(10);
 const BURST_EVENTS_MAX: usize = 2_000;
 /// How often the source is told what is durable.
 const FEEDBACK_EVERY: Duration = Duration::from_millis(500);
+/// How often the status that people see is renewed.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// How often flushes, copies, states and the status are looked after.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the stream may stand still for a flush of everything.
@@ -53,6 +55,7 @@ struct Session {
     acknowledged: Lsn,
     shown: Instant,
     told: Instant,
+    reported: Instant,
 }
 
 impl SourceEngine {
@@ -95,6 +98,7 @@ impl SourceEngine {
             acknowledged,
             shown: now,
             told: now,
+            reported: now,
         };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -194,6 +198,9 @@ impl Session {
         }
         if self.told.elapsed() >= FEEDBACK_EVERY {
             self.tell(stream).await?;
+        }
+        if self.reported.elapsed() >= REPORT_EVERY {
+            self.reported = Instant::now();
             self.report(stream, status).await?;
         }
         Ok(())
@@ -339,11 +346,7 @@ async fn persist(stream: &mut Stream) -> Result<(), SyncError> {
             updated_us: now_us(),
         })
         .collect();
-    stream
-        .context
-        .store
-        .write(move |db| rows.iter().try_for_each(|row| sync_tables::upsert(db, row)))
-        .await?;
+    stream.context.store.write(move |db| rows.iter().try_for_each(|row| sync_tables::upsert(db, row))).await?;
     Ok(())
 }
 

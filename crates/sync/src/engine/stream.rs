@@ -180,12 +180,8 @@ impl Stream {
         if self.open.is_some() {
             return Err(SyncError::OutOfOrder { at: final_lsn });
         }
-        self.open = Some(OpenTransaction {
-            final_lsn,
-            commit_time_us,
-            touched: BTreeSet::new(),
-            rewritten: BTreeSet::new(),
-        });
+        self.open =
+            Some(OpenTransaction { final_lsn, commit_time_us, touched: BTreeSet::new(), rewritten: BTreeSet::new() });
         Ok(())
     }
 
@@ -230,8 +226,7 @@ impl Stream {
             let mut replay = spool.replay()?;
             while let Some(message) = replay.next_message()? {
                 let data = Bytes::from(message);
-                let decoded =
-                    Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
+                let decoded = Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
                 self.change(&data, decoded.message).await?;
             }
         }

@@ -237,9 +237,8 @@ impl ServerError {
             "42704" => ServerCondition::ObjectMissing,
             "42710" => ServerCondition::ObjectExists,
             "58P01" => ServerCondition::SlotLost,
-            "55000" if self.message.contains("no longer get changes") || self.message.contains("invalidated") => {
-                ServerCondition::SlotLost
-            }
+            // One state for many objections; 14 and 15 say it in the detail, later ones in the message.
+            "55000" if self.says("no longer get changes") || self.says("invalidated") => ServerCondition::SlotLost,
             "28P01" | "28000" => ServerCondition::SignInRefused,
             "3D000" => ServerCondition::DatabaseMissing,
             "42501" => ServerCondition::PrivilegeMissing,
@@ -249,6 +248,10 @@ impl ServerError {
             "57014" => ServerCondition::Cancelled,
             _ => ServerCondition::Other,
         }
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.message.contains(words) || self.detail.as_ref().is_some_and(|detail| detail.contains(words))
     }
 
     /// Turns the error into what people read.

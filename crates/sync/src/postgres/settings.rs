@@ -2,7 +2,7 @@
 //!
 //! Owns: [`ConnectSettings`] and the parameters it knows. Never connects and never prints a password.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use naru_base::Secret;
 use percent_encoding::percent_decode_str;
@@ -13,6 +13,8 @@ use url::Url;
 const PORT_DEFAULT: u16 = 5432;
 /// How long connecting may take when the URL does not say.
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Stands for a host that the URL leaves to its `host` parameter.
+const NO_HOST: &str = "no-host.invalid";
 /// Parameters that may stand after the `?`.
 const PARAMETERS: &str = "host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, channel_binding, \
                           application_name, connect_timeout";
@@ -119,7 +121,7 @@ impl ConnectSettings {
     /// # Errors
     /// Says which part is missing, unknown or wrong.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
-        let url = Url::parse(text).map_err(SettingsError::NotAUrl)?;
+        let url = Url::parse(&with_host(text)).map_err(SettingsError::NotAUrl)?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(SettingsError::Scheme(url.scheme().to_owned()));
         }
@@ -176,7 +178,7 @@ impl Parts {
     /// Reads what stands before the `?`.
     fn from_authority(url: &Url) -> Result<Self, SettingsError> {
         let mut parts = Self { port: url.port(), ..Self::default() };
-        if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
+        if let Some(host) = url.host_str().filter(|host| !host.is_empty() && *host != NO_HOST) {
             parts.host = Some(decode(host.trim_start_matches('[').trim_end_matches(']'), "host")?);
         }
         if !url.username().is_empty() {
@@ -244,8 +246,20 @@ impl Parts {
     }
 }
 
+/// Puts a name after `user@` where libpq allows none (`postgres://user@/db?host=/run`) and the URL standard does not.
+fn with_host(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.split_at_checked(end) {
+        Some((authority, tail)) if authority.ends_with('@') => {
+            Cow::Owned(format!("{scheme}://{authority}{NO_HOST}{tail}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
 fn decode(text: &str, part: &'static str) -> Result<String, SettingsError> {
-    percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| SettingsError::NotUtf8(part))
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| SettingsError::NotUtf8(part))
 }
 
 fn number<T: FromStr>(value: &str, name: &'static str) -> Result<T, SettingsError> {
@@ -332,6 +346,7 @@ mod tests {
             ("mysql://u@h/d", "\"mysql:\""),
             ("postgres://h/d", "no user"),
             ("postgres:///d?user=u", "no host"),
+            ("postgres://u@/d", "no host"),
             ("postgres://u@h1,h2/d", "several hosts"),
             ("postgres://u@h/d?sslmode=on", "sslmode"),
             ("postgres://u@h/d?sslcert=a", "sslkey"),

@@ -96,7 +96,7 @@ fn client_config(settings: &ConnectSettings, tls: bool) -> Config {
     config
 }
 
-/// Names the two refusals that the client library tells only as text below its error.
+/// Names the refusals that the client library tells only as text below its error.
 fn connect_error(settings: &ConnectSettings, error: tokio_postgres::Error) -> PostgresError {
     if error.as_db_error().is_some() {
         return error.into();
@@ -111,6 +111,9 @@ fn connect_error(settings: &ConnectSettings, error: tokio_postgres::Error) -> Po
     if text.contains("password missing") {
         let reason = "the server asks for a password, and the URL has none".into();
         return PostgresError::SignIn { address: settings.address(), reason };
+    }
+    if text.contains("authentication error") {
+        return PostgresError::SignIn { address: settings.address(), reason: text.into() };
     }
     PostgresError::Client(error)
 }

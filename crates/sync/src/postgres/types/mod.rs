@@ -15,6 +15,7 @@ use std::{ops::AddAssign, sync::Arc};
 
 use arrow::datatypes::{DataType, Field};
 use naru_lake::{Column, NaruType};
+use postgres_types::Type;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use scalar::Scalar;
@@ -156,6 +157,7 @@ impl Codec {
 fn codec_of(source: &TypeSource, dimensions: i16) -> Codec {
     match &source.kind {
         TypeKind::Domain(base) => codec_of(base, dimensions),
+        TypeKind::Array(_) if is_vector(source) => Codec::Scalar(Scalar::Opaque),
         TypeKind::Array(element) if dimensions > 1 || is_array(element) => Codec::JsonArray(Scalar::of(element)),
         TypeKind::Array(element) => Codec::List(Scalar::of(element)),
         TypeKind::Base
@@ -171,9 +173,14 @@ fn codec_of(source: &TypeSource, dimensions: i16) -> Codec {
 fn is_array(source: &TypeSource) -> bool {
     match &source.kind {
         TypeKind::Domain(base) => is_array(base),
-        TypeKind::Array(_) => true,
+        TypeKind::Array(_) => !is_vector(source),
         _ => false,
     }
+}
+
+/// `int2vector` and `oidvector` are arrays to the catalog, but their text has no braces.
+fn is_vector(source: &TypeSource) -> bool {
+    matches!(Type::from_oid(source.oid), Some(Type::INT2_VECTOR | Type::OID_VECTOR))
 }
 
 /// Values that became null by rule, because the lake's type cannot hold them.

@@ -63,6 +63,9 @@ pub(crate) fn write_float(value: f64, out: &mut String) {
         out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
     } else {
         let _ = write!(out, "{value:?}");
+        if out.ends_with(".0") {
+            out.truncate(out.len() - 2);
+        }
     }
 }
 

@@ -1,0 +1,70 @@
+//! Results of SQL as columns of the lake: what Delta cannot hold as it is, is stored by CONTRACTS' rules and marked.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::ArrayRef,
+    compute::cast,
+    datatypes::{DataType, Field, Schema, TimeUnit},
+    error::ArrowError,
+    record_batch::RecordBatch,
+};
+use naru_googlesql::Options;
+use naru_lake::{Column, NaruType};
+
+/// Field metadata that says what a column is where its Arrow type does not.
+const TYPE_KEY: &str = "naru.type";
+
+/// The column of a table that holds a result's field.
+pub(super) fn column_of(field: &Field) -> Column {
+    let (data_type, naru_type) = storage(field.data_type());
+    let mut column = Column::new(field.name().clone(), data_type);
+    let marked = field.metadata().get(TYPE_KEY).map(|word| serde_json::Value::String(word.clone()));
+    column.naru_type = naru_type.or_else(|| marked.and_then(|word| serde_json::from_value(word).ok()));
+    column
+}
+
+fn storage(data_type: &DataType) -> (DataType, Option<NaruType>) {
+    match data_type {
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => (DataType::Int64, None),
+        DataType::Float16 | DataType::Float32 => (DataType::Float64, None),
+        DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => (DataType::Utf8, None),
+        DataType::LargeBinary | DataType::BinaryView => (DataType::Binary, None),
+        DataType::Decimal256(_, _) => (DataType::Utf8, Some(NaruType::Bignumeric)),
+        DataType::Time32(_) | DataType::Time64(_) => (DataType::Utf8, Some(NaruType::Time)),
+        DataType::Interval(_) => (DataType::Utf8, Some(NaruType::Interval)),
+        DataType::Timestamp(_, None) => (utc(), Some(NaruType::Datetime)),
+        DataType::Timestamp(_, Some(_)) => (utc(), None),
+        DataType::List(item) | DataType::LargeList(item) => {
+            let inner = storage(item.data_type()).0;
+            (DataType::List(Arc::new(Field::new("item", inner, true))), None)
+        }
+        other => (other.clone(), None),
+    }
+}
+
+fn utc() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// The batch as the table's columns hold it.
+pub(super) fn storable(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
+    for (column, array) in columns.iter().zip(batch.columns()) {
+        arrays.push(cast(array, &column.data_type)?);
+    }
+    let fields: Vec<Field> = columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}
+
+/// A field's type in GoogleSQL's words.
+pub(super) fn sql_type(field: &Field) -> String {
+    let options = Options { time_zone: "UTC".into(), type_key: TYPE_KEY.into() };
+    naru_googlesql::sql_type(field, &options)
+}

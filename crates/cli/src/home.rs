@@ -1,0 +1,104 @@
+//! The project folder a word works on, and what lies in its `.naru/`.
+//!
+//! Owns: finding and loading the folder, the paths of state, opening the lake and the state database.
+//! Never runs anything.
+
+use std::path::PathBuf;
+
+use naru_base::Problem;
+use naru_flow::{Graph, KnownTables};
+use naru_lake::{Lake, LakeSettings};
+use naru_project::{Environment, Loaded, Project};
+use naru_store::{DATABASE_FILE, LOCK_FILE, Store, sync_tables};
+
+use crate::{adapters::front::Front, words::Failure};
+
+/// A sound project folder.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Its typed content.
+    pub project: Project,
+}
+
+/// Finds the folder for a word.
+pub fn find(place: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let start = match place {
+        Some(place) => place,
+        None => std::env::current_dir()?,
+    };
+    Project::find(&start).map_err(|mistake| Failure::from(mistake.problem()))
+}
+
+/// Reads the folder, whatever is wrong with it.
+pub fn load(place: Option<PathBuf>) -> Result<Loaded, Failure> {
+    Ok(Project::load(&find(place)?, &Environment::of_process()))
+}
+
+impl Home {
+    /// Reads the folder; every mistake in it is a reason not to go on.
+    pub fn open(place: Option<PathBuf>) -> Result<Self, Failure> {
+        let project = load(place)?.sound().map_err(Failure::Problems)?;
+        Ok(Self { project })
+    }
+
+    /// The state folder, made where missing.
+    pub fn state(&self) -> Result<PathBuf, Failure> {
+        let folder = self.project.state_folder();
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// The lock file.
+    pub fn lock_path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.state()?.join(LOCK_FILE))
+    }
+
+    /// The state database.
+    pub fn store(&self) -> Result<Store, Failure> {
+        Store::open(&self.state()?.join(DATABASE_FILE)).map_err(|error| error.problem().into())
+    }
+
+    /// The lake.
+    pub async fn lake(&self) -> Result<Lake, Failure> {
+        let settings = LakeSettings {
+            location: self.project.settings.lake.location.clone(),
+            base: self.project.root.clone(),
+            cache: self.state()?.join("cache"),
+        };
+        Lake::open(settings).await.map_err(|error| error.problem().into())
+    }
+
+    /// The graph of marts, with everything that is wrong with it; `known` are the tables that exist beside marts.
+    pub fn graph(&self, known: &KnownTables) -> (Graph, Vec<Problem>) {
+        let built = Graph::build(&self.project, &Front, known);
+        (built.graph, built.problems)
+    }
+
+    /// Tables of the sources as last seen; a source never seen may have any table.
+    pub fn known_tables(&self) -> Result<KnownTables, Failure> {
+        known_tables(&self.project)
+    }
+}
+
+/// See [`Home::known_tables`].
+pub fn known_tables(project: &Project) -> Result<KnownTables, Failure> {
+    let mut known = KnownTables::new();
+    let path = project.state_folder().join(DATABASE_FILE);
+    let rows = if path.exists() {
+        let store = Store::open_for_reading(&path).map_err(|error| Failure::from(error.problem()))?;
+        store.read_blocking(|db| sync_tables::list(db, None)).map_err(|error| Failure::from(error.problem()))?
+    } else {
+        Vec::new()
+    };
+    for source in &project.sources {
+        let mut seen = false;
+        for row in rows.iter().filter(|row| row.source == source.name) {
+            seen = true;
+            known.add(row.lake.clone());
+        }
+        if !seen {
+            known.add_unseen_source(&source.name, &source.dataset);
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,193 @@
+//! What the running naru does for commands that come over the control socket.
+//!
+//! Owns: the words behind the socket and the shape of `naru status --json`. Never prints.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use naru_base::{Problem, RunId, TableId};
+use naru_flow::{
+    RunHandle, history,
+    run::{Reason, Request, RunReport},
+};
+use naru_server::control::Control;
+use naru_sync::{CommandError, compare::compare};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{Running, flow_problem, sources::RunningSource};
+
+/// Words of the control socket.
+pub struct Commands {
+    /// What they act on.
+    pub running: Arc<Running>,
+    /// Addresses of the doors.
+    pub listeners: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    table: Option<String>,
+    marts: Vec<String>,
+    run: Option<i64>,
+}
+
+impl Asked {
+    fn table(&self) -> Result<Option<TableId>, Problem> {
+        let parse = |text: &String| {
+            text.parse::<TableId>().map_err(|error| {
+                Problem::new("cli.table_name", error.to_string())
+                    .hint("Write it as dataset.table, for example shop.orders.")
+            })
+        };
+        self.table.as_ref().map(parse).transpose()
+    }
+
+    fn one_table(&self) -> Result<TableId, Problem> {
+        self.table()?
+            .ok_or_else(|| Problem::new("cli.table_name", "a table is needed").hint("Write it as dataset.table."))
+    }
+}
+
+impl Running {
+    /// Why not everything is served yet, a line a reason.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        for source in &self.sources {
+            let status = source.status.get();
+            if status.phase != "streaming" {
+                reasons.push(format!("source {} is {}", status.source, status.phase));
+            }
+            let copying =
+                status.tables.iter().filter(|t| matches!(t.state.as_str(), "copying" | "catching_up" | "preflight"));
+            reasons.extend(copying.map(|table| format!("table {} is {}", table.table, table.state)));
+        }
+        reasons
+    }
+
+    /// Compares every source, or one table, with the lake.
+    pub async fn compare(&self, table: Option<&TableId>) -> Result<Value, Problem> {
+        let mut all = Vec::new();
+        for source in &self.sources {
+            if table.is_some_and(|table| !writes(source, table)) {
+                continue;
+            }
+            let (at, compared) =
+                compare(&source.context, &source.commands, table).await.map_err(|error| error.problem())?;
+            all.push(json!({"source": source.name, "at": at.to_string(), "tables": compared}));
+        }
+        Ok(Value::Array(all))
+    }
+
+    /// Starts a run of the selected marts.
+    pub async fn run_marts(&self, words: &[String], reason: Reason) -> Result<RunHandle, Problem> {
+        let marts = self.graph.select(words)?;
+        let request = Request { reason, words: words.join(" "), marts };
+        self.flow.start(self.graph.clone(), request).await.map_err(|error| flow_problem(&error))
+    }
+
+    /// Goes on with a run.
+    pub async fn resume_run(&self, run: Option<RunId>) -> Result<RunHandle, Problem> {
+        self.flow.resume(self.graph.clone(), run).await.map_err(|error| flow_problem(&error))
+    }
+
+    /// The state of everything, as `naru status --json` prints it.
+    pub async fn status(&self) -> Value {
+        let sources: Vec<_> = self.sources.iter().map(|source| source.status.get()).collect();
+        let marts = history::status(&self.store, &self.graph, jiff::Timestamp::now()).await;
+        json!({
+            "project": self.home.project.settings.name,
+            "running": true,
+            "ready": self.not_ready().is_empty(),
+            "sources": sources,
+            "marts": marts.unwrap_or_default(),
+        })
+    }
+}
+
+fn writes(source: &RunningSource, table: &TableId) -> bool {
+    source.status.get().tables.iter().any(|t| t.table == *table)
+}
+
+/// Sends a run's steps to whoever watches and gives its report.
+pub async fn watch_run(
+    running: &Running,
+    handle: RunHandle,
+    progress: &mpsc::Sender<Value>,
+) -> Result<RunReport, Problem> {
+    let mut steps = running.flow.watch();
+    let run = handle.run;
+    let ended = handle.ended();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            report = &mut ended => return report.map_err(|error| flow_problem(&error)),
+            step = steps.recv() => {
+                if let Ok(step) = step
+                    && step.run == run
+                {
+                    // Nobody watching is no reason to stop building.
+                    drop(progress.send(json!(step)).await);
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Control for Commands {
+    async fn status(&self) -> Value {
+        let mut status = self.running.status().await;
+        if let Some(object) = status.as_object_mut() {
+            object.insert("listeners".into(), self.listeners.clone());
+        }
+        status
+    }
+
+    async fn call(&self, word: &str, body: Value, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
+        let asked: Asked = serde_json::from_value(body)
+            .map_err(|error| Problem::from_error("cli.request", "the request was not understood", &error))?;
+        match word {
+            "sync.resync" | "sync.pause" | "sync.resume" => self.table_word(word, &asked.one_table()?).await,
+            "compare" => self.running.compare(asked.table()?.as_ref()).await,
+            "run" => {
+                let handle = self.running.run_marts(&asked.marts, Reason::Manual).await?;
+                report(watch_run(&self.running, handle, &progress).await?)
+            }
+            "resume" => {
+                let handle = self.running.resume_run(asked.run.map(RunId)).await?;
+                report(watch_run(&self.running, handle, &progress).await?)
+            }
+            _ => Err(Problem::new("cli.word", format!("the running naru does not know \"{word}\""))),
+        }
+    }
+}
+
+fn report(report: RunReport) -> Result<Value, Problem> {
+    serde_json::to_value(report).map_err(|error| Problem::from_error("cli.json", "the report has no JSON form", &error))
+}
+
+impl Commands {
+    async fn table_word(&self, word: &str, table: &TableId) -> Result<Value, Problem> {
+        let Some(source) = self.running.source_of(table) else {
+            return Err(command_problem(&CommandError::NoTable(table.clone())));
+        };
+        let done = match word {
+            "sync.resync" => source.commands.resync(table.clone()).await,
+            "sync.pause" => source.commands.pause(table.clone()).await,
+            _ => source.commands.resume(table.clone()).await,
+        };
+        done.map(|()| json!({"table": table.to_string()})).map_err(|error| command_problem(&error))
+    }
+}
+
+fn command_problem(error: &CommandError) -> Problem {
+    let problem = Problem::new("sync.command", error.to_string());
+    match error {
+        CommandError::NoTable(_) => problem.hint("`naru status` lists the tables."),
+        CommandError::WrongState(..) => problem.hint("`naru status` shows what it waits for."),
+        CommandError::NotRunning | CommandError::Failed(_) => problem.later(),
+    }
+}

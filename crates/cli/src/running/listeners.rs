@@ -1,0 +1,85 @@
+//! The doors of `naru up`: HTTP for health and metrics, the Postgres wire, the control socket.
+//!
+//! Owns: opening and closing them in order. Never answers anything itself.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use naru_access::Tokens;
+use naru_server::{Door, Listen, control::ControlDoor, http::Metrics};
+use serde_json::{Value, json};
+
+use super::{Running, control::Commands};
+use crate::words::Failure;
+
+/// How long running commands may finish at the end.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Open doors.
+pub struct Listeners {
+    http: Option<Door>,
+    postgres: Option<Door>,
+    control: ControlDoor,
+}
+
+fn listen(address: Option<SocketAddr>) -> Listen {
+    address.map_or(Listen::Off, Listen::At)
+}
+
+impl Listeners {
+    /// Opens all doors that the settings name.
+    pub async fn open(running: &Arc<Running>, metrics: Metrics) -> Result<Self, Failure> {
+        let failed = |error: naru_server::ServerError| Failure::from(error.problem());
+        let settings = running.home.project.settings.server;
+        let ready = running.clone();
+        let readiness = move || ready.not_ready();
+        let http =
+            naru_server::http::serve(listen(settings.http), Arc::new(readiness), metrics).await.map_err(failed)?;
+        let tokens = Arc::new(WireTokens { tokens: Tokens::new(running.store.clone()) });
+        let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
+            .await
+            .map_err(failed)?;
+        let addresses = json!({
+            "http": http.as_ref().map(|door| door.address.to_string()),
+            "postgres": postgres.as_ref().map(|door| door.address.to_string()),
+        });
+        let commands = Arc::new(Commands { running: running.clone(), listeners: addresses });
+        let root = &running.home.project.root;
+        let control = naru_server::control::serve(root, crate::remote::VERSION, running.warehouse.clone(), commands)
+            .await
+            .map_err(failed)?;
+        Ok(Self { http, postgres, control })
+    }
+
+    /// Where they listen, for the log.
+    pub fn addresses(&self) -> Value {
+        json!({
+            "http": self.http.as_ref().map(|door| door.address.to_string()),
+            "postgres": self.postgres.as_ref().map(|door| door.address.to_string()),
+            "control": self.control.path.display().to_string(),
+        })
+    }
+
+    /// Closes them: no new work first, the control socket last.
+    pub async fn close(self) {
+        if let Some(door) = self.postgres {
+            door.close().await;
+        }
+        if let Some(door) = self.http {
+            door.close().await;
+        }
+        self.control.close(CONTROL_PATIENCE).await;
+    }
+}
+
+/// Tokens as the wire asks for them.
+struct WireTokens {
+    tokens: Tokens,
+}
+
+#[async_trait::async_trait]
+impl naru_server::postgres::Tokens for WireTokens {
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, naru_base::Problem> {
+        let verified = self.tokens.verify(name, token).await.map_err(|error| error.problem())?;
+        Ok(verified.map(|principal| principal.to_string()))
+    }
+}

@@ -1,0 +1,68 @@
+//! Numbers for Prometheus, read from the engines' status when somebody asks.
+//!
+//! Owns: the names of metrics. Never measures anything itself.
+
+use std::sync::Arc;
+
+use naru_base::number::{i64_from, u64_from};
+use naru_server::http::Metrics;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use super::Running;
+
+/// Registers everything.
+pub fn registry(running: &Arc<Running>) -> Metrics {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Status(running.clone())));
+    Arc::new(parking_lot::Mutex::new(registry))
+}
+
+struct Status(Arc<Running>);
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Status")
+    }
+}
+
+impl Collector for Status {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (mut retained, mut streaming, mut rows, mut lag) =
+            (Family::new(), Family::new(), Family::new(), Family::new());
+        for source in &self.0.sources {
+            let status = source.status.get();
+            let labels = vec![("source".to_owned(), status.source.clone())];
+            retained.push((labels.clone(), status.retained_bytes.unwrap_or(0)));
+            streaming.push((labels, i64::from(status.phase == "streaming")));
+            for table in status.tables {
+                let labels = vec![("table".to_owned(), table.table.to_string()), ("state".to_owned(), table.state)];
+                rows.push((labels.clone(), i64_from(table.rows)));
+                lag.extend(table.lag_ms.map(|lag| (labels, i64_from(lag))));
+            }
+        }
+        family(&mut encoder, "naru_source_retained_bytes", "WAL that the slot keeps at the source", &retained)?;
+        family(&mut encoder, "naru_source_streaming", "1 while the source is streamed", &streaming)?;
+        family(&mut encoder, "naru_table_rows", "Rows that queries see", &rows)?;
+        family(&mut encoder, "naru_table_lag_ms", "Milliseconds from source commit to visible", &lag)?;
+        let used = i64_from(u64_from(self.0.warehouse.memory_used()));
+        family(&mut encoder, "naru_sql_memory_bytes", "Memory held by running queries", &[(Vec::new(), used)])
+    }
+}
+
+/// Values of one metric, each with its labels.
+type Family = Vec<(Vec<(String, String)>, i64)>;
+
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(Vec<(String, String)>, i64)],
+) -> Result<(), std::fmt::Error> {
+    let mut described = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    values.iter().try_for_each(|(labels, value)| ConstGauge::new(*value).encode(described.encode_family(labels)?))
+}

@@ -1,0 +1,120 @@
+//! The engines of all sources: making them from the folder, and asking a source before it starts.
+//!
+//! Owns: turning a source file into an engine's context. Never decides how a source is synced.
+
+use std::sync::Arc;
+
+use naru_base::{Problem, Secret};
+use naru_lake::{
+    Lake,
+    live::{Budget, FlushPolicy, LiveSet, LiveSettings},
+};
+use naru_project::{PostgresSource, Project, Source};
+use naru_store::{Store, kv};
+use naru_sync::{
+    Commands, Context, SourceEngine, StatusCell, engine::prepare, postgres::ConnectSettings, publication::SourceNames,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::home::Home;
+
+/// Bytes of unflushed rows all sources together keep in memory.
+const TAIL_BYTES: usize = 128 << 20;
+
+/// One engine that runs.
+#[derive(Debug)]
+pub struct RunningSource {
+    /// Name of the source file.
+    pub name: String,
+    /// Its surroundings, for comparisons.
+    pub context: Arc<Context>,
+    /// Its handle.
+    pub commands: Commands,
+    /// Its newest status.
+    pub status: StatusCell,
+    ended: watch::Receiver<bool>,
+}
+
+impl RunningSource {
+    /// Waits until the engine has stopped; `stop` was cancelled before.
+    pub async fn ended(&self) {
+        // An error means that the engine's task is gone, which is an end too.
+        drop(self.ended.clone().wait_for(|ended| *ended).await);
+    }
+}
+
+/// Surroundings of one source.
+pub fn context(home: &Home, source: &Source, lake: &Lake, store: &Store, project_id: &str) -> Result<Context, Problem> {
+    let postgres = postgres(source)?;
+    let connect = connect(source, &postgres.url)?;
+    let mut flush = FlushPolicy::default();
+    flush.interval = postgres.flush_interval.unwrap_or(home.project.settings.lake.flush_interval);
+    flush.interval_max = flush.interval_max.max(flush.interval);
+    let live = LiveSettings { budget: Budget::new(TAIL_BYTES), flush, ..LiveSettings::default() };
+    Ok(Context {
+        names: SourceNames::new(project_id, &source.name),
+        spool_dir: home.project.state_folder().join("spool").join(&source.name),
+        source: source.clone(),
+        postgres,
+        connect,
+        lake: lake.clone(),
+        store: Arc::new(store.clone()),
+        zone: home.project.settings.timezone.zone.clone(),
+        live,
+    })
+}
+
+fn postgres(source: &Source) -> Result<PostgresSource, Problem> {
+    source
+        .postgres()
+        .cloned()
+        .ok_or_else(|| Problem::new("sync.kind", format!("source \"{}\" is not a PostgreSQL database", source.name)))
+}
+
+fn connect(source: &Source, url: &Secret) -> Result<ConnectSettings, Problem> {
+    ConnectSettings::parse(url.expose()).map_err(|error| {
+        Problem::new("sync.url", format!("the url of source \"{}\" cannot be used", source.name))
+            .detail(error.to_string())
+            .at(source.place.clone())
+    })
+}
+
+/// Starts the engines of all sources.
+pub async fn start(
+    home: &Home,
+    lake: &Lake,
+    store: &Store,
+    stop: &CancellationToken,
+) -> Result<(Vec<RunningSource>, Vec<LiveSet>), Problem> {
+    let project_id = store.write(|db| kv::project_id(db)).await.map_err(|error| error.problem())?;
+    let (mut running, mut sets) = (Vec::new(), Vec::new());
+    for source in &home.project.sources {
+        let set = LiveSet::new();
+        let beside = Arc::new(context(home, source, lake, store, &project_id)?);
+        let own = context(home, source, lake, store, &project_id)?;
+        let (engine, commands, status) = SourceEngine::new(own, set.clone());
+        let (tell, ended) = watch::channel(false);
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            engine.run(stop).await;
+            tell.send_replace(true);
+        });
+        running.push(RunningSource { name: source.name.clone(), context: beside, commands, status, ended });
+        sets.push(set);
+    }
+    Ok((running, sets))
+}
+
+/// What keeps a source from syncing, asked of the source itself.
+pub async fn check_live(project: &Project, source: &Source) -> Vec<Problem> {
+    let (postgres, connect) = match postgres(source).and_then(|p| connect(source, &p.url).map(|c| (p, c))) {
+        Ok(both) => both,
+        Err(problem) => return vec![problem],
+    };
+    let _ = project;
+    match prepare::check_live(source, &postgres, &connect).await {
+        Ok(problems) => problems,
+        Err(error) => vec![error.problem()],
+    }
+}

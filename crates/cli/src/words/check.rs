@@ -1,0 +1,63 @@
+//! `naru check`: everything that is wrong with the folder, in one run. Offline unless `--live`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use naru_base::Problem;
+
+use super::Failure;
+use crate::{adapters::front::Front, home, running::sources};
+
+/// Read the whole folder and report every problem, touching nothing.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also connect to every source and say what would keep it from syncing.
+    #[arg(long)]
+    live: bool,
+    /// Print problems as one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+        let loaded = home::load(place)?;
+        let mut problems = loaded.problems;
+        let mut notes = loaded.notes;
+        if let Some(project) = &loaded.project {
+            let known = home::known_tables(project)?;
+            let built = naru_flow::Graph::build(project, &Front, &known);
+            problems.extend(built.problems);
+            notes.extend(built.notes);
+            if self.live {
+                for source in &project.sources {
+                    problems.extend(sources::check_live(project, source).await);
+                }
+            }
+        }
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        self.print(&problems, &notes)?;
+        if problems.is_empty() { Ok(()) } else { Err(Failure::Said) }
+    }
+
+    fn print(&self, problems: &[Problem], notes: &[Problem]) -> Result<(), Failure> {
+        if self.json {
+            let text = serde_json::to_string_pretty(problems)
+                .map_err(|error| Problem::from_error("cli.json", "problems could not be printed", &error))?;
+            println!("{text}");
+            return Ok(());
+        }
+        for problem in problems {
+            println!("{problem}\n");
+        }
+        for note in notes {
+            println!("note: {note}\n");
+        }
+        match problems.len() {
+            0 => println!("no problems"),
+            1 => println!("1 problem"),
+            many => println!("{many} problems"),
+        }
+        Ok(())
+    }
+}

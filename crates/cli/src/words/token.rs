@@ -1,0 +1,60 @@
+//! `naru token`: the way in for programs. A token is shown once and stored as a hash.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Subcommand;
+use naru_access::Tokens;
+
+use super::Failure;
+use crate::home::Home;
+
+/// Make and list tokens.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it once, with a ready connection URL.
+    New {
+        /// Its name; also the user name on the Postgres wire.
+        name: String,
+        /// Days until it expires; default: never.
+        #[arg(long)]
+        days: Option<u64>,
+    },
+    /// List tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Token {
+    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+        let home = Home::open(place)?;
+        let tokens = Tokens::new(home.store()?);
+        let failed = |error: naru_access::AccessError| Failure::from(error.problem());
+        match self {
+            Self::New { name, days } => {
+                let life = days.map(|days| Duration::from_secs(days.saturating_mul(86_400)));
+                let issued = tokens.issue(&name, &owner(), life).await.map_err(failed)?;
+                let project = &home.project.settings.name;
+                println!("{}", issued.secret.expose());
+                if let Some(address) = home.project.settings.server.postgres {
+                    println!("postgres://{name}:{}@{address}/{project}", issued.secret.expose());
+                }
+                eprintln!("shown once; `naru token revoke {name}` ends it");
+            }
+            Self::List => {
+                for token in tokens.list().await.map_err(failed)? {
+                    println!("{}\t{:?}", token.name, token.standing);
+                }
+            }
+            Self::Revoke { name } => tokens.revoke(&name).await.map_err(failed).map(drop)?,
+        }
+        Ok(())
+    }
+}
+
+fn owner() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
+}

@@ -1,0 +1,83 @@
+//! `naru up`: everything, in one process, until Ctrl-C or SIGTERM.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use naru_flow::Scheduler;
+use naru_store::Lock;
+use tokio::{signal::unix::SignalKind, sync::watch};
+
+use super::Failure;
+use crate::{
+    home::Home,
+    running::{Running, listeners::Listeners, metrics},
+};
+
+/// How long `up` waits for a short writer that holds the folder's lock.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// Run everything: sync, schedules, servers. Ctrl-C stops cleanly.
+#[derive(Debug, Args)]
+pub struct Up {}
+
+impl Up {
+    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+        let home = Home::open(place)?;
+        let up = Everything::start(home).await?;
+        tracing::info!(listeners = %up.listeners.addresses(), "naru is up");
+        stop_signal().await?;
+        tracing::info!("stopping; what is read is being flushed");
+        up.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// A whole naru: rooms, doors, schedules, and the folder's lock.
+pub struct Everything {
+    /// The rooms.
+    pub running: Arc<Running>,
+    /// The doors.
+    pub listeners: Listeners,
+    scheduler: tokio::task::JoinHandle<()>,
+    _graph: watch::Sender<Arc<naru_flow::Graph>>,
+    _lock: Lock,
+}
+
+impl Everything {
+    /// Takes the lock and starts all of it.
+    pub async fn start(home: Home) -> Result<Self, Failure> {
+        let lock_path = home.lock_path()?;
+        let lock = tokio::task::spawn_blocking(move || Lock::acquire(&lock_path, "naru up", LOCK_WAIT))
+            .await
+            .map_err(|error| std::io::Error::other(error.to_string()))?
+            .map_err(|error| Failure::from(error.problem()))?;
+        let running = Arc::new(Running::start(home, true).await?);
+        let listeners = Listeners::open(&running, metrics::registry(&running)).await?;
+        let (graph, follow) = watch::channel(running.graph.clone());
+        let scheduler = tokio::spawn(Scheduler::new(running.flow.clone(), follow).run(running.stop.clone()));
+        Ok(Self { running, listeners, scheduler, _graph: graph, _lock: lock })
+    }
+
+    /// Closes doors, stops marts, flushes engines.
+    pub async fn stop(self) {
+        self.listeners.close().await;
+        self.running.flow.stop().await;
+        self.running.stop.cancel();
+        if let Err(error) = self.scheduler.await {
+            tracing::warn!(%error, "the scheduler ended badly");
+        }
+        for source in &self.running.sources {
+            source.ended().await;
+        }
+    }
+}
+
+async fn stop_signal() -> Result<(), Failure> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
