@@ -134,7 +134,7 @@ pub(crate) fn entry(
 
 /// Joins actions to the text of an entry.
 pub(crate) fn text(lines: &[Value]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n")
 }
 
 /// The number in a data file's name, if naru wrote it.
@@ -294,14 +294,13 @@ async fn files_of(
     let mut taken = HashSet::new();
     let mut files = Vec::with_capacity(adds.len());
     for (at, add) in adds.into_iter().enumerate() {
-        let id = match id_in(&add.path).filter(|id| taken.insert(*id)) {
-            Some(id) => id,
+        let id = if let Some(id) = id_in(&add.path).filter(|id| taken.insert(*id)) {
+            id
+        } else {
             // Another tool wrote this file.
-            None => {
-                let id = FileId(next);
-                next = next.checked_add(1).ok_or_else(exhausted)?;
-                id
-            }
+            let id = FileId(next);
+            next = next.checked_add(1).ok_or_else(exhausted)?;
+            id
         };
         let (rows, stats) = add.stats.as_deref().and_then(|text| stats::from_json(text, columns)).ok_or_else(|| {
             LakeError::Feature { table: home.id.clone(), feature: "files without a row count".into() }

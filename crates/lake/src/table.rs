@@ -225,10 +225,14 @@ impl Table {
         }
         let added: Vec<_> = change.add.iter().map(|staged| staged.file_view().pin).collect();
         // Until the store has said no, the log may name these objects.
-        added.iter().for_each(|pin| pin.keep(true));
+        for pin in &added {
+            pin.keep(true);
+        }
         if let Err(error) = self.put_entry(version, &commit, &lines).await {
             if error.nothing_was_put {
-                added.iter().for_each(|pin| pin.keep(false));
+                for pin in &added {
+                    pin.keep(false);
+                }
             }
             return Err(error.error);
         }

@@ -96,7 +96,11 @@ impl Table {
         let all = self.home().store.list(None);
         let old = all.try_filter(|object| {
             let name = object.location.as_ref();
-            let ours = name.ends_with(".parquet") || (name.ends_with(".bin") && name.contains("deletion_vector_"));
+            let ours = match object.location.extension() {
+                Some("parquet") => true,
+                Some("bin") => name.contains("deletion_vector_"),
+                _ => false,
+            };
             let fit = ours && !name.starts_with("_delta_log") && object.last_modified < cutoff;
             futures::future::ready(fit)
         });
@@ -108,7 +112,7 @@ impl Table {
     async fn needed_by_log(&self, cutoff_ms: i64, needed: &mut HashSet<String>) -> Result<(), LakeError> {
         let store = &self.home().store;
         let entries: Vec<ObjectMeta> = store.list(Some(&Path::from("_delta_log"))).try_collect().await?;
-        for entry in entries.iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
+        for entry in entries.iter().filter(|entry| entry.location.extension() == Some("json")) {
             let text = match store.get(&entry.location).await {
                 Ok(found) => found.bytes().await?,
                 Err(object_store::Error::NotFound { .. }) => continue,

@@ -153,7 +153,9 @@ fn change_of(
             carry(*id, rows);
         }
     }
-    deleted.iter().for_each(|(id, rows)| carry(*id, rows));
+    for (id, rows) in deleted {
+        carry(*id, rows);
+    }
     let mut others: Vec<(FileId, RoaringTreemap)> = Vec::new();
     others.extend(deleted.iter().filter(|(id, _)| !rewritten.moved.contains_key(id)).cloned());
     let mut info = Map::new();

@@ -163,7 +163,7 @@ async fn sorted(
     let mut fields: Vec<Arc<Field>> = view.schema.fields().iter().cloned().collect();
     fields.extend([FROM_FILE, FROM_ROW].map(|name| Arc::new(Field::new(name, DataType::UInt32, false))));
     let schema = Arc::new(Schema::new(fields));
-    let input = Arc::new(Sources { view: Arc::clone(view), sources: Arc::new(sources), schema: Arc::clone(&schema) });
+    let input = Arc::new(Sources { view: Arc::clone(view), files: Arc::new(sources), schema: Arc::clone(&schema) });
     let spill = table.lake().cache().join("spill");
     std::fs::create_dir_all(&spill)?;
     let runtime = RuntimeEnvBuilder::new()
@@ -184,7 +184,7 @@ async fn sorted(
 #[derive(Debug)]
 struct Sources {
     view: Arc<TableView>,
-    sources: Arc<Vec<Source>>,
+    files: Arc<Vec<Source>>,
     schema: SchemaRef,
 }
 
@@ -194,7 +194,7 @@ impl PartitionStream for Sources {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (view, sources, schema) = (Arc::clone(&self.view), Arc::clone(&self.sources), Arc::clone(&self.schema));
+        let (view, sources, schema) = (Arc::clone(&self.view), Arc::clone(&self.files), Arc::clone(&self.schema));
         let files = futures::stream::iter(0..sources.len());
         let rows = files.then(move |at| {
             let (view, sources, schema) = (Arc::clone(&view), Arc::clone(&sources), Arc::clone(&schema));

@@ -75,7 +75,7 @@ pub(super) fn source(runtime: &RuntimeEnv, view: &TableView) -> Result<ParquetSo
 
 /// Where a file's object lies, from the lake's root.
 pub(super) fn object_meta(view: &TableView, file: &FileView) -> ObjectMeta {
-    let location = Path::from(&*file.path).parts().fold(view.folder.clone(), |folder, part| folder.join(part));
+    let location = Path::from(&*file.path).parts().fold(view.folder.clone(), Path::join);
     let last_modified = DateTime::<Utc>::from_timestamp_millis(file.modified_ms).unwrap_or_default();
     ObjectMeta { location, last_modified, size: file.size, e_tag: None, version: None }
 }

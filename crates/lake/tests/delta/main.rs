@@ -15,6 +15,7 @@
 mod commits;
 mod compaction;
 mod faults;
+mod kills;
 mod readers;
 mod scans;
 mod schemas;

@@ -62,6 +62,15 @@ async fn results_are_row_exact_with_vectors_overlays_and_tail() {
         ["20000"],
         "the committed view is untouched"
     );
+    let context = session(&shop.lake, &view).await;
+    context.sql("set datafusion.execution.parquet.pushdown_filters = true").await.unwrap();
+    let some = format!("select * from t where \"{MEMBERS}\" like '%9 v%' and \"{SALES}\" > 500");
+    let like = |row: &(Option<i64>, Option<String>, i64)| {
+        row.0 > Some(500) && row.1.as_ref().is_some_and(|name| name.contains("9 v"))
+    };
+    let wanted: crate::shop::Contents =
+        expected.iter().filter(|(_, row)| like(row)).map(|(id, row)| (*id, row.clone())).collect();
+    assert_eq!(model(&context.sql(&some).await.unwrap().collect().await.unwrap()), wanted, "filters inside the scan");
 }
 
 #[tokio::test(flavor = "multi_thread")]

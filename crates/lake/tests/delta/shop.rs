@@ -1,6 +1,10 @@
 //! A table with awkward names, its rows, and reading it through the scan.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
@@ -21,29 +25,35 @@ pub const MEMBERS: &str = "가입자 수";
 
 pub struct Shop {
     pub lake: Lake,
-    pub folder: TempDir,
+    pub folder: PathBuf,
+    _kept: Option<TempDir>,
 }
 
 impl Shop {
     pub async fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let lake = Self::lake_at(&folder).await;
-        Self { lake, folder }
+        let kept = tempfile::tempdir().unwrap();
+        let shop = Self::at(kept.path()).await;
+        Self { _kept: Some(kept), ..shop }
     }
 
-    pub async fn lake_at(folder: &TempDir) -> Lake {
-        let base = folder.path().to_path_buf();
-        Lake::open(LakeSettings { location: "lake".into(), cache: base.join("cache"), base }).await.unwrap()
+    /// A shop in a folder that somebody else owns.
+    pub async fn at(folder: &Path) -> Self {
+        Self { lake: lake_at(folder).await, folder: folder.to_path_buf(), _kept: None }
     }
 
     /// The same folder, opened as another process would.
     pub async fn again(&self) -> Lake {
-        Self::lake_at(&self.folder).await
+        lake_at(&self.folder).await
     }
 
     pub fn path(&self, id: &TableId) -> PathBuf {
-        self.folder.path().join("lake").join(&id.dataset).join(&id.table)
+        self.folder.join("lake").join(&id.dataset).join(&id.table)
     }
+}
+
+async fn lake_at(folder: &Path) -> Lake {
+    let base = folder.to_path_buf();
+    Lake::open(LakeSettings { location: "lake".into(), cache: base.join("cache"), base }).await.unwrap()
 }
 
 pub fn id() -> TableId {

@@ -48,7 +48,7 @@ async fn what_a_query_a_pin_or_the_retention_needs_stays() {
     table.commit_rewrite(rewritten, &[]).await.unwrap();
     let staged = stage(&table, &[rows([77], 0)]).await;
 
-    let day = VacuumOptions { retention: Duration::from_secs(86_400), pins: Vec::new() };
+    let day = VacuumOptions { retention: Duration::from_hours(24), pins: Vec::new() };
     assert!(table.vacuum(&day).await.unwrap().removed.is_empty(), "the retention");
     let pinned = VacuumOptions { pins: vec![Version(2)], ..at_once() };
     assert!(table.vacuum(&pinned).await.unwrap().removed.is_empty(), "the pin");
