@@ -2,7 +2,11 @@
 //!
 //! Owns: where they stand and when they go. `NARU_KEEP_TEMP=1` keeps and prints them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 /// A folder that is removed on drop, also when the test panics.
 #[derive(Debug)]
@@ -12,11 +16,12 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes `<temp>/naru-<what>-<random>`. Paths stay short: a Unix socket inside must fit in 108 bytes.
+    /// Makes `<temp>/naru-<what>-<random>`, closed to other users. Paths stay short: a Unix socket inside must fit in 108 bytes.
     pub fn new(what: &str) -> Self {
         let inside = tempfile::Builder::new()
             .prefix(&format!("naru-{what}-"))
             .rand_bytes(6)
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .expect("make a temporary folder");
         let path = inside.path().to_path_buf();
