@@ -343,3 +343,95 @@ async fn sums_and_means_keep_their_types() {
     }
     project.run("SELECT 1", &Params::default()).await.unwrap();
 }
+
+#[tokio::test]
+async fn corners_of_names_and_nulls_have_one_answer() {
+    let cases = [
+        // The alias of the select list groups and orders before the column of that name.
+        (
+            "SELECT DATE_TRUNC(d, MONTH) AS d, COUNT(*) FROM UNNEST([DATE '2024-01-05', DATE '2024-01-09']) AS d GROUP BY d",
+            json!([["2024-01-01", 2]]),
+        ),
+        ("SELECT -x AS x FROM UNNEST([1, 2, 3]) AS x ORDER BY x", json!([[-3], [-2], [-1]])),
+        (
+            "SELECT COUNT(*), COUNT(x), SUM(x), MAX(x) FROM UNNEST(CAST([] AS ARRAY<INT64>)) AS x",
+            json!([[0, 0, null, null]]),
+        ),
+        (
+            "SELECT x FROM UNNEST([1, 2, 3]) AS x WHERE x > (SELECT AVG(y) FROM UNNEST([1, 2]) AS y) ORDER BY x",
+            json!([[2], [3]]),
+        ),
+        (
+            "SELECT a.k, (SELECT SUM(b.v) FROM (SELECT 1 AS k, 5 AS v UNION ALL SELECT 1, 6) AS b WHERE b.k = a.k) AS s FROM (SELECT 1 AS k UNION ALL SELECT 2) AS a ORDER BY k",
+            json!([[1, 11], [2, null]]),
+        ),
+        (
+            "SELECT a.k, (SELECT COUNT(*) + 10 FROM (SELECT 1 AS k) AS b WHERE b.k = a.k) AS s FROM (SELECT 1 AS k UNION ALL SELECT 2) AS a ORDER BY k",
+            json!([[1, 11], [2, 10]]),
+        ),
+        ("SELECT 1 AS a, 2 AS b EXCEPT DISTINCT SELECT 1, 3", json!([[1, 2]])),
+        ("SELECT CAST(NULL AS INT64) AS a INTERSECT DISTINCT SELECT NULL", json!([[null]])),
+        ("SELECT 1 AS a UNION ALL SELECT 2.5 ORDER BY a DESC", json!([[2.5], [1]])),
+        ("SELECT t FROM (SELECT 1 AS a, 'x' AS b) AS t", json!([[[1, "x"]]])),
+        ("SELECT s.* FROM (SELECT STRUCT(1 AS a, 2 AS b) AS s)", json!([[1, 2]])),
+        ("SELECT * FROM UNNEST([STRUCT(1 AS a, 2 AS b)])", json!([[1, 2]])),
+        (
+            "SELECT l.x, r.x AS y FROM (SELECT 1 AS x) AS l LEFT JOIN (SELECT 2 AS x) AS r ON l.x = r.x AND r.x > 0",
+            json!([[1, null]]),
+        ),
+        (
+            "SELECT x, COUNT(*) OVER (PARTITION BY MOD(x, 2)) FROM UNNEST([1, 2, 3]) AS x ORDER BY x",
+            json!([[1, 2], [2, 1], [3, 2]]),
+        ),
+        (
+            "SELECT x, SUM(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM UNNEST([1, 2, 3]) AS x ORDER BY x",
+            json!([[1, 1], [2, 3], [3, 5]]),
+        ),
+        ("SELECT x, LAST_VALUE(x) OVER (ORDER BY x) FROM UNNEST([1, 2]) AS x ORDER BY x", json!([[1, 1], [2, 2]])),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn corners_of_values_have_one_answer() {
+    let cases = [
+        (
+            "SELECT x, PERCENTILE_CONT(x, 0.5) OVER () FROM UNNEST([1, 2, 4]) AS x ORDER BY x",
+            json!([[1, 2.0], [2, 2.0], [4, 2.0]]),
+        ),
+        ("SELECT CASE WHEN x = 0 THEN 0 ELSE DIV(10, x) END FROM UNNEST([0, 5]) AS x ORDER BY 1", json!([[0], [2]])),
+        ("SELECT IF(FALSE, 1/0, 2)", json!(2.0)),
+        ("SELECT COALESCE(1, DIV(1, 0))", json!(1)),
+        ("SELECT NULL IN (1, 2), 1 IN (SELECT 1), 'x' NOT IN ('y')", json!([[null, true, true]])),
+        ("SELECT MAX(x), MIN(x) FROM UNNEST([CAST('nan' AS FLOAT64), 1.0]) AS x", json!([["NaN", "NaN"]])),
+        (
+            "SELECT x FROM UNNEST([CAST('nan' AS FLOAT64), -1.0, CAST('-inf' AS FLOAT64)]) AS x ORDER BY x",
+            json!([["NaN"], ["-inf"], [-1.0]]),
+        ),
+        (
+            "SELECT DATE '2024-01-31' < '2024-02-01', TIMESTAMP '2024-01-01 00:00:00Z' > '2023-12-31 23:00:00'",
+            json!([[true, true]]),
+        ),
+        ("SELECT COUNT(DISTINCT x), SUM(DISTINCT x) FROM UNNEST([1, 1, 2, NULL]) AS x", json!([[2, 3]])),
+        ("SELECT STRING_AGG(DISTINCT x ORDER BY x DESC) FROM UNNEST(['a', 'b', 'a']) AS x", json!("b,a")),
+        ("SELECT AVG(x) FROM UNNEST([NUMERIC '1', NUMERIC '2', NULL]) AS x", json!("1.5")),
+        ("SELECT SAFE_CAST('2024-02-30' AS DATE), SAFE.PARSE_DATE('%Y', 'x')", json!([[null, null]])),
+        (
+            "SELECT k, v FROM (SELECT 1 AS k, [3, 4] AS vs) CROSS JOIN UNNEST(vs) AS v ORDER BY v",
+            json!([[1, 3], [1, 4]]),
+        ),
+        (
+            "SELECT REGEXP_REPLACE('a.b', r'\\.', ''), REPLACE('aaa', 'a', 'b'), 'a' || 'b' || 'c'",
+            json!([["ab", "bbb", "abc"]]),
+        ),
+        (
+            "SELECT EXTRACT(WEEK FROM DATE '2023-01-01'), EXTRACT(WEEK(MONDAY) FROM DATE '2023-01-01'), EXTRACT(DAYOFYEAR FROM DATE '2024-12-31')",
+            json!([[1, 0, 366]]),
+        ),
+        (
+            "SELECT DATE_DIFF(DATE '2024-03-10', DATE '2024-03-09', WEEK), DATE_DIFF(DATE '2024-03-10', DATE '2024-03-09', ISOWEEK)",
+            json!([[1, 0]]),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}

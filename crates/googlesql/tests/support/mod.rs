@@ -266,10 +266,13 @@ fn same_value(given: &Value, wanted: &Value) -> bool {
             given.len() == wanted.len() && given.iter().zip(&wanted).all(|(given, wanted)| same_value(given, wanted))
         }
         _ => {
+            if given == wanted {
+                return true;
+            }
             if let (Some(given), Some(wanted)) = (as_number(given), as_number(wanted)) {
                 return (given - wanted).abs() <= 1e-9 * given.abs().max(wanted.abs()).max(1e-300);
             }
-            given == wanted || same_text(given, wanted)
+            same_text(given, wanted)
         }
     }
 }
