@@ -1,1 +1,14 @@
-//! naru-server.
+//! The doors of a running naru: HTTP for health and metrics, the control socket, the Postgres wire.
+//!
+//! Owns: listeners, protocols, status codes, SQLSTATEs, JSON views, and the client half of the control socket.
+//! Never does: deciding what a status means, running marts or syncs; those come through ports that `cli` wires.
+//! Next: `listen` for addresses, then one folder a door.
+
+pub mod control;
+mod error;
+pub mod http;
+mod listen;
+pub mod postgres;
+
+pub use error::ServerError;
+pub use listen::{Door, Listen};

@@ -1,0 +1,365 @@
+//! Queries of the Postgres wire, simple and extended.
+//!
+//! Owns: what each command answers, transaction status, preparing and describing statements, cancelling.
+//! There are no transactions: BEGIN and COMMIT are answered so that clients which send them work, and every
+//! statement sees the tables as they are when it starts.
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{Sink, Stream, StreamExt, stream};
+use naru_warehouse::{ResultSet, Warehouse, WarehouseError, postgres_catalog};
+use pgwire::{
+    api::{
+        ClientInfo, ClientPortalStore, PgWireServerHandlers, Type,
+        auth::StartupHandler,
+        cancel::CancelHandler,
+        portal::{Format, Portal},
+        query::{ExtendedQueryHandler, SimpleQueryHandler},
+        results::{FieldInfo, QueryResponse, Response, Tag},
+        stmt::QueryParser,
+        store::PortalStore,
+    },
+    error::{PgWireError, PgWireResult},
+    messages::{PgWireBackendMessage, data::DataRow, response::TransactionStatus},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Tokens,
+    command::{self, Command},
+    encode, params, problem, settings,
+    startup::{Connection, Connections, SERVER_VERSION, Startup},
+    types::describe,
+};
+
+/// Everything pgwire asks for.
+pub struct Handlers {
+    startup: Arc<Startup>,
+    queries: Arc<Queries>,
+    connections: Arc<Connections>,
+}
+
+impl Handlers {
+    /// Handlers of one door.
+    pub fn new(warehouse: Warehouse, tokens: Arc<dyn Tokens>) -> Self {
+        let connections = Arc::new(Connections::default());
+        Self {
+            startup: Arc::new(Startup::new(warehouse, tokens, connections.clone())),
+            queries: Arc::new(Queries { parser: Arc::new(Parser) }),
+            connections,
+        }
+    }
+}
+
+impl PgWireServerHandlers for Handlers {
+    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
+        self.queries.clone()
+    }
+
+    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
+        self.queries.clone()
+    }
+
+    fn startup_handler(&self) -> Arc<impl StartupHandler> {
+        self.startup.clone()
+    }
+
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
+        self.connections.clone()
+    }
+}
+
+/// A prepared statement.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    sql: String,
+    command: Command,
+    parameters: Vec<Type>,
+    /// Columns, for a statement that answers with rows.
+    columns: Option<arrow::datatypes::SchemaRef>,
+}
+
+struct Parser;
+
+/// Runs queries of all connections.
+struct Queries {
+    parser: Arc<Parser>,
+}
+
+fn connection(client: &impl ClientInfo) -> PgWireResult<Arc<Connection>> {
+    let found = client.session_extensions().get::<Arc<Connection>>();
+    found
+        .map(|found| found.as_ref().clone())
+        .ok_or_else(|| problem::of_state("28000", "the connection is not signed in"))
+}
+
+/// After an error within BEGIN … only its end is taken, as clients expect.
+fn refuse_in_failed_transaction(client: &impl ClientInfo, command: &Command) -> PgWireResult<()> {
+    let failed = client.transaction_status() == TransactionStatus::Error;
+    if failed && !matches!(command, Command::Commit | Command::Rollback | Command::Nothing("ROLLBACK")) {
+        let text = "current transaction is aborted, commands ignored until end of transaction block";
+        return Err(problem::of_state("25P02", text));
+    }
+    Ok(())
+}
+
+/// Runs one statement. `whole` is the client's text and `start` where the statement begins in it.
+async fn run(
+    connection: &Arc<Connection>,
+    command: &Command,
+    statement: &str,
+    (whole, start): (&str, usize),
+    format: Option<&Format>,
+) -> PgWireResult<Response> {
+    let told = |error: WarehouseError| problem::of_warehouse(&error, whole, start);
+    match command {
+        Command::Begin => Ok(Response::TransactionStart(Tag::new("BEGIN"))),
+        Command::Commit => Ok(Response::TransactionEnd(Tag::new("COMMIT"))),
+        Command::Rollback => Ok(Response::TransactionEnd(Tag::new("ROLLBACK"))),
+        Command::Nothing(tag) => Ok(Response::Execution(Tag::new(tag))),
+        Command::Set { name, value } => settings::set(connection, name, value.as_deref()),
+        Command::Show(name) => Ok(Response::Query(settings::show(connection, name, format)?)),
+        Command::Catalog => {
+            let cancel = connection.begin_query();
+            let asked = facts(connection);
+            let batches = tokio::select! {
+                () = cancel.cancelled() => return Err(PgWireError::QueryCanceled),
+                batches = Box::pin(postgres_catalog::run(&connection.session, &asked, statement)) => batches.map_err(told)?,
+            };
+            let fields = Arc::new(describe(&batches.0, format));
+            let rows = stream::iter(batches.1).flat_map({
+                let fields = fields.clone();
+                move |batch| encoded(&batch, &fields)
+            });
+            Ok(Response::Query(QueryResponse::new(fields, rows)))
+        }
+        Command::Query => {
+            let cancel = connection.begin_query();
+            let started = async {
+                let mut parsed = connection.session.statements(statement)?;
+                let parsed = parsed.pop().ok_or(WarehouseError::Empty)?;
+                connection.session.run_statement(&parsed, &naru_warehouse::Params::default()).await
+            };
+            let result = tokio::select! {
+                () = cancel.cancelled() => return Err(PgWireError::QueryCanceled),
+                result = started => result.map_err(told)?,
+            };
+            Ok(match result {
+                Some(result) => Response::Query(rows(result, format, cancel)),
+                None => Response::Execution(Tag::new("SET")),
+            })
+        }
+    }
+}
+
+fn facts(connection: &Connection) -> postgres_catalog::Facts {
+    postgres_catalog::Facts { user: connection.principal.clone(), version: SERVER_VERSION.to_owned() }
+}
+
+type Rows = std::pin::Pin<Box<dyn Stream<Item = PgWireResult<DataRow>> + Send>>;
+
+/// The rows of one batch as messages.
+fn encoded(batch: &arrow::record_batch::RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> Rows {
+    let count = batch.num_rows();
+    match encode::columns(batch) {
+        Ok(columns) => {
+            let fields = fields.clone();
+            Box::pin(stream::iter((0..count).map(move |row| Ok(encode::row(&columns, &fields, row)))))
+        }
+        Err(error) => Box::pin(stream::once(async move { Err(problem::of_state("XX000", error.0)) })),
+    }
+}
+
+/// Streams a result; a cancel request ends it between two batches.
+fn rows(result: ResultSet, format: Option<&Format>, cancel: CancellationToken) -> QueryResponse {
+    let fields = Arc::new(describe(&result.schema, format));
+    let own = fields.clone();
+    let batches = stream::unfold(Some((result, cancel)), |state| async move {
+        let (mut result, cancel) = state?;
+        let next = tokio::select! {
+            () = cancel.cancelled() => Some(Err(PgWireError::QueryCanceled)),
+            next = result.next() => next.map(|batch| batch.map_err(|error| problem::of_warehouse(&error, "", 0))),
+        };
+        match next? {
+            Ok(batch) => Some((Ok(batch), Some((result, cancel)))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let rows = batches.flat_map(move |batch| match batch {
+        Ok(batch) => encoded(&batch, &own),
+        Err(error) => Box::pin(stream::once(async move { Err(error) })),
+    });
+    QueryResponse::new(fields, rows)
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Queries {
+    async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let connection = connection(client)?;
+        let mut responses = Vec::new();
+        for (start, statement) in command::split(query) {
+            let command = command::sort(statement);
+            refuse_in_failed_transaction(client, &command)?;
+            responses.push(run(&connection, &command, statement, (query, start), None).await?);
+        }
+        if responses.is_empty() {
+            responses.push(Response::EmptyQuery);
+        }
+        Ok(responses)
+    }
+}
+
+#[async_trait]
+impl QueryParser for Parser {
+    type Statement = Prepared;
+
+    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        let pieces = command::split(sql);
+        let [(start, statement)] = pieces.as_slice() else {
+            if pieces.is_empty() {
+                return Ok(None);
+            }
+            return Err(problem::of_state("42601", "cannot insert multiple commands into a prepared statement"));
+        };
+        let command = command::sort(statement);
+        let connection = connection(client)?;
+        let given: Vec<Option<Type>> = types.to_vec();
+        let (parameters, columns) = describe_statement(&connection, &command, statement, &given)
+            .await
+            .map_err(|error| problem::of_warehouse(&error, sql, *start))?;
+        Ok(Some(Prepared { sql: sql.to_owned(), command, parameters, columns }))
+    }
+
+    fn get_parameter_types(&self, statement: &Prepared) -> PgWireResult<Vec<Type>> {
+        Ok(statement.parameters.clone())
+    }
+
+    fn get_result_schema(&self, statement: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        Ok(statement.columns.as_ref().map(|columns| describe(columns, format)).unwrap_or_default())
+    }
+}
+
+/// Parameter types and columns of a statement that has no values yet.
+async fn describe_statement(
+    connection: &Connection,
+    command: &Command,
+    statement: &str,
+    given: &[Option<Type>],
+) -> Result<(Vec<Type>, Option<arrow::datatypes::SchemaRef>), WarehouseError> {
+    let count = params::count(statement);
+    let declared = |number: usize| {
+        let of = given.get(number.saturating_sub(1)).cloned().flatten();
+        of.filter(|of| *of != Type::UNKNOWN && of.oid() != 0)
+    };
+    match command {
+        Command::Query => {
+            let parameters = guess(connection, statement, count, &declared).await;
+            let sql = params::substitute(statement, |number| {
+                Some(described_as(statement, number, parameters.get(number.saturating_sub(1))?))
+            });
+            let columns = connection.session.validate(&sql).await?;
+            Ok((parameters, (!columns.fields().is_empty()).then_some(columns)))
+        }
+        Command::Catalog => {
+            let parameters: Vec<Type> = (1..=count).map(|number| declared(number).unwrap_or(Type::TEXT)).collect();
+            let sql = params::substitute(statement, |_| Some("NULL".to_owned()));
+            let (columns, _) = postgres_catalog::run(&connection.session, &facts(connection), &sql).await?;
+            Ok((parameters, Some(columns)))
+        }
+        Command::Show(name) => Ok((Vec::new(), Some(settings::show_columns(name)))),
+        _ => Ok((Vec::new(), None)),
+    }
+}
+
+fn described_as(statement: &str, number: usize, of: &Type) -> String {
+    if params::counts_rows(statement, number) { "1".to_owned() } else { params::stand_in(of) }
+}
+
+/// Types of parameters; an undeclared one gets the first type with which the statement can be planned.
+async fn guess(
+    connection: &Connection,
+    statement: &str,
+    count: usize,
+    declared: &(impl Fn(usize) -> Option<Type> + Sync),
+) -> Vec<Type> {
+    let mut types = Vec::with_capacity(count);
+    for number in 1..=count {
+        if let Some(of) = declared(number) {
+            types.push(of);
+            continue;
+        }
+        if params::counts_rows(statement, number) {
+            types.push(Type::INT8);
+            continue;
+        }
+        let mut found = Type::TEXT;
+        for (of, name) in params::GUESSES {
+            let sql = params::substitute(statement, |other| {
+                let text = if other == number { format!("CAST(NULL AS {name})") } else { "NULL".to_owned() };
+                Some(if params::counts_rows(statement, other) { "1".to_owned() } else { text })
+            });
+            if connection.session.validate(&sql).await.is_ok() {
+                found = of;
+                break;
+            }
+        }
+        types.push(found);
+    }
+    types
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Queries {
+    type Statement = Prepared;
+    type QueryParser = Parser;
+
+    fn query_parser(&self) -> Arc<Parser> {
+        self.parser.clone()
+    }
+
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _: usize) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let connection = connection(client)?;
+        let prepared = &portal.statement.statement;
+        refuse_in_failed_transaction(client, &prepared.command)?;
+        let mut literals = Vec::with_capacity(prepared.parameters.len());
+        for (position, of) in prepared.parameters.iter().enumerate() {
+            let bytes = portal.parameters.get(position).and_then(Option::as_ref).map(AsRef::as_ref);
+            // The client may have named a more exact type than the statement was described with.
+            let literal = if prepared.command == Command::Catalog {
+                params::postgres_literal(position + 1, of, is_binary(portal, position), bytes)
+            } else {
+                params::literal(position + 1, of, is_binary(portal, position), bytes)
+            };
+            literals.push(literal.map_err(|bad| {
+                problem::of_state("22P02", format!("parameter ${} is not a valid {}", bad.number, bad.of))
+            })?);
+        }
+        let sql = params::substitute(&prepared.sql, |number| literals.get(number.checked_sub(1)?).cloned());
+        let statement = sql.trim_end().trim_end_matches(';');
+        run(&connection, &prepared.command, statement, (&sql, 0), Some(&portal.result_column_format)).await
+    }
+}
+
+fn is_binary(portal: &Portal<Prepared>, position: usize) -> bool {
+    match &portal.parameter_format {
+        Format::UnifiedText => false,
+        Format::UnifiedBinary => true,
+        Format::Individual(codes) => codes.get(position) == Some(&1),
+    }
+}

@@ -1,0 +1,81 @@
+//! The Postgres wire: psql, psycopg, SQLAlchemy and BI tools connect as to a PostgreSQL.
+//!
+//! Queries are GoogleSQL; only those that read PostgreSQL's own catalog are answered by the warehouse's
+//! `postgres_catalog`, in PostgreSQL's dialect. Owns: the protocol, sign-in, types on the wire, SQLSTATEs, cancelling.
+//! Never does: deciding who a token belongs to ([`Tokens`]), running queries (the warehouse).
+//! Next: `startup` for sign-in, `handler` for queries.
+
+mod command;
+mod encode;
+mod handler;
+mod params;
+mod problem;
+mod settings;
+mod startup;
+mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use naru_base::Problem;
+use naru_warehouse::Warehouse;
+use pgwire::tokio::process_socket;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Door, Listen, ServerError};
+
+/// Most connections at the same time; one more is refused by closing it.
+const CONNECTIONS_MAX: usize = 200;
+
+/// Who may come in.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// The name under which the holder of this token is known; `None` when name and token do not fit.
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, Problem>;
+}
+
+#[async_trait]
+impl Tokens for naru_access::Tokens {
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, Problem> {
+        let found = Self::verify(self, name, token).await.map_err(|error| error.problem())?;
+        Ok(found.map(|principal| principal.to_string()))
+    }
+}
+
+/// Opens the door; `None` when it is off.
+pub async fn serve(listen: Listen, warehouse: Warehouse, tokens: Arc<dyn Tokens>) -> Result<Option<Door>, ServerError> {
+    let Some(listener) = listen.bind("postgres").await? else { return Ok(None) };
+    let address =
+        listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let handlers = Arc::new(handler::Handlers::new(warehouse, tokens));
+    let (ended, connections) = (stop.clone(), tasks.clone());
+    tasks.spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                () = ended.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((socket, _)) = accepted else {
+                // Out of file descriptors: accepting again at once would spin.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            };
+            if connections.len() > CONNECTIONS_MAX {
+                continue;
+            }
+            let (handlers, ended) = (handlers.clone(), ended.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = ended.cancelled() => {}
+                    served = process_socket(socket, None, handlers) => {
+                        if let Err(error) = served {
+                            tracing::debug!(%error, "a Postgres connection ended");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    Ok(Some(Door { address, stop, tasks }))
+}

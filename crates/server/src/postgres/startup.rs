@@ -1,0 +1,209 @@
+//! Sign-in: the user is a token's name, the password the token, the database the project.
+//!
+//! Owns: the startup exchange and the state of one connection. There is no default user and no empty password.
+//! Cleartext passwords are asked for because doors open to this machine only.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Weak},
+};
+
+use async_trait::async_trait;
+use futures::Sink;
+use naru_warehouse::{Session, SessionOptions, Warehouse};
+use parking_lot::Mutex;
+use pgwire::{
+    api::{
+        ClientInfo, METADATA_DATABASE, METADATA_USER,
+        auth::{
+            AuthDriver, AuthOutcome, AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
+            cleartext::CleartextPasswordAuth, mechanism::AuthMechanismFactory, protocol_negotiation,
+            save_startup_parameters_to_metadata,
+        },
+        cancel::CancelHandler,
+    },
+    error::{PgWireError, PgWireResult},
+    messages::{PgWireBackendMessage, PgWireFrontendMessage, cancel::CancelRequest},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Tokens, problem};
+
+/// The PostgreSQL whose behaviour clients may expect.
+pub const SERVER_VERSION: &str = "15.0 (naru)";
+
+/// One signed-in connection.
+pub struct Connection {
+    /// Who it belongs to.
+    pub principal: String,
+    /// Its SQL session.
+    pub session: Session,
+    /// Settings a client changed that mean nothing here but are shown again.
+    pub settings: Mutex<HashMap<String, String>>,
+    running: Mutex<CancellationToken>,
+}
+
+impl Connection {
+    /// A token for the query that starts now; a cancel request reaches it until the next one starts.
+    pub fn begin_query(&self) -> CancellationToken {
+        let token = CancellationToken::new();
+        *self.running.lock() = token.clone();
+        token
+    }
+}
+
+/// Connections by process id and secret key, for cancel requests.
+#[derive(Default)]
+pub struct Connections {
+    open: Mutex<HashMap<CancelKey, Weak<Connection>>>,
+}
+
+/// Process id and secret, as a cancel request names a connection.
+type CancelKey = (i32, Vec<u8>);
+
+impl Connections {
+    fn insert(&self, key: CancelKey, connection: &Arc<Connection>) {
+        let mut open = self.open.lock();
+        open.retain(|_, other| other.strong_count() > 0);
+        open.insert(key, Arc::downgrade(connection));
+    }
+}
+
+#[async_trait]
+impl CancelHandler for Connections {
+    async fn on_cancel_request(&self, request: CancelRequest) {
+        let key = (request.pid, request.secret_key.to_bytes().to_vec());
+        let found = self.open.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(connection) = found {
+            connection.running.lock().cancel();
+        }
+    }
+}
+
+/// Checks passwords against tokens.
+struct Passwords(Arc<dyn Tokens>);
+
+impl Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords")
+    }
+}
+
+#[async_trait]
+impl AuthSource<String> for Passwords {
+    async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
+        Err(PgWireError::InvalidPassword(login.user().unwrap_or_default().to_owned()))
+    }
+
+    async fn verify_password(&self, login: &LoginInfo, password: &[u8]) -> PgWireResult<Option<String>> {
+        let user = login.user().unwrap_or_default();
+        let password = std::str::from_utf8(password).unwrap_or_default();
+        let known = if user.is_empty() || password.is_empty() {
+            None
+        } else {
+            self.0.verify(user, password).await.map_err(|problem| problem::of_problem(&problem))?
+        };
+        known.map(Some).ok_or_else(|| {
+            problem::fatal(
+                "28P01",
+                format!("token \"{user}\" does not exist or does not fit"),
+                "The user is a token's name and the password the token: `naru token new NAME` makes one.",
+            )
+        })
+    }
+}
+
+/// The startup exchange of all connections.
+pub struct Startup {
+    warehouse: Warehouse,
+    passwords: CleartextPasswordAuth<Passwords>,
+    driver: AuthDriver<DefaultServerParameterProvider, String>,
+    connections: Arc<Connections>,
+}
+
+impl Startup {
+    /// Checks sign-ins with these tokens.
+    pub fn new(warehouse: Warehouse, tokens: Arc<dyn Tokens>, connections: Arc<Connections>) -> Self {
+        let mut parameters = DefaultServerParameterProvider::default();
+        SERVER_VERSION.clone_into(&mut parameters.server_version);
+        parameters.is_superuser = false;
+        parameters.search_path = String::new();
+        parameters.default_transaction_read_only = true;
+        parameters.time_zone.clone_from(&warehouse.settings().time_zone);
+        Self {
+            warehouse,
+            passwords: CleartextPasswordAuth::new(Arc::new(Passwords(tokens))),
+            driver: AuthDriver::new(parameters),
+            connections,
+        }
+    }
+
+    /// The database must be the project: a connection string that names another one is a mistake to be told.
+    fn check_database(&self, client: &impl ClientInfo) -> PgWireResult<()> {
+        let metadata = client.metadata();
+        let database = metadata.get(METADATA_DATABASE).or_else(|| metadata.get(METADATA_USER));
+        let project = &self.warehouse.settings().project;
+        if database == Some(project) {
+            return Ok(());
+        }
+        let database = database.map_or("", String::as_str);
+        let hint = format!("The database of this naru is its project, \"{project}\".");
+        Err(problem::fatal("3D000", format!("database \"{database}\" does not exist"), &hint))
+    }
+
+    fn connect(&self, client: &impl ClientInfo, principal: String) -> PgWireResult<()> {
+        let default_dataset = client.metadata().get("options").and_then(|options| search_path(options));
+        let session = self
+            .warehouse
+            .session(SessionOptions { default_dataset, time_zone: None })
+            .map_err(|error| problem::of_problem(&error.problem()))?;
+        let connection = Connection {
+            principal,
+            session,
+            settings: Mutex::default(),
+            running: Mutex::new(CancellationToken::new()),
+        };
+        client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
+        Ok(())
+    }
+}
+
+/// The first schema of `-c search_path=…` in a client's options.
+fn search_path(options: &str) -> Option<String> {
+    let (_, rest) = options.split_once("search_path=")?;
+    let first = rest.split([',', ' ']).next()?.trim_matches('"');
+    (!first.is_empty() && first != "public").then(|| first.to_owned())
+}
+
+#[async_trait]
+impl StartupHandler for Startup {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        match message {
+            PgWireFrontendMessage::Startup(startup) => {
+                protocol_negotiation(client, &startup).await?;
+                save_startup_parameters_to_metadata(client, &startup);
+                self.driver.begin_authentication(client, self.passwords.create()).await?;
+            }
+            PgWireFrontendMessage::PasswordMessageFamily(message) => {
+                let outcome = self.driver.advance_authentication(client, message).await?;
+                if let AuthOutcome::Authenticated { identity: Some(principal), final_message } = outcome {
+                    self.check_database(client)?;
+                    self.connect(client, principal)?;
+                    self.driver.complete_authentication(client, final_message).await?;
+                    let (process, secret) = client.pid_and_secret_key();
+                    if let Some(connection) = client.session_extensions().get::<Arc<Connection>>() {
+                        self.connections.insert((process, secret.to_bytes().to_vec()), &connection);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything a query can fail with, and what a person is told about it.
+//!
+//! Owns: [`WarehouseError`], its one translation to [`Problem`], and the reading of the engine's errors.
+//! Never shows row values: the engine quotes the value that did not fit, here only the kind of mistake is kept.
+
+use std::sync::Arc;
+
+use datafusion::{arrow::error::ArrowError, common::SchemaError, error::DataFusionError};
+use naru_base::{Problem, problem::chain};
+use naru_googlesql::{SqlError, SqlErrorKind};
+use naru_lake::LakeError;
+
+/// A failed query.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WarehouseError {
+    /// The SQL is wrong, or asks for what is not built.
+    #[error("{0}")]
+    Sql(#[from] SqlError),
+    /// No such table, or not for this reader: both get the same answer.
+    #[error("table {0} was not found")]
+    NoTable(String),
+    /// The statement is understood and not allowed here.
+    #[error("{statement} is not possible in a SQL session")]
+    Refused {
+        /// The statement's words.
+        statement: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The text holds no statement.
+    #[error("there is no statement to run")]
+    Empty,
+    /// The memory pool was exhausted, spilling included.
+    #[error("the query needs more memory than it may use")]
+    OutOfMemory {
+        /// The pool's size in bytes.
+        limit: usize,
+        /// What asked last, as the engine says it.
+        detail: String,
+    },
+    /// The spill folder is full, or has reached its limit.
+    #[error("the query filled the spill folder")]
+    SpillFull(String),
+    /// A value made an operation fail: division by zero, overflow, a cast.
+    #[error("{0}")]
+    Value(String),
+    /// Somebody stopped the query.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// The lake could not give the rows.
+    #[error("a table could not be read")]
+    Lake(#[source] Arc<LakeError>),
+    /// A zone nobody knows.
+    #[error("\"{0}\" is not a time zone")]
+    TimeZone(String),
+    /// The machine did not give what the warehouse needs at its start.
+    #[error("the warehouse could not start")]
+    Start(String),
+    /// The engine failed in a way that is not the query's fault.
+    #[error("the query engine failed")]
+    Engine(String),
+}
+
+impl WarehouseError {
+    /// The error as people see it. Line and column of a mistake in SQL are part of the summary.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Sql(error) => sql_problem(error),
+            Self::NoTable(name) => Problem::new("sql.no_table", format!("table \"{name}\" was not found"))
+                .hint("Tables are named dataset.table, upper and lower case apart; `SELECT table_schema, table_name FROM INFORMATION_SCHEMA.TABLES` lists them."),
+            Self::Refused { hint, .. } => Problem::new("sql.refused", self.to_string()).hint(hint),
+            Self::Empty => Problem::new("sql.empty", self.to_string()).hint("Write a query, for example `SELECT 1`."),
+            Self::OutOfMemory { limit, detail } => Problem::new("sql.out_of_memory", self.to_string())
+                .detail(format!("All queries together may hold {} MiB, and this one could not spill the rest: {detail}", limit >> 20))
+                .hint("Read fewer columns or rows, aggregate before joining, or raise `[sql] memory` in naru.toml."),
+            Self::SpillFull(detail) => Problem::new("sql.spill_full", self.to_string())
+                .detail(detail)
+                .hint("Free space on the disk of the project's .naru folder, or read fewer rows.")
+                .later(),
+            Self::Value(what) => Problem::new("sql.value", what.clone())
+                .hint("Use the SAFE form (SAFE_CAST, SAFE_DIVIDE, SAFE.function) to get NULL instead."),
+            Self::Cancelled => Problem::new("sql.cancelled", self.to_string()),
+            Self::Lake(error) => error.problem(),
+            Self::TimeZone(_) => Problem::new("sql.time_zone", self.to_string())
+                .hint("Use a name such as UTC or Asia/Seoul."),
+            Self::Start(detail) => Problem::new("sql.start", self.to_string()).detail(detail),
+            Self::Engine(detail) => Problem::new("sql.engine", self.to_string()).detail(detail),
+        }
+    }
+
+    /// Line and column in the SQL text, from 1, where the mistake has a place.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Sql(error) if error.line > 0 => Some((error.line, error.column)),
+            _ => None,
+        }
+    }
+
+    /// Reads an error of the engine. `limit` is the pool's size in bytes.
+    pub(crate) fn of_engine(error: &DataFusionError, limit: usize) -> Self {
+        if let Some(own) = own_error(error) {
+            return own;
+        }
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::of_engine(inner, limit),
+            DataFusionError::Shared(inner) => Self::of_engine(inner, limit),
+            DataFusionError::Collection(all) => {
+                all.first().map_or_else(|| Self::Engine(String::new()), |first| Self::of_engine(first, limit))
+            }
+            DataFusionError::ArrowError(error, _) => of_arrow(error, limit),
+            DataFusionError::External(error) => match error.downcast_ref::<ArrowError>() {
+                Some(arrow) => of_arrow(arrow, limit),
+                None => Self::Engine(chain(error.as_ref())),
+            },
+            DataFusionError::ResourcesExhausted(detail) => exhausted(detail, limit),
+            DataFusionError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Self::SpillFull(error.to_string())
+            }
+            DataFusionError::Execution(text) => Self::Value(without_values(text)),
+            DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+                SchemaError::DuplicateUnqualifiedField { name } | SchemaError::DuplicateQualifiedField { name, .. } => {
+                    Self::Value(format!("two result columns are named \"{name}\""))
+                }
+                other => Self::Engine(other.to_string()),
+            },
+            other => Self::Engine(other.strip_backtrace()),
+        }
+    }
+}
+
+/// An error of ours that travelled through the engine.
+fn own_error(error: &DataFusionError) -> Option<WarehouseError> {
+    let DataFusionError::External(inner) = error.find_root() else { return None };
+    if let Some(own) = inner.downcast_ref::<WarehouseError>() {
+        return Some(own.clone());
+    }
+    inner.downcast_ref::<Arc<WarehouseError>>().map(|own| own.as_ref().clone())
+}
+
+fn exhausted(detail: &str, limit: usize) -> WarehouseError {
+    // The disk manager reports its own limit as exhausted resources too.
+    if detail.contains("disk") {
+        WarehouseError::SpillFull(detail.to_owned())
+    } else {
+        WarehouseError::OutOfMemory { limit, detail: detail.lines().next().unwrap_or_default().to_owned() }
+    }
+}
+
+fn of_arrow(error: &ArrowError, limit: usize) -> WarehouseError {
+    match error {
+        ArrowError::DivideByZero => WarehouseError::Value("division by zero".to_owned()),
+        ArrowError::ArithmeticOverflow(_) => WarehouseError::Value("a number is too large for its type".to_owned()),
+        ArrowError::CastError(text) | ArrowError::ParseError(text) | ArrowError::ComputeError(text) => {
+            WarehouseError::Value(without_values(text))
+        }
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(engine) => WarehouseError::of_engine(engine, limit),
+            None => WarehouseError::Engine(chain(inner.as_ref())),
+        },
+        ArrowError::OffsetOverflowError(_) => {
+            WarehouseError::Value("a column of one batch holds more than 2 GiB of text".to_owned())
+        }
+        other => WarehouseError::Engine(other.to_string()),
+    }
+}
+
+/// Drops what stands in quotes, which is where the engine puts the value at fault, and anything after a line end.
+pub(crate) fn without_values(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut kept = String::new();
+    let mut open: Option<char> = None;
+    for c in line.chars() {
+        match open {
+            Some(quote) if c == quote => open = None,
+            Some(_) => {}
+            None if matches!(c, '\'' | '"' | '`') => {
+                open = Some(c);
+                kept.push('…');
+            }
+            None => kept.push(c),
+        }
+    }
+    let mut chars = kept.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn sql_problem(error: &SqlError) -> Problem {
+    let code = match error.kind {
+        SqlErrorKind::Syntax => "sql.syntax",
+        SqlErrorKind::Unsupported => "sql.unsupported",
+        SqlErrorKind::Name => "sql.name",
+        SqlErrorKind::Type => "sql.type",
+        SqlErrorKind::Engine => "sql.engine",
+    };
+    let place = if error.line > 0 { format!(" at {}:{}", error.line, error.column) } else { String::new() };
+    let problem = Problem::new(code, format!("{}{place}", error.message));
+    match &error.hint {
+        Some(hint) => problem.hint(hint.clone()),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_the_kind_of_mistake_and_drops_the_value() {
+        let error = DataFusionError::ArrowError(
+            Box::new(ArrowError::CastError("Cannot cast string 'kim@example.com' to value of Int64 type".to_owned())),
+            None,
+        );
+        let problem = WarehouseError::of_engine(&error, 1).problem();
+        assert_eq!(problem.summary, "cannot cast string … to value of Int64 type");
+    }
+
+    #[test]
+    fn an_error_of_ours_survives_its_way_through_the_engine() {
+        let own = WarehouseError::NoTable("p.shop.orders".to_owned());
+        let error = DataFusionError::External(Box::new(own)).context("planning");
+        assert!(matches!(WarehouseError::of_engine(&error, 1), WarehouseError::NoTable(_)));
+    }
+}

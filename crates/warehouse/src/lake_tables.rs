@@ -1,0 +1,93 @@
+//! The lake as a source of tables: live ones from the cut, the others opened on request.
+//!
+//! Owns: [`LakeTables`], [`CutSource`]. The lake itself keeps one handle a table, so nothing is cached twice here.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use naru_base::TableId;
+use naru_lake::{Lake, LakeError, ScanOptions, StagedFile, TableView};
+
+use crate::{
+    WarehouseError,
+    tables::{Cut, TableSource, View},
+};
+
+/// Where live tables, with their unflushed rows, come from.
+pub trait CutSource: Send + Sync {
+    /// Every live table as of one commit of its source. Must not wait for I/O.
+    fn cut(&self) -> HashMap<TableId, Arc<TableView>>;
+}
+
+/// Where the queries of SQL views come from.
+pub trait ViewSource: Send + Sync {
+    /// The query of every view, by the view's name. Must not wait for I/O.
+    fn views(&self) -> HashMap<TableId, String>;
+}
+
+/// Tables of a lake, live ones first, and SQL views over them.
+pub struct LakeTables {
+    lake: Lake,
+    live: Option<Arc<dyn CutSource>>,
+    views: Option<Arc<dyn ViewSource>>,
+}
+
+impl LakeTables {
+    /// Tables of this lake; `live` is absent when nothing is syncing in this process.
+    pub fn new(lake: Lake, live: Option<Arc<dyn CutSource>>, views: Option<Arc<dyn ViewSource>>) -> Self {
+        Self { lake, live, views }
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+}
+
+impl View {
+    /// A view of the lake as SQL sees it: hidden columns left out.
+    pub fn of_lake(view: &Arc<TableView>) -> Result<Self, WarehouseError> {
+        let provider = view.provider(&ScanOptions::default()).map_err(lake_error)?;
+        Ok(Self { provider, version: Some(view.version) })
+    }
+}
+
+impl View {
+    /// Files that are staged and not committed yet, as a table of their own with the columns of `view`; what checks
+    /// run over before a mart is published.
+    pub fn of_staged(view: &Arc<TableView>, staged: &[StagedFile]) -> Result<Self, WarehouseError> {
+        let files = staged.iter().map(|file| Arc::new(file.file_view())).collect();
+        Self::of_lake(&Arc::new(view.with_files(files).with_tail(Vec::new())))
+    }
+}
+
+fn lake_error(error: LakeError) -> WarehouseError {
+    WarehouseError::Lake(Arc::new(error))
+}
+
+#[async_trait]
+impl TableSource for LakeTables {
+    fn cut(&self) -> Cut {
+        let cut = self.live.as_ref().map(|live| live.cut()).unwrap_or_default();
+        cut.iter().map(|(id, view)| (id.clone(), View::of_lake(view))).collect()
+    }
+
+    fn views(&self) -> HashMap<TableId, String> {
+        self.views.as_ref().map(|views| views.views()).unwrap_or_default()
+    }
+
+    async fn list(&self) -> Result<Vec<TableId>, WarehouseError> {
+        let mut all = self.lake.tables().await.map_err(lake_error)?;
+        if let Some(live) = &self.live {
+            all.extend(live.cut().into_keys());
+        }
+        Ok(all)
+    }
+
+    async fn open(&self, id: &TableId) -> Result<Option<View>, WarehouseError> {
+        match self.lake.open_table(id).await.map_err(lake_error)? {
+            Some(table) => View::of_lake(&table.view()).map(Some),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What PostgreSQL's clients ask before they show anything: `pg_catalog` and `information_schema`.
+//!
+//! Owns: small virtual tables over what a session may see, and queries of them in PostgreSQL's dialect, in an engine
+//! session of their own that holds nothing else. GoogleSQL and user tables are never reached from here.
+//! Next: `relations` for the tables, `rewrite` for what PostgreSQL's dialect says that the engine does not.
+
+mod relations;
+mod rewrite;
+mod types;
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Int64Array, StringArray},
+    compute::cast,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
+use datafusion::{
+    error::DataFusionError,
+    logical_expr::{ColumnarValue, Volatility, create_udf},
+    prelude::{SessionConfig, SessionContext},
+    sql::{parser::Statement, sqlparser},
+};
+use naru_googlesql::{SqlError, SqlErrorKind};
+use sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+
+use crate::{Session, WarehouseError};
+
+pub use types::{format_type, type_length, type_modifier, type_oid};
+
+/// What the catalog says about the server and the asker.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// `current_user`
+    pub user: String,
+    /// `server_version`
+    pub version: String,
+}
+
+/// Answers one query of the catalog.
+///
+/// # Errors
+/// [`WarehouseError::Sql`] for what this small catalog does not have.
+pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), WarehouseError> {
+    let wrong = |message: String| {
+        WarehouseError::Sql(SqlError { kind: SqlErrorKind::Unsupported, message, line: 0, column: 0, hint: None })
+    };
+    let mut parsed =
+        Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|error| wrong(format!("catalog query: {error}")))?;
+    let (Some(mut statement), true) = (parsed.pop(), parsed.is_empty()) else {
+        return Err(wrong("one catalog query at a time".to_owned()));
+    };
+    let tables = relations::Relations::new(session.project(), session.default_dataset(), &session.describe().await?);
+    let rewritten = rewrite::rewrite(&mut statement, &tables, facts);
+    let context = context(&tables)?;
+    let task = async move {
+        let plan = context.state().statement_to_plan(Statement::Statement(Box::new(statement))).await?;
+        // Only queries: the statements that could change this throw-away session have no use.
+        let frame = context.execute_logical_plan(plan).await?;
+        let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
+        Ok::<_, DataFusionError>((schema, frame.collect().await?))
+    };
+    match task.await {
+        Ok(answer) => Ok(answer),
+        // Clients ask about indexes, constraints and triggers in ways the engine cannot plan; there are none.
+        Err(error) if rewritten.asks_empty => {
+            tracing::debug!(%error, "a catalog query of empty relations was answered without planning");
+            let fields: Vec<Field> =
+                rewritten.names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+            Ok((Arc::new(Schema::new(fields)), Vec::new()))
+        }
+        Err(error) => Err(wrong(format!("catalog query: {}", error.strip_backtrace()))),
+    }
+}
+
+fn context(tables: &relations::Relations) -> Result<SessionContext, WarehouseError> {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(&tables.project, "pg_catalog")
+        .with_target_partitions(1)
+        .with_information_schema(false);
+    config.options_mut().sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    let context = SessionContext::new_with_config(config);
+    let failed = |error: DataFusionError| WarehouseError::Engine(error.strip_backtrace());
+    tables.register(&context).map_err(failed)?;
+    context.register_udf(create_udf(
+        "format_type",
+        vec![DataType::Int64, DataType::Int64],
+        DataType::Utf8,
+        Volatility::Immutable,
+        Arc::new(|arguments: &[ColumnarValue]| format_types(arguments)),
+    ));
+    Ok(context)
+}
+
+fn format_types(arguments: &[ColumnarValue]) -> Result<ColumnarValue, DataFusionError> {
+    let arrays = ColumnarValue::values_to_arrays(arguments)?;
+    let numbers = |position: usize| -> Result<Int64Array, DataFusionError> {
+        let array = arrays.get(position).ok_or_else(|| DataFusionError::Plan("format_type takes two".to_owned()))?;
+        let plain = cast(array, &DataType::Int64)?;
+        Ok(Int64Array::from(plain.to_data()))
+    };
+    let (oids, modifiers) = (numbers(0)?, numbers(1)?);
+    let named =
+        oids.iter().zip(&modifiers).map(|(oid, modifier)| oid.map(|oid| format_type(oid, modifier.unwrap_or(-1))));
+    let names: ArrayRef = Arc::new(named.collect::<StringArray>());
+    Ok(ColumnarValue::Array(names))
+}

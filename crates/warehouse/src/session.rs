@@ -1,0 +1,342 @@
+//! One user's session: options, and statements run one after another.
+//!
+//! Owns: [`Session`], [`Statement`]; which statements a session takes. Only queries, `EXPLAIN` of queries and
+//! `SET @@time_zone` are; everything else is refused with the way that exists instead.
+//! Next: `run` for what happens to a plan.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::{config::ConfigOptions, execution::SessionStateBuilder, prelude::SessionConfig};
+use naru_base::TableId;
+use naru_googlesql::{GoogleSql, Options, Params, Parsed, StatementKind};
+use parking_lot::RwLock;
+
+use crate::{
+    ResultSet, Warehouse, WarehouseError,
+    catalog::{Scope, Sight},
+    information_schema::{self, Described},
+    run::{self, Job},
+    tables::View,
+};
+
+/// The metadata key under which a column's type stands where Arrow does not have it.
+pub(crate) const TYPE_KEY: &str = "naru.type";
+
+pub(crate) fn google_options(time_zone: &str) -> Options {
+    Options { time_zone: time_zone.to_owned(), type_key: TYPE_KEY.to_owned() }
+}
+
+/// What a session starts with.
+#[derive(Debug, Clone, Default)]
+pub struct SessionOptions {
+    /// Dataset of table names without one.
+    pub default_dataset: Option<String>,
+    /// Zone of dates and times; the warehouse's when absent.
+    pub time_zone: Option<String>,
+}
+
+/// Exactly what a query may read.
+#[derive(Debug, Clone, Default)]
+pub struct Pinned {
+    /// Tables by name; staged results of the caller stand here too.
+    pub views: HashMap<TableId, View>,
+    /// SQL views by name, over the same tables.
+    pub queries: HashMap<TableId, String>,
+}
+
+/// One statement of a text.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    parsed: Parsed,
+}
+
+impl Statement {
+    /// Its own text.
+    pub fn text(&self) -> &str {
+        &self.parsed.text
+    }
+
+    /// Whether it answers with rows.
+    pub fn has_rows(&self) -> bool {
+        matches!(naru_googlesql::kind(&self.parsed), StatementKind::Query | StatementKind::Explain)
+    }
+}
+
+/// One user's session. Statements may run at the same time; `SET` reaches those that start later.
+pub struct Session {
+    warehouse: Warehouse,
+    default_dataset: Option<String>,
+    time_zone: RwLock<String>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("time_zone", &self.time_zone()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(warehouse: Warehouse, options: SessionOptions) -> Result<Self, WarehouseError> {
+        let time_zone = options.time_zone.unwrap_or_else(|| warehouse.settings().time_zone.clone());
+        check_zone(&time_zone)?;
+        Ok(Self { warehouse, default_dataset: options.default_dataset, time_zone: RwLock::new(time_zone) })
+    }
+
+    /// The zone in which TIMESTAMP meets DATE and DATETIME.
+    pub fn time_zone(&self) -> String {
+        self.time_zone.read().clone()
+    }
+
+    /// Changes the zone, as `SET @@time_zone` does.
+    pub fn set_time_zone(&self, zone: &str) -> Result<(), WarehouseError> {
+        check_zone(zone)?;
+        zone.clone_into(&mut self.time_zone.write());
+        Ok(())
+    }
+
+    /// The project's name.
+    pub fn project(&self) -> &str {
+        &self.warehouse.settings().project
+    }
+
+    /// Dataset of names without one.
+    pub fn default_dataset(&self) -> Option<&str> {
+        self.default_dataset.as_deref()
+    }
+
+    /// Splits a text into statements without running any.
+    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>, WarehouseError> {
+        let parsed = naru_googlesql::parse(sql)?;
+        Ok(parsed.into_iter().map(|parsed| Statement { parsed }).collect())
+    }
+
+    /// Runs a text of one or more statements; the last one that has rows is the answer, and a text without any
+    /// answers with no columns. Statements before it are run to their end.
+    ///
+    /// # Errors
+    /// The first statement that fails stops the text. Mistakes that show only while rows are made come from the
+    /// result's stream.
+    pub async fn run(&self, sql: &str) -> Result<ResultSet, WarehouseError> {
+        let statements = self.statements(sql)?;
+        if statements.is_empty() {
+            return Err(WarehouseError::Empty);
+        }
+        let last = statements.iter().rposition(Statement::has_rows);
+        let mut answer = None;
+        for (position, statement) in statements.iter().enumerate() {
+            let result = self.run_statement(statement, &Params::default()).await?;
+            if Some(position) == last {
+                answer = Some(result);
+            } else if let Some(result) = result {
+                result.finish().await?;
+            }
+        }
+        Ok(answer.flatten().unwrap_or_else(|| ResultSet::empty(self.time_zone())))
+    }
+
+    /// Runs one statement over the present state of all tables; `None` for a statement without rows.
+    pub async fn run_statement(
+        &self,
+        statement: &Statement,
+        params: &Params,
+    ) -> Result<Option<ResultSet>, WarehouseError> {
+        if naru_googlesql::kind(&statement.parsed) == StatementKind::Set {
+            self.set(&statement.parsed)?;
+            return Ok(None);
+        }
+        self.start(statement.parsed.clone(), params.clone(), self.live()).await.map(Some)
+    }
+
+    /// Runs one query over exactly these tables and views: nothing outside `pinned` can be read.
+    pub async fn stream(&self, sql: &str, params: &Params, pinned: Pinned) -> Result<ResultSet, WarehouseError> {
+        let statement = one_statement(sql)?;
+        let scope = Scope::pinned(&self.warehouse.settings().project, pinned);
+        self.start(statement, params.clone(), scope).await
+    }
+
+    /// Plans every statement of a text without running it; the columns of the last one that has rows.
+    pub async fn validate(&self, sql: &str) -> Result<SchemaRef, WarehouseError> {
+        self.validate_over(sql, &Params::default(), self.live()).await
+    }
+
+    /// Plans one query over exactly these views; its columns.
+    pub async fn validate_pinned(
+        &self,
+        sql: &str,
+        params: &Params,
+        pinned: Pinned,
+    ) -> Result<SchemaRef, WarehouseError> {
+        one_statement(sql)?;
+        let scope = Scope::pinned(&self.warehouse.settings().project, pinned);
+        self.validate_over(sql, params, scope).await
+    }
+
+    async fn validate_over(&self, sql: &str, params: &Params, scope: Arc<Scope>) -> Result<SchemaRef, WarehouseError> {
+        let mut schema: SchemaRef = Arc::new(arrow::datatypes::Schema::empty());
+        for statement in self.statements(sql)? {
+            if naru_googlesql::kind(&statement.parsed) == StatementKind::Set {
+                zone_of(&statement.parsed)?;
+                continue;
+            }
+            let job = self.job(statement.parsed, params.clone(), scope.clone());
+            schema = self.on_threads(Box::pin(async move { run::plan(&job).await })).await?.schema().inner().clone();
+        }
+        Ok(schema)
+    }
+
+    /// Tables that a text reads, by full name; those of INFORMATION_SCHEMA are not tables.
+    pub fn tables(&self, sql: &str) -> Result<Vec<TableId>, WarehouseError> {
+        let mut all = Vec::new();
+        for parsed in naru_googlesql::parse(sql)? {
+            all.extend(naru_googlesql::tables(&parsed).iter().filter_map(|name| self.table_id(&name.parts)));
+        }
+        all.sort();
+        all.dedup();
+        Ok(all)
+    }
+
+    fn table_id(&self, parts: &[String]) -> Option<TableId> {
+        match parts {
+            [table] => self.default_dataset.as_ref().map(|dataset| TableId::new(dataset, table)),
+            [dataset, table] if !is_information(dataset) => Some(TableId::new(dataset, table)),
+            [_, dataset, table] if !is_information(dataset) => Some(TableId::new(dataset, table)),
+            _ => None,
+        }
+    }
+
+    fn live(&self) -> Arc<Scope> {
+        Scope::live(&self.warehouse.settings().project, self.warehouse.tables())
+    }
+
+    async fn start(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<ResultSet, WarehouseError> {
+        let job = self.job(parsed, params, scope);
+        self.warehouse.shared.queries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let warehouse = self.warehouse.clone();
+        self.on_threads(Box::pin(run::start(job, warehouse))).await
+    }
+
+    fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Job {
+        let time_zone = self.time_zone();
+        let sight = self.sight(&time_zone, scope);
+        Job {
+            parsed,
+            params,
+            google: GoogleSql::new(google_options(&time_zone)),
+            state: sight.state(),
+            scope: sight.scope,
+            time_zone,
+            memory_bytes: self.warehouse.settings().memory_bytes,
+        }
+    }
+
+    fn sight(&self, time_zone: &str, scope: Arc<Scope>) -> Sight {
+        let settings = self.warehouse.settings();
+        let google = GoogleSql::new(google_options(time_zone));
+        let mut options = ConfigOptions::new();
+        options.catalog.default_catalog.clone_from(&settings.project);
+        options.catalog.default_schema = self.default_dataset.clone().unwrap_or_default();
+        options.catalog.create_default_catalog_and_schema = false;
+        options.catalog.information_schema = false;
+        options.execution.target_partitions = settings.target_partitions.max(1);
+        options.execution.time_zone = Some(time_zone.to_owned());
+        options.execution.sort_spill_reservation_bytes = spill_reservation(settings.memory_bytes);
+        options.explain.physical_plan_only = true;
+        let builder = SessionStateBuilder::new()
+            .with_config(SessionConfig::from(options))
+            .with_runtime_env(self.warehouse.shared.engine.clone())
+            .with_default_features();
+        let mut builder = google.configure(builder);
+        // The only ways to files and to other tables than the scope's.
+        builder.table_factories().get_or_insert_default().clear();
+        builder.table_functions().get_or_insert_default().clear();
+        Sight::new(scope, google, builder.build())
+    }
+
+    /// Every table and view a reader may know of, with its columns.
+    pub async fn describe(&self) -> Result<Vec<Described>, WarehouseError> {
+        let sight = self.sight(&self.time_zone(), self.live());
+        self.on_threads(Box::pin(async move { information_schema::describe(&sight, None).await })).await
+    }
+
+    /// Runs planning and starting on the query threads; the caller's may belong to someone in a hurry.
+    async fn on_threads<T, F>(&self, work: F) -> Result<T, WarehouseError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, WarehouseError>> + Send + 'static,
+    {
+        let handle = self.warehouse.shared.threads.handle().cloned().ok_or(WarehouseError::Cancelled)?;
+        let task = AbortOnDrop(handle.spawn(work));
+        task.join().await
+    }
+
+    fn set(&self, parsed: &Parsed) -> Result<(), WarehouseError> {
+        *self.time_zone.write() = zone_of(parsed)?;
+        Ok(())
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> AbortOnDrop<Result<T, WarehouseError>> {
+    async fn join(mut self) -> Result<T, WarehouseError> {
+        match (&mut self.0).await {
+            Ok(result) => result,
+            Err(error) if error.is_cancelled() => Err(WarehouseError::Cancelled),
+            Err(_) => Err(WarehouseError::Engine("planning stopped unexpectedly".to_owned())),
+        }
+    }
+}
+
+/// Memory that each sort keeps for its final merge. A fixed reserve would eat a small pool before the first row.
+fn spill_reservation(memory_bytes: usize) -> usize {
+    (memory_bytes / 64).clamp(256 << 10, 10 << 20)
+}
+
+fn is_information(dataset: &str) -> bool {
+    dataset.eq_ignore_ascii_case(information_schema::INFORMATION_SCHEMA)
+}
+
+fn one_statement(sql: &str) -> Result<Parsed, WarehouseError> {
+    let mut all = naru_googlesql::parse(sql)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(parsed), true) => Ok(parsed),
+        (None, _) => Err(WarehouseError::Empty),
+        (Some(_), false) => Err(WarehouseError::Refused {
+            statement: "more than one statement".to_owned(),
+            hint: "Leave one query.".to_owned(),
+        }),
+    }
+}
+
+fn check_zone(zone: &str) -> Result<(), WarehouseError> {
+    // Arrow's own reading, as that is what decides while rows are made.
+    zone.parse::<arrow::array::timezone::Tz>().map(drop).map_err(|_| WarehouseError::TimeZone(zone.to_owned()))
+}
+
+/// Reads `SET @@time_zone = '…'`, the one variable there is.
+fn zone_of(parsed: &Parsed) -> Result<String, WarehouseError> {
+    let refused = || WarehouseError::Refused {
+        statement: "SET of anything but @@time_zone".to_owned(),
+        hint: "Write `SET @@time_zone = 'Asia/Seoul'`.".to_owned(),
+    };
+    let (name, value) = parsed.text.split_once('=').ok_or_else(refused)?;
+    let name: Vec<String> = name.split_whitespace().map(str::to_ascii_lowercase).collect();
+    if name.len() != 2 || !matches!(name.last().map(String::as_str), Some("@@time_zone" | "@@session.time_zone")) {
+        return Err(refused());
+    }
+    let value = value.trim();
+    let quoted = ['\'', '"']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)))
+        .ok_or_else(refused)?;
+    check_zone(quoted)?;
+    Ok(quoted.to_owned())
+}
