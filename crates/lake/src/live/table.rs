@@ -17,6 +17,7 @@ use object_store::path::PathPart;
 use parking_lot::Mutex;
 
 use crate::{
+    commit::VECTORS_PROPERTY,
     compact::CompactionLimits,
     error::LakeError,
     index::{IndexError, KeyHasher, KeyIndex, Layer, Position, Stamp},
@@ -172,10 +173,15 @@ impl LiveTable {
     /// live table per table at a time.
     ///
     /// # Errors
-    /// [`LakeError`] if the log, the files or the cache folder cannot be used.
+    /// - [`LakeError::Refused`]: a table with a key and without deletion vectors; its dead rows could not be marked.
+    /// - others if the log, the files or the cache folder cannot be used.
     pub async fn open(table: Table, settings: LiveSettings) -> Result<Self, LakeError> {
         let base = table.view();
         let keys = Keys::of(&base)?;
+        if keys.is_some() && base.properties.get(VECTORS_PROPERTY).is_none_or(|on| on != "true") {
+            let reason = "rows that change need deletion vectors, and this table does without".to_owned();
+            return Err(LakeError::Refused { table: base.id.clone(), reason });
+        }
         let (dir, owner) = (index_dir(&table), keys.as_ref().map(|keys| keys.owner(&base)).unwrap_or_default());
         let (index, found) = blocking(move || Ok(KeyIndex::open(&dir, &owner)?)).await?;
         let state = State {
