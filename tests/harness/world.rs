@@ -136,7 +136,12 @@ impl World {
         if !step.argument.is_empty() {
             command.env("NARU_FAILPOINTS", step.words().join(";"));
         }
-        self.naru = Some(Naru::start(&mut command));
+        let naru = Naru::start(&mut command);
+        // With a fault it may end before it is up, and the script will say that it expects that.
+        if naru.find_line("naru is up", WAIT_MAX).is_none() && step.argument.is_empty() {
+            return Err(format!("naru did not come up; it wrote:\n{}", naru.output()));
+        }
+        self.naru = Some(naru);
         Ok(())
     }
 
