@@ -13,6 +13,7 @@ use datafusion::execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEn
 use futures::{StreamExt, TryStreamExt};
 use naru_base::{TableId, Version};
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
@@ -66,9 +67,11 @@ struct Shared {
     url: ObjectStoreUrl,
     runtime: Arc<RuntimeEnv>,
     cache: PathBuf,
-    /// Held across loading, so that two callers never make two handles of one table.
-    tables: tokio::sync::Mutex<HashMap<TableId, Table>>,
+    tables: Mutex<HashMap<TableId, Slot>>,
 }
+
+/// Holds a table's handle; locked across loading, so that two callers never make two handles of one table.
+type Slot = Arc<tokio::sync::Mutex<Option<Table>>>;
 
 impl Lake {
     /// Opens the lake; makes its local folders. Reads no table.
@@ -85,7 +88,7 @@ impl Lake {
         let url = ObjectStoreUrl::parse(format!("naru-lake://l{}/", Uuid::new_v4().simple()))?;
         let runtime = Arc::new(RuntimeEnv::default());
         runtime.register_object_store(url.as_ref(), Arc::clone(&store));
-        Ok(Self { shared: Arc::new(Shared { store, url, runtime, cache, tables: tokio::sync::Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { store, url, runtime, cache, tables: Mutex::default() }) })
     }
 
     /// Ids of all tables, sorted.
@@ -112,7 +115,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Exists`], [`LakeError::Columns`].
     pub async fn create(&self, id: &TableId, spec: TableSpec) -> Result<Table, LakeError> {
-        let mut tables = self.shared.tables.lock().await;
+        let slot = self.slot(id);
+        let mut slot = slot.lock().await;
         let home = self.home(id)?;
         if home.exists().await? {
             return Err(LakeError::Exists(id.clone()));
@@ -126,14 +130,15 @@ impl Lake {
         ];
         let table = Table::new(self.clone(), home, Loaded { view, about, next_file: 0 });
         table.put_first(&commit, &lines).await?;
-        tables.insert(id.clone(), table.clone());
+        *slot = Some(table.clone());
         Ok(table)
     }
 
     /// The table's one handle in this process; `None` when there is no such table.
     pub async fn open_table(&self, id: &TableId) -> Result<Option<Table>, LakeError> {
-        let mut tables = self.shared.tables.lock().await;
-        if let Some(table) = tables.get(id) {
+        let slot = self.slot(id);
+        let mut slot = slot.lock().await;
+        if let Some(table) = &*slot {
             return Ok(Some(table.clone()));
         }
         let home = self.home(id)?;
@@ -142,15 +147,16 @@ impl Lake {
         }
         let loaded = log::load(&home, None, &HashMap::new()).await?;
         let table = Table::new(self.clone(), home, loaded);
-        tables.insert(id.clone(), table.clone());
+        *slot = Some(table.clone());
         Ok(Some(table))
     }
 
     /// Removes a table and everything in its folder. Doing it twice is the same as once.
     /// Handles that are left answer [`LakeError::Missing`].
     pub async fn drop_table(&self, id: &TableId) -> Result<(), LakeError> {
-        let mut tables = self.shared.tables.lock().await;
-        if let Some(table) = tables.remove(id) {
+        let slot = self.slot(id);
+        let mut slot = slot.lock().await;
+        if let Some(table) = slot.take() {
             table.close().await;
         }
         let home = self.home(id)?;
@@ -181,6 +187,10 @@ impl Lake {
     /// The folder for what can be built again.
     pub fn cache(&self) -> &std::path::Path {
         &self.shared.cache
+    }
+
+    fn slot(&self, id: &TableId) -> Slot {
+        Arc::clone(self.shared.tables.lock().entry(id.clone()).or_default())
     }
 
     fn home(&self, id: &TableId) -> Result<Home, LakeError> {

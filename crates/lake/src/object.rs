@@ -4,6 +4,7 @@
 //! Never knows what is in an object.
 
 use std::{
+    collections::HashSet,
     fmt,
     fs::File,
     ops::Range,
@@ -22,6 +23,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart, aws::AmazonS3Builder,
     gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path, prefix::PrefixStore,
 };
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -58,7 +60,10 @@ pub(crate) fn store(settings: &LakeSettings) -> std::result::Result<Arc<dyn Obje
 fn local(folder: &std::path::Path) -> std::result::Result<Arc<dyn ObjectStore>, LakeError> {
     std::fs::create_dir_all(folder)?;
     let root = folder.canonicalize()?;
-    Ok(Arc::new(Durable { inner: Arc::new(LocalFileSystem::new_with_prefix(&root)?), root }))
+    Ok(Arc::new(Durable {
+        inner: Arc::new(LocalFileSystem::new_with_prefix(&root)?),
+        folders: Arc::new(Folders { root, lasting: Mutex::default() }),
+    }))
 }
 
 /// An object that is removed when its last holder goes, unless a commit named it.
@@ -110,7 +115,32 @@ impl Drop for Pin {
 #[derive(Debug)]
 struct Durable {
     inner: Arc<LocalFileSystem>,
+    folders: Arc<Folders>,
+}
+
+/// The folders of a local lake whose own entries are known to be on the disk.
+#[derive(Debug)]
+struct Folders {
     root: PathBuf,
+    lasting: Mutex<HashSet<PathBuf>>,
+}
+
+impl Folders {
+    /// Waits until a file, its entry, and the entries of folders not seen before are on the disk.
+    fn sync(&self, file: &std::path::Path) -> std::io::Result<()> {
+        File::open(file)?.sync_all()?;
+        let Some(parent) = file.parent() else { return Ok(()) };
+        let mut folder = Some(parent);
+        while let Some(at) = folder.filter(|at| at.starts_with(&self.root)) {
+            File::open(at)?.sync_all()?;
+            if self.lasting.lock().contains(at) {
+                break;
+            }
+            folder = at.parent();
+        }
+        self.lasting.lock().insert(parent.to_path_buf());
+        Ok(())
+    }
 }
 
 impl fmt::Display for Durable {
@@ -120,16 +150,9 @@ impl fmt::Display for Durable {
 }
 
 impl Durable {
-    async fn sync(root: PathBuf, file: PathBuf) -> Result<()> {
-        let synced = tokio::task::spawn_blocking(move || {
-            File::open(&file)?.sync_all()?;
-            let mut folder = file.parent();
-            while let Some(at) = folder.filter(|at| at.starts_with(&root)) {
-                File::open(at)?.sync_all()?;
-                folder = at.parent();
-            }
-            std::io::Result::Ok(())
-        });
+    async fn sync(folders: &Arc<Folders>, file: PathBuf) -> Result<()> {
+        let folders = Arc::clone(folders);
+        let synced = tokio::task::spawn_blocking(move || folders.sync(&file));
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| object_store::Error::Generic {
             store: "Durable",
             source,
@@ -142,7 +165,7 @@ impl Durable {
 impl ObjectStore for Durable {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let answer = self.inner.put_opts(location, payload, options).await?;
-        Self::sync(self.root.clone(), self.inner.path_to_filesystem(location)?).await?;
+        Self::sync(&self.folders, self.inner.path_to_filesystem(location)?).await?;
         Ok(answer)
     }
 
@@ -153,7 +176,7 @@ impl ObjectStore for Durable {
     ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.inner.put_multipart_opts(location, options).await?;
         let file = self.inner.path_to_filesystem(location)?;
-        Ok(Box::new(DurableUpload { upload, root: self.root.clone(), file }))
+        Ok(Box::new(DurableUpload { upload, folders: Arc::clone(&self.folders), file }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -182,19 +205,19 @@ impl ObjectStore for Durable {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await?;
-        Self::sync(self.root.clone(), self.inner.path_to_filesystem(to)?).await
+        Self::sync(&self.folders, self.inner.path_to_filesystem(to)?).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         self.inner.rename_opts(from, to, options).await?;
-        Self::sync(self.root.clone(), self.inner.path_to_filesystem(to)?).await
+        Self::sync(&self.folders, self.inner.path_to_filesystem(to)?).await
     }
 }
 
 #[derive(Debug)]
 struct DurableUpload {
     upload: Box<dyn MultipartUpload>,
-    root: PathBuf,
+    folders: Arc<Folders>,
     file: PathBuf,
 }
 
@@ -206,7 +229,7 @@ impl MultipartUpload for DurableUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let answer = self.upload.complete().await?;
-        Durable::sync(self.root.clone(), self.file.clone()).await?;
+        Durable::sync(&self.folders, self.file.clone()).await?;
         Ok(answer)
     }
 
