@@ -76,8 +76,8 @@ impl FlowError {
         match self {
             Self::Store(error) => error.problem(),
             Self::Refused(problem) => problem.clone(),
-            Self::Busy { run, .. } => {
-                Problem::new("flow.busy", summary).hint(format!("Wait for it, or run `naru cancel {run}`.")).later()
+            Self::Busy { .. } => {
+                Problem::new("flow.busy", summary).hint("Wait for it, or stop it where it was started.").later()
             }
             Self::NoSuchRun { .. } | Self::NotInRun { .. } => {
                 Problem::new("flow.no_such_run", summary).hint("`naru status` shows the latest runs.")

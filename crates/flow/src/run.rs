@@ -3,7 +3,7 @@
 //! Owns: the values of a run that leave this room. Never decides what runs when.
 //! Read next: [`crate::flow`] for starting one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use naru_base::{Problem, RunId, TableId};
 use naru_store::runs_read::NodeRow;
@@ -160,6 +160,9 @@ pub struct NodeReport {
     /// When the mart ended, in microseconds since 1970 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<i64>,
+    /// How long the latest attempt took, in milliseconds, once the mart has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
 }
 
 impl NodeReport {
@@ -176,13 +179,11 @@ impl NodeReport {
             tries: row.tries,
             started_us: row.started_us,
             ended_us: row.ended_us,
+            elapsed_ms: row
+                .started_us
+                .zip(row.ended_us)
+                .and_then(|(started, ended)| u64::try_from(ended.saturating_sub(started) / 1_000).ok()),
         })
-    }
-
-    /// How long the latest attempt took, once the mart has ended.
-    pub fn elapsed(&self) -> Option<Duration> {
-        let (started, ended) = (self.started_us?, self.ended_us?);
-        u64::try_from(ended.saturating_sub(started)).ok().map(Duration::from_micros)
     }
 }
 

@@ -95,8 +95,9 @@ fn tables_of_a_source_that_was_never_seen_are_a_note() {
     known.add_unseen_source("crm", "crm");
     let built = Graph::build(&world.project(), &FakeFront, &known);
     assert_eq!(built.problems, []);
-    assert_eq!(built.notes.len(), 2);
+    assert_eq!(built.notes.len(), 1, "one note for a source, not one for each table");
     assert_eq!(built.notes[0].code, "flow.source_unseen");
+    assert!(built.notes[0].detail.as_ref().unwrap().ends_with("has crm.people, crm_audit.log."));
     assert_eq!(built.graph.marts()[0].reads.len(), 2);
 }
 

@@ -55,6 +55,8 @@ struct Builder<'a> {
     waits: order::Above,
     problems: Vec<Problem>,
     notes: Vec<Problem>,
+    /// Tables that may exist in sources that were never seen, and where the first of each source is read.
+    unseen: BTreeMap<String, (BTreeSet<TableId>, Place)>,
 }
 
 impl<'a> Builder<'a> {
@@ -68,7 +70,19 @@ impl<'a> Builder<'a> {
         let by_id = marts.iter().enumerate().map(|(at, mart)| (mart.id.clone(), at)).collect();
         let none = vec![Vec::new(); marts.len()];
         let (above, after, waits) = (none.clone(), none.clone(), none);
-        Self { project, front, known, marts, by_id, above, after, waits, problems: Vec::new(), notes: Vec::new() }
+        Self {
+            project,
+            front,
+            known,
+            marts,
+            by_id,
+            above,
+            after,
+            waits,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            unseen: BTreeMap::new(),
+        }
     }
 
     fn read_marts(&mut self) {
@@ -119,10 +133,11 @@ impl<'a> Builder<'a> {
                     }
                     first.get_or_insert(problem);
                 }
-                Err(Unresolved::Unseen(id, note)) => {
-                    if reads.insert(id) {
-                        self.notes.push(note.at(place(read.line, read.column)));
-                    }
+                Err(Unresolved::Unseen(source, id)) => {
+                    let at = place(read.line, read.column);
+                    let (tables, _) = self.unseen.entry(source).or_insert_with(|| (BTreeSet::new(), at));
+                    tables.insert(id.clone());
+                    reads.insert(id);
                 }
             }
         }
@@ -142,10 +157,7 @@ impl<'a> Builder<'a> {
             return Ok(id);
         }
         if let Some(source) = self.known.maybe_in(&id) {
-            let note = Problem::new("flow.source_unseen", format!("table {id} is not known yet"))
-                .detail(format!("Naru has never connected to source {source}, so its tables are unknown."))
-                .hint("Run `naru check --live`, or start `naru up`.");
-            return Err(Unresolved::Unseen(id, note));
+            return Err(Unresolved::Unseen(source.to_owned(), id));
         }
         Err(Unresolved::Wrong(self.unknown(&id)))
     }
@@ -296,6 +308,7 @@ impl<'a> Builder<'a> {
         let mut slots: Vec<Option<Mart>> = self.marts.into_iter().map(Some).collect();
         let marts: Vec<Mart> = order.iter().filter_map(|&at| slots.get_mut(at)?.take()).collect();
         let by_id = marts.iter().enumerate().map(|(at, mart)| (mart.id.clone(), at)).collect();
+        self.notes.extend(self.unseen.into_iter().map(|(source, (tables, at))| never_seen(&source, &tables, at)));
         self.problems.sort_by(|a, b| a.place.cmp(&b.place));
         self.notes.sort_by(|a, b| a.place.cmp(&b.place));
         let graph = Graph { layers: layers(&above), below: order::below(&above), marts, by_id, above, after };
@@ -305,7 +318,16 @@ impl<'a> Builder<'a> {
 
 enum Unresolved {
     Wrong(Problem),
-    Unseen(TableId, Problem),
+    /// The source that may have it.
+    Unseen(String, TableId),
+}
+
+fn never_seen(source: &str, tables: &BTreeSet<TableId>, at: Place) -> Problem {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    Problem::new("flow.source_unseen", format!("the tables of source {source} are not known yet"))
+        .detail(format!("Naru has never connected to it, so it cannot tell whether it has {}.", names.join(", ")))
+        .hint("Run `naru check --live`, or start `naru up`.")
+        .at(at)
 }
 
 fn without_edges(file: &naru_project::Mart) -> Mart {
