@@ -3,6 +3,7 @@
 //! Owns: how a step is announced, run and timed. Never decides which steps run.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     process::{Command, Stdio},
     thread,
@@ -72,6 +73,9 @@ impl Step {
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments);
+        for (variable, _) in std::env::vars_os().filter(|(variable, _)| describes_xtask(variable)) {
+            command.env_remove(variable);
+        }
         for (variable, value) in &self.environment {
             command.env(variable, value);
         }
@@ -82,6 +86,14 @@ impl Step {
         eprintln!("== {}: {program} {}", self.name, arguments.join(" "));
         Instant::now()
     }
+}
+
+/// Whether cargo set this variable to describe xtask itself. Build scripts (ring's, for one) watch such variables:
+/// passed on, they would make cargo build ring and everything above it again, DataFusion included.
+fn describes_xtask(variable: &OsStr) -> bool {
+    let name = variable.to_string_lossy();
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start))
+        || ["CARGO_PRIMARY_PACKAGE", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "OUT_DIR"].contains(&name.as_ref())
 }
 
 fn cannot_start(program: &str, error: &std::io::Error) -> Failure {
@@ -97,4 +109,19 @@ fn count(from: Option<impl Read>, mut to: impl Write) -> Tally {
         tally.read(&String::from_utf8_lossy(&line));
     }
     tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_sees_what_a_person_set_and_nothing_about_xtask() {
+        for own in ["CARGO_MANIFEST_DIR", "CARGO_PKG_VERSION_MAJOR", "CARGO_BIN_NAME"] {
+            assert!(describes_xtask(OsStr::new(own)), "{own}");
+        }
+        for set in ["CARGO_TARGET_DIR", "CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO", "PATH"] {
+            assert!(!describes_xtask(OsStr::new(set)), "{set}");
+        }
+    }
 }
