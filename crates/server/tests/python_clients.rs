@@ -74,7 +74,7 @@ columns = {c["name"]: str(c["type"]) for c in i.get_columns("orders", schema="sh
 assert columns == {"id": "BIGINT", "name": "TEXT", "total": "NUMERIC(38, 2)", "at": "TIMESTAMP", "day": "DATE"}, columns
 assert i.get_pk_constraint("orders", schema="shop")["constrained_columns"] == []
 assert i.get_foreign_keys("orders", schema="shop") == [] and i.get_indexes("orders", schema="shop") == []
-table = sa.Table("orders", sa.MetaData(), schema="shop", autoload_with=engine)
+table = sa.Table("orders", sa.MetaData(), schema="shop", autoload_with=engine).alias("o")
 with engine.connect() as c:
     assert c.execute(sa.select(table.c.name).where(table.c.id == 1)).scalar() == "김치"
     assert c.execute(sa.select(sa.func.count()).select_from(table).limit(5)).scalar() == 2

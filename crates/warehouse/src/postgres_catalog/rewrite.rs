@@ -210,6 +210,15 @@ impl Pass<'_> {
                 }
                 None
             }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                // The engine knows only the backslash as escape.
+                if let Some(escape) = escape_char.take() {
+                    let escape = escape.to_string();
+                    let plain = text(escape.trim_matches('\''));
+                    **pattern = call("replace", vec![pattern.as_ref().clone(), plain, text("\\")]);
+                }
+                None
+            }
             Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
                 Some(call("array_has", vec![right.as_ref().clone(), left.as_ref().clone()]))
             }
