@@ -58,6 +58,15 @@ impl Home {
         Store::open(&self.state()?.join(DATABASE_FILE)).map_err(|error| error.problem().into())
     }
 
+    /// The state database for a command that only looks; `None` where nothing has ever run. Never makes or migrates it.
+    pub fn store_for_reading(&self) -> Result<Option<Store>, Failure> {
+        let path = self.project.state_folder().join(DATABASE_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        Store::open_for_reading(&path).map(Some).map_err(|error| error.problem().into())
+    }
+
     /// The lake.
     pub async fn lake(&self) -> Result<Lake, Failure> {
         let settings = LakeSettings {

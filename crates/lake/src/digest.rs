@@ -14,12 +14,7 @@ use futures::StreamExt as _;
 use naru_base::number::u64_from;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{
-    error::LakeError,
-    lake::Lake,
-    scan::ScanOptions,
-    view::TableView,
-};
+use crate::{error::LakeError, lake::Lake, scan::ScanOptions, view::TableView};
 
 /// Rows and the sum of their 128-bit hashes; equal multisets of rows give equal digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -98,10 +98,8 @@ fn a_published_view_lives_until_a_table_of_its_name_or_the_loss_of_its_file() {
     let run = begin(&store, &["x", "y"]);
     let view = || NodeChange::PublishedView { sql: "SELECT 1".into(), columns: "[]".into(), reads: "[]".into() };
     for name in ["x", "y"] {
-        let steps = [
-            step(run, name, "waiting", "running", NodeChange::NewAttempt),
-            step(run, name, "running", "done", view()),
-        ];
+        let steps =
+            [step(run, name, "waiting", "running", NodeChange::NewAttempt), step(run, name, "running", "done", view())];
         record(&store, &steps);
     }
     let names = || -> Vec<String> {
@@ -120,15 +118,18 @@ fn a_marts_row_shows_its_latest_run_and_the_one_that_is_live() {
     let (_folder, store) = store();
     let good = begin(&store, &["x"]);
     let published = NodeChange::PublishedTable { version: 0 };
-    record(&store, &[
-        step(good, "x", "waiting", "running", NodeChange::NewAttempt),
-        step(good, "x", "running", "done", published),
-    ]);
+    record(
+        &store,
+        &[step(good, "x", "waiting", "running", NodeChange::NewAttempt), step(good, "x", "running", "done", published)],
+    );
     let bad = begin(&store, &["x"]);
-    let Recorded::Stored(Some(attempt)) = record(&store, &[
-        step(bad, "x", "waiting", "running", NodeChange::NewAttempt),
-        step(bad, "x", "running", "blocked", NodeChange::Ended),
-    ]) else {
+    let Recorded::Stored(Some(attempt)) = record(
+        &store,
+        &[
+            step(bad, "x", "waiting", "running", NodeChange::NewAttempt),
+            step(bad, "x", "running", "blocked", NodeChange::Ended),
+        ],
+    ) else {
         panic!("nothing stored")
     };
     let verdict = |check: &str, outcome: &str| VerdictRow {

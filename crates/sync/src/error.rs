@@ -100,6 +100,13 @@ pub enum SyncError {
     },
 }
 
+/// Whether a server's refusal may pass by itself: locks, cancelled statements, restarts, a snapshot that went away,
+/// a table that changed between two questions.
+fn passes(code: &str) -> bool {
+    matches!(code, "55P03" | "57014" | "40001" | "40P01" | "25P03" | "22023" | "42703" | "42P01")
+        || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+}
+
 impl SyncError {
     /// Turns the error into what a person reads.
     pub fn problem(&self) -> Problem {
@@ -145,10 +152,11 @@ impl SyncError {
             Some(db) => {
                 let problem = Problem::new("sync.query", format!("the source refused a query: {}", db.message()))
                     .detail(format!("SQLSTATE {}.", db.code().code()));
-                match db.hint() {
+                let problem = match db.hint() {
                     Some(hint) => problem.hint(hint.to_owned()),
                     None => problem,
-                }
+                };
+                if passes(db.code().code()) { problem.later() } else { problem }
             }
             None => Problem::new("sync.connection", "the connection to the source failed").detail(chain(error)).later(),
         }

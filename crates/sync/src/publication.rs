@@ -118,56 +118,65 @@ pub async fn set_members(
 
 /// Statements that install the event trigger; run in one transaction.
 ///
-/// The function pins `search_path` and swallows every error, so that it never fails anyone's DDL. It writes a
-/// transactional logical message, which stands in the stream exactly where the change of schema happened.
+/// The functions pin `search_path` and swallow every error, so that they never fail anyone's DDL. They write a
+/// transactional logical message, which stands in the stream exactly where the change of schema happened: the message
+/// is written outside the block that catches errors, because such a block is a sub-transaction, and what a
+/// sub-transaction writes is decoded after later changes of its parent (seen on PostgreSQL 15).
 pub fn trigger_sql(names: &SourceNames) -> String {
     let schema = quote(&names.schema);
     let prefix = literal(MESSAGE_PREFIX);
     let trigger = |suffix: &str| quote(&format!("{}_{suffix}", names.trigger));
     format!(
-        r#"
+        r"
 CREATE SCHEMA IF NOT EXISTS {schema};
 GRANT USAGE ON SCHEMA {schema} TO PUBLIC;
 CREATE OR REPLACE FUNCTION {schema}.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $naru$
-DECLARE image jsonb; command record;
+DECLARE image jsonb; command record; message text; messages text[] := '{{}}';
 BEGIN
-  IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-  FOR command IN SELECT DISTINCT d.objid FROM pg_event_trigger_ddl_commands() d
-      WHERE d.classid = 'pg_class'::regclass AND d.object_type IN ('table', 'table column') AND NOT coalesce(d.schema_name LIKE 'pg\_temp%', false) LOOP
-    SELECT {IMAGE_SQL} INTO image FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.oid = command.objid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
-    IF image IS NOT NULL THEN
-      PERFORM pg_logical_emit_message(true, {prefix}, jsonb_build_object('event', 'table', 'tag', TG_TAG, 'image', image)::text);
-    END IF;
-  END LOOP;
-EXCEPTION WHEN OTHERS THEN NULL;
+  BEGIN
+    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
+    FOR command IN SELECT DISTINCT d.objid FROM pg_event_trigger_ddl_commands() d
+        WHERE d.classid = 'pg_class'::regclass AND d.object_type IN ('table', 'table column') AND NOT coalesce(d.schema_name LIKE 'pg\_temp%', false) LOOP
+      SELECT {IMAGE_SQL} INTO image FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid = command.objid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
+      IF image IS NOT NULL THEN
+        messages := messages || jsonb_build_object('event', 'table', 'tag', TG_TAG, 'image', image)::text;
+      END IF;
+    END LOOP;
+  EXCEPTION WHEN OTHERS THEN RETURN;
+  END;
+  FOREACH message IN ARRAY messages LOOP PERFORM pg_logical_emit_message(true, {prefix}, message); END LOOP;
 END $naru$;
 CREATE OR REPLACE FUNCTION {schema}.on_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $naru$
-DECLARE command record;
+DECLARE message text; messages text[] := '{{}}';
 BEGIN
-  IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-  FOR command IN SELECT d.objid FROM pg_event_trigger_dropped_objects() d
-      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type = 'table' AND NOT d.is_temporary LOOP
-    PERFORM pg_logical_emit_message(true, {prefix}, jsonb_build_object('event', 'drop', 'oid', command.objid::int8)::text);
-  END LOOP;
-EXCEPTION WHEN OTHERS THEN NULL;
+  BEGIN
+    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
+    messages := ARRAY(SELECT jsonb_build_object('event', 'drop', 'oid', d.objid::int8)::text FROM pg_event_trigger_dropped_objects() d
+      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type = 'table' AND NOT d.is_temporary);
+  EXCEPTION WHEN OTHERS THEN RETURN;
+  END;
+  FOREACH message IN ARRAY messages LOOP PERFORM pg_logical_emit_message(true, {prefix}, message); END LOOP;
 END $naru$;
 CREATE OR REPLACE FUNCTION {schema}.on_rewrite() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $naru$
+DECLARE message text;
 BEGIN
-  IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-  PERFORM pg_logical_emit_message(true, {prefix},
-    jsonb_build_object('event', 'rewrite', 'oid', pg_event_trigger_table_rewrite_oid()::int8)::text);
-EXCEPTION WHEN OTHERS THEN NULL;
+  BEGIN
+    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
+    message := jsonb_build_object('event', 'rewrite', 'oid', pg_event_trigger_table_rewrite_oid()::int8)::text;
+  EXCEPTION WHEN OTHERS THEN RETURN;
+  END;
+  PERFORM pg_logical_emit_message(true, {prefix}, message);
 END $naru$;
 DROP EVENT TRIGGER IF EXISTS {ddl}; DROP EVENT TRIGGER IF EXISTS {drop}; DROP EVENT TRIGGER IF EXISTS {rewrite};
 CREATE EVENT TRIGGER {ddl} ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'COMMENT')
   EXECUTE FUNCTION {schema}.on_ddl();
 CREATE EVENT TRIGGER {drop} ON sql_drop WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA') EXECUTE FUNCTION {schema}.on_drop();
 CREATE EVENT TRIGGER {rewrite} ON table_rewrite EXECUTE FUNCTION {schema}.on_rewrite();
-"#,
+",
         ddl = trigger("ddl"),
         drop = trigger("drop"),
         rewrite = trigger("rewrite"),

@@ -18,6 +18,8 @@ use crate::error::SyncError;
 
 /// Bytes of one in-progress transaction kept in memory before it goes to disk.
 const TRANSACTION_MEMORY_MAX: usize = 8 << 20;
+/// Bytes that one read of a table's spool gives back at most, one record more.
+const READ_BYTES_MAX: u64 = 16 << 20;
 /// Largest record; PostgreSQL itself refuses messages past 1 GB.
 const RECORD_MAX: u32 = 1 << 30;
 
@@ -58,6 +60,8 @@ pub struct TableSpool {
     read_at: u64,
     end: u64,
     last_begin: Lsn,
+    /// End and last position of the whole transactions.
+    whole: (u64, Lsn),
     synced: bool,
 }
 
@@ -75,7 +79,15 @@ impl TableSpool {
         file.set_len(end).map_err(failed(path, "cut"))?;
         let mut writer = BufWriter::with_capacity(1 << 18, file);
         writer.seek(SeekFrom::Start(end)).map_err(failed(path, "read"))?;
-        Ok(Self { path: path.to_owned(), file: writer, read_at: 0, end, last_begin, synced: true })
+        Ok(Self {
+            path: path.to_owned(),
+            file: writer,
+            read_at: 0,
+            end,
+            last_begin,
+            whole: (end, last_begin),
+            synced: true,
+        })
     }
 
     /// Start of the commit record of the last transaction in the file; a resent transaction at or before it is skipped.
@@ -120,6 +132,21 @@ impl TableSpool {
         written.map_err(failed(&self.path, "written"))?;
         self.end += 9 + u64::from(length);
         self.synced = false;
+        if let Record::Commit(_) = record {
+            self.whole = (self.end, self.last_begin);
+        }
+        Ok(())
+    }
+
+    /// Cuts off a transaction whose end never came; the source sends it again.
+    pub fn cut_open(&mut self) -> Result<(), SyncError> {
+        if self.end != self.whole.0 {
+            self.file.flush().map_err(failed(&self.path, "written"))?;
+            self.file.get_ref().set_len(self.whole.0).map_err(failed(&self.path, "cut"))?;
+            self.file.seek(SeekFrom::Start(self.whole.0)).map_err(failed(&self.path, "cut"))?;
+            (self.end, self.last_begin) = self.whole;
+            self.synced = false;
+        }
         Ok(())
     }
 
@@ -140,7 +167,8 @@ impl TableSpool {
         reader.seek(SeekFrom::Start(self.read_at)).map_err(failed(&self.path, "read"))?;
         let mut reader = BufReader::with_capacity(1 << 18, reader);
         let mut records = Vec::new();
-        while records.len() < limit && self.read_at < self.end {
+        let from = self.read_at;
+        while records.len() < limit && self.read_at < self.end && self.read_at - from < READ_BYTES_MAX {
             let Some((record, length)) = read_record(&mut reader).map_err(failed(&self.path, "read"))? else { break };
             self.read_at += length;
             records.push(record);

@@ -33,12 +33,15 @@ struct Held {
     view: Arc<TableView>,
 }
 
+/// Views that a run reads, held so that vacuum leaves their files.
+type PinnedViews = HashMap<(TableId, Version), Arc<TableView>>;
+
 /// Builds, checks and publishes marts over the lake.
 pub struct LakeExecutor {
     lake: Lake,
     warehouse: Warehouse,
     sources: Vec<(String, Commands)>,
-    pins: Mutex<HashMap<RunId, HashMap<(TableId, Version), Arc<TableView>>>>,
+    pins: Mutex<HashMap<RunId, PinnedViews>>,
     staged: Mutex<HashMap<(TableId, Attempt), Arc<Held>>>,
 }
 
@@ -87,16 +90,12 @@ impl LakeExecutor {
     async fn stage_table(&self, work: &StageWork, mut rows: ResultSet) -> Result<Staged, Problem> {
         let columns = columns(&rows, work)?;
         let existing = self.lake.open_table(&work.mart).await.map_err(lake)?;
-        let table = match existing {
-            Some(table) => table,
-            None => {
-                let spec = TableSpec {
-                    columns: columns.clone(),
-                    description: work.description.clone(),
-                    ..TableSpec::default()
-                };
-                self.lake.create(&work.mart, spec).await.map_err(lake)?
-            }
+        let table = if let Some(table) = existing {
+            table
+        } else {
+            let spec =
+                TableSpec { columns: columns.clone(), description: work.description.clone(), ..TableSpec::default() };
+            self.lake.create(&work.mart, spec).await.map_err(lake)?
         };
         let mut stager = table.stager_for(columns.clone(), &[], StagerOptions::default()).map_err(lake)?;
         let view = stager.view();
@@ -277,6 +276,12 @@ impl Executor for LakeExecutor {
 
     async fn discard(&self, mart: &TableId, attempt: Attempt) -> Result<(), Problem> {
         self.staged.lock().remove(&(mart.clone(), attempt));
+        // A table that was made only to stage into, and never published, is not left for people to find empty.
+        if let Some(table) = self.lake.open_table(mart).await.map_err(lake)?
+            && table.position(&transaction_app(mart)).await.map_err(lake)?.is_none()
+        {
+            self.lake.drop_table(mart).await.map_err(lake)?;
+        }
         Ok(())
     }
 }

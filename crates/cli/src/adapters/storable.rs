@@ -43,7 +43,7 @@ fn storage(data_type: &DataType) -> (DataType, Option<NaruType>) {
         DataType::Timestamp(_, Some(_)) => (utc(), None),
         DataType::List(item) | DataType::LargeList(item) => {
             let inner = storage(item.data_type()).0;
-            (DataType::List(Arc::new(Field::new("item", inner, true))), None)
+            (DataType::List(Arc::new(Field::new("element", inner, true))), None)
         }
         other => (other.clone(), None),
     }

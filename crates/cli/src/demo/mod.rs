@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long the demo waits for the first copy; the large size takes minutes.
-const LIVE_MAX: Duration = Duration::from_secs(1800);
+const LIVE_MAX: Duration = Duration::from_mins(30);
 /// How often marts run while the demo goes on.
 const MARTS_EVERY: Duration = Duration::from_secs(10);
 

@@ -42,7 +42,7 @@ impl Page {
         let lines = lines(status, freshness);
         let mut text = String::new();
         if self.drawn_lines > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn_lines));
+            text = format!("\x1b[{}A", self.drawn_lines);
         }
         for line in &lines {
             text.push_str("\x1b[2K");

@@ -56,7 +56,7 @@ impl Summary {
     pub fn text(&self) -> String {
         let mut text = String::from("\nsource and lake at one commit\n");
         text.push_str(&compare_text::text(&self.compared));
-        text.push_str(&format!(
+        text += &format!(
             "\nlive after {:.1} s; {} rows changed by the workload\nfreshness, commit to visible in SQL: p50 {} ms, p99 {} ms ({} heartbeats)\nmarts published: {}\n",
             self.copied.as_secs_f64(),
             self.changes,
@@ -64,9 +64,9 @@ impl Summary {
             percentile(&self.freshness, 99).as_millis(),
             self.freshness.len(),
             self.marts.published
-        ));
+        );
         for bad in &self.marts.bad {
-            text.push_str(&format!("mart not published: {bad}\n"));
+            text += &format!("mart not published: {bad}\n");
         }
         text.push_str(if self.good() { "\neverything is equal\n" } else { "\nSOMETHING IS WRONG\n" });
         text

@@ -54,16 +54,15 @@ impl ViewSource for PublishedViews {
 }
 
 /// The warehouse over a lake; `live` are the tables that sync in this process.
-pub fn warehouse(home: &Home, lake: &Lake, store: &Store, live: LiveTables) -> Result<Warehouse, Failure> {
+pub fn warehouse(home: &Home, lake: &Lake, store: Option<&Store>, live: LiveTables) -> Result<Warehouse, Failure> {
     let settings = &home.project.settings;
     let spill = home.state()?.join("spill");
     let mut chosen = WarehouseSettings::new(&settings.name, spill);
     chosen.time_zone.clone_from(&settings.sql.timezone.name);
     chosen.memory_bytes = naru_base::number::usize_from(settings.sql.memory);
     chosen.spill_bytes_max = settings.sql.spill;
-    let views = PublishedViews(store.clone());
-    Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), Some(Arc::new(views)))
-        .map_err(|error| error.problem().into())
+    let views = store.map(|store| -> Arc<dyn ViewSource> { Arc::new(PublishedViews(store.clone())) });
+    Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), views).map_err(|error| error.problem().into())
 }
 
 impl Running {
@@ -74,7 +73,7 @@ impl Running {
         let stop = CancellationToken::new();
         let (engines, sets) =
             if sync { sources::start(&home, &lake, &store, &stop).await? } else { (Vec::new(), Vec::new()) };
-        let warehouse = warehouse(&home, &lake, &store, LiveTables { sets })?;
+        let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
         let handles = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
         let executor = Arc::new(LakeExecutor::new(lake.clone(), warehouse.clone(), handles));
         let options = FlowOptions { parallelism: home.project.settings.flow.parallelism, retry_waits: None };

@@ -46,7 +46,7 @@ pub fn text(compared: &Value) -> String {
     let mut text = String::new();
     for source in compared.as_array().into_iter().flatten() {
         let (name, at) = (source["source"].as_str().unwrap_or("-"), source["at"].as_str().unwrap_or("-"));
-        text.push_str(&format!("source {name} at {at}\n"));
+        text += &format!("source {name} at {at}\n");
     }
     for table in tables(compared) {
         let name = format!(
@@ -55,10 +55,10 @@ pub fn text(compared: &Value) -> String {
             table["table"]["table"].as_str().unwrap_or("-")
         );
         let verdict = if table["equal"] == true { "equal" } else { "DIFFERENT" };
-        text.push_str(&format!(
+        text += &format!(
             "  {name:<32} source {:>10} rows  lake {:>10} rows  {verdict}\n",
             table["source_rows"], table["lake_rows"]
-        ));
+        );
     }
     text
 }

@@ -10,6 +10,8 @@ use crate::home::Home;
 /// Show how marts depend on each other.
 #[derive(Debug, Args)]
 pub struct Graph {
+    /// Marts: NAME, NAME+, +NAME, dataset.*; default: all.
+    marts: Vec<String>,
     /// How to draw it.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
@@ -26,10 +28,10 @@ enum Form {
 }
 
 impl Graph {
-    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+    pub(super) fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
         let home = Home::open(place)?;
         let (graph, problems) = home.graph(&home.known_tables()?);
-        let all = graph.marts().iter().map(|mart| mart.id.clone()).collect();
+        let all = graph.select(&self.marts)?;
         print!(
             "{}",
             match self.format {

@@ -128,7 +128,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Compare(word) => word.run(place).await,
         Word::Run(word) => word.run(place).await,
         Word::Resume(word) => word.run(place).await,
-        Word::Graph(word) => word.run(place).await,
+        Word::Graph(word) => word.run(place),
         Word::Token(word) => word.run(place).await,
     }
 }

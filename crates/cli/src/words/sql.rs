@@ -20,7 +20,7 @@ use crate::{adapters::tables::LiveTables, home::Home, remote, running};
 #[derive(Debug, Args)]
 pub struct Sql {
     /// The statements; `-` or nothing reads standard input.
-    sql: Option<String>,
+    text: Option<String>,
     /// How to print rows; default: table on a terminal, csv otherwise.
     #[arg(long, value_enum)]
     format: Option<Form>,
@@ -52,7 +52,7 @@ impl Form {
 
 impl Sql {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let sql = match self.sql.as_deref() {
+        let sql = match self.text.as_deref() {
             None | Some("-") => std::io::read_to_string(std::io::stdin())?,
             Some(text) => text.to_owned(),
         };
@@ -109,9 +109,9 @@ async fn remotely(client: &Client, asked: &SqlRequest, format: Format) -> Result
 }
 
 async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Failure> {
-    let store = home.store()?;
+    let store = home.store_for_reading()?;
     let lake = home.lake().await?;
-    let warehouse = running::warehouse(home, &lake, &store, LiveTables::default())?;
+    let warehouse = running::warehouse(home, &lake, store.as_ref(), LiveTables::default())?;
     let failed = |error: naru_warehouse::WarehouseError| Failure::from(error.problem());
     let options = SessionOptions { default_dataset: asked.default_dataset, time_zone: asked.time_zone };
     let session = warehouse.session(options).map_err(failed)?;

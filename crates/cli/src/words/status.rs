@@ -36,7 +36,10 @@ impl Status {
 
 /// What the state database holds while nothing runs.
 async fn at_rest(home: &Home) -> Result<Value, Failure> {
-    let store = home.store()?;
+    let name = &home.project.settings.name;
+    let Some(store) = home.store_for_reading()? else {
+        return Ok(json!({"project": name, "running": false, "ready": false, "sources": [], "marts": []}));
+    };
     let failed = |error: naru_store::StoreError| Failure::from(error.problem());
     let tables = store.read(|db| sync_tables::list(db, None)).await.map_err(failed)?;
     let known = store.read(|db| sync_sources::list(db)).await.map_err(failed)?;
@@ -60,7 +63,7 @@ async fn at_rest(home: &Home) -> Result<Value, Failure> {
         });
         sources.push(json!({"source": source.source, "phase": "stopped", "problem": problem, "tables": of_source}));
     }
-    Ok(json!({"project": home.project.settings.name, "running": false, "ready": false, "sources": sources,
+    Ok(json!({"project": name, "running": false, "ready": false, "sources": sources,
               "marts": marts.unwrap_or_default()}))
 }
 

@@ -12,7 +12,7 @@ use arrow::{
     error::ArrowError,
     record_batch::RecordBatch,
 };
-use naru_base::number::{u64_from, usize_from};
+use naru_base::number::usize_from;
 use roaring::RoaringTreemap;
 
 use crate::{
@@ -249,7 +249,7 @@ impl Segment {
     /// Bytes that a new chunk list would hold; only for the budget's tests.
     #[cfg(test)]
     pub(crate) fn total_chunk_rows(&self) -> u64 {
-        self.chunks().iter().map(|chunk| u64_from(chunk.rows.num_rows())).sum()
+        self.chunks().iter().map(|chunk| naru_base::number::u64_from(chunk.rows.num_rows())).sum()
     }
 }
 

@@ -63,6 +63,16 @@ impl LiveSet {
         });
     }
 
+    /// Shows what was applied to one table that is behind the others, at its own position; the set's position stays.
+    pub fn publish_behind(&self, table: &LiveTable, position: Lsn) {
+        self.change(|cut| {
+            let view = table.inner.publish(i64_from(position.0));
+            if let Some(shown) = cut.tables.get_mut(table.id()) {
+                *shown = view;
+            }
+        });
+    }
+
     /// Begins to show a table, as it was last published. It is shown by one set at a time.
     pub fn insert(&self, table: &LiveTable) {
         self.change(|cut| {

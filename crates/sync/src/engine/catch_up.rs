@@ -49,8 +49,12 @@ impl Stream {
                 Ok(done) => more |= !done,
                 Err(error) => {
                     let Some(table) = self.tables.get_mut(&oid) else { return Err(error) };
-                    quarantine_or(error, table)?;
                     self.todo.store.insert(oid);
+                    if let Err(error) = quarantine_or(error, table) {
+                        // Records were read and not applied: only a new copy is sure to have them.
+                        self.rebuild(oid, "its waiting changes could not be applied".into())?;
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -69,6 +73,11 @@ impl Stream {
                 Some(spool) => spool.read(SLICE_RECORDS)?,
                 None => Vec::new(),
             };
+            if batch.is_empty() && self.cut < table.applied {
+                // The copy is ahead of the stream: live would mean ahead of the other tables' cut.
+                self.show(oid).await?;
+                return Ok(false);
+            }
             if batch.is_empty() {
                 self.caught_up(oid).await?;
                 return Ok(true);
@@ -105,7 +114,7 @@ impl Stream {
             Record::Change(data) => self.spooled_change(oid, &data).await?,
             Record::Definition(content) if !table.cursor.skipping => {
                 if let Ok(event) = serde_json::from_slice::<DefinitionEvent>(&content) {
-                    self.spooled_definition(oid, event).await?;
+                    self.spooled_definition(oid, event)?;
                 }
             }
             Record::Definition(_) => {}
@@ -146,7 +155,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn spooled_definition(&mut self, oid: u32, event: DefinitionEvent) -> Result<(), SyncError> {
+    fn spooled_definition(&mut self, oid: u32, event: DefinitionEvent) -> Result<(), SyncError> {
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         match event {
             DefinitionEvent::Rewrite { .. } => {
@@ -182,7 +191,7 @@ impl Stream {
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         table.drain().await?;
         if let Some(live) = table.live.clone() {
-            self.live_set.publish(self.published, &[&live]);
+            self.live_set.publish_behind(&live, table.applied);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! Never decides which of these it is; `crate::definition::decide` does.
 
 use naru_base::{Lsn, number::i64_from};
-use naru_lake::Column;
+use naru_lake::{Column, LakeError};
 
 use super::stream::{Stream, quarantine_or};
 use crate::{
@@ -23,6 +23,9 @@ impl Stream {
     ///
     /// The catalog may be ahead of the stream; then the columns in between were never seen and the table is copied.
     pub(super) async fn redefine_from_catalog(&mut self, oid: u32, relation: &Relation) -> Result<(), SyncError> {
+        if self.touched(oid) {
+            return self.rebuild(oid, "its definition changed inside a transaction that changed its rows".into());
+        }
         let client = connect_sql(&self.context.connect).await?;
         match catalog::table(&client, oid).await? {
             None => self.drop_table(oid),
@@ -59,23 +62,34 @@ impl Stream {
             }
             return Ok(());
         }
-        match action {
+        let done = match action {
             Action::Remember => self.evolve(oid, image, &[], &[]).await,
             Action::Evolve { added, dropped } => {
                 let text = describe(&added, &dropped);
-                self.evolve(oid, image, &added, &dropped).await?;
+                let done = self.evolve(oid, image, &added, &dropped).await;
                 if let Some(table) = self.tables.get_mut(&oid) {
                     table.last_definition = Some(text);
                 }
-                Ok(())
+                done
             }
             Action::Rebuild { reason } => self.rebuild(oid, reason),
             Action::Move => {
                 self.drop_table(oid)?;
+                self.stored.remove(&oid);
                 self.tables.remove(&oid);
                 self.todo.discovered.push(image);
                 Ok(())
             }
+        };
+        match (done, self.tables.get_mut(&oid)) {
+            (Err(SyncError::Lake(LakeError::Refused { .. })), _) => {
+                self.rebuild(oid, "its new definition cannot be put over the old rows".into())
+            }
+            (Err(error), Some(table)) => {
+                self.todo.store.insert(oid);
+                quarantine_or(error, table)
+            }
+            (done, _) => done,
         }
     }
 
@@ -98,12 +112,16 @@ impl Stream {
             live.evolve(shape.columns.clone(), &self.app_id, i64_from(position.0)).await?;
             table.unflushed_since = None;
         }
-        self.todo.text |= !shape.binary();
+        let text = !shape.binary();
         table.shape = Some(shape);
         table.image = image;
         table.builder = None;
         table.relation = None;
-        self.live_set.publish(self.published, &[&live]);
+        if text && self.binary {
+            // The rows behind this message come in binary; the transaction comes again in text.
+            return Err(SyncError::NeedsText);
+        }
+        self.live_set.publish_behind(&live, position);
         Ok(())
     }
 
@@ -117,7 +135,7 @@ impl Stream {
             }
             table.applied = table.applied.max(self.cut);
             if let Some(live) = table.live.clone() {
-                self.live_set.publish(self.published, &[&live]);
+                self.live_set.publish_behind(&live, table.applied);
             }
         }
         Ok(self.tables.get(&oid).map_or(self.cut, |table| table.applied))
@@ -126,11 +144,15 @@ impl Stream {
     /// Sends a table to be copied again; its old rows stay readable meanwhile.
     pub(super) fn rebuild(&mut self, oid: u32, reason: String) -> Result<(), SyncError> {
         let path = self.context.spool_path(oid);
+        let from = self.next_whole();
+        self.todo.members = true;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         tracing::info!(table = %table.image.full_name(), %reason, "table is copied again");
         table.give_up_changes();
         table.step(TableEvent::NeedsRebuild)?;
         table.spool = Some(TableSpool::open(&path)?);
+        table.spool_from = from;
+        table.copy = None;
         table.note.reason = Some(format!("copied again because {reason}"));
         table.note.fix = None;
         table.last_definition = Some(reason);
@@ -143,7 +165,10 @@ impl Stream {
     pub(super) fn drop_table(&mut self, oid: u32) -> Result<(), SyncError> {
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         table.step(TableEvent::Gone)?;
-        table.builder = None;
+        table.spooled = super::table::SpoolPosition::default();
+        if let Some(spool) = table.spool.take() {
+            spool.delete()?;
+        }
         table.note.reason = Some("the source dropped the table or gave it another name; its rows stay".into());
         self.todo.store.insert(oid);
         Ok(())

@@ -33,25 +33,38 @@ pub(super) struct FlushEnded {
 
 impl Stream {
     /// Starts the flushes that are due; all that have something, when `all` is set.
-    pub(super) fn start_flushes(&mut self, flushes: &mut Flushes, all: bool) {
+    pub(super) fn start_flushes(&mut self, all: bool) {
         for table in self.tables.values_mut() {
-            let room = all || flushes.len() < FLUSHES_MAX;
-            let flushable = matches!(table.state, TableState::Live | TableState::CatchingUp | TableState::Paused);
+            let room = all || self.flushes.len() < FLUSHES_MAX;
+            let flushable = matches!(
+                table.state,
+                TableState::Live | TableState::CatchingUp | TableState::Paused | TableState::Dropped
+            );
             let waiting = table.flush_failed.is_some_and(|at| at.elapsed() < FLUSH_RETRY);
             let Some(live) = table.live.clone() else { continue };
             if !room || !flushable || waiting || table.flushing_since.is_some() || table.inside_spooled_transaction() {
                 continue;
             }
             let due = if all { live.has_unflushed() } else { live.should_flush(Instant::now()) };
+            let pending = live.has_unpublished() || table.builder.as_ref().is_some_and(|builder| !builder.is_empty());
             if !due {
-                table.delete_spent_spool_if(|| !live.has_unflushed());
+                if !pending && !live.has_unflushed() {
+                    // Everything is in the lake, perhaps taken along by an earlier flush, or came to nothing.
+                    table.unflushed_since = None;
+                    if table.delete_spent_spool() {
+                        self.todo.store.insert(table.oid);
+                    }
+                }
                 continue;
             }
             let (oid, position, app_id) = (table.oid, table.applied, self.app_id.clone());
             table.flushing_since = Some(table.unflushed_since.unwrap_or(position));
-            table.unflushed_since = None;
-            flushes.spawn(async move {
-                let result = flush(&live, &app_id, position).await;
+            if !pending {
+                // Rows that nobody sees yet are not in this flush; their position stays.
+                table.unflushed_since = None;
+            }
+            self.flushes.spawn(async move {
+                let result = flush(&live, &app_id, position, !all).await;
                 FlushEnded { oid, position, result }
             });
         }
@@ -80,6 +93,11 @@ impl Stream {
                 table.flush_failed = None;
                 tracing::debug!(table = %table.image.full_name(), position = %ended.position, "flushed");
             }
+            Err(LakeError::CommitLost { .. }) => {
+                // Somebody else wrote the table: what is in memory stands on a version that is no longer the newest.
+                table.reopen();
+                self.todo.reconnect = true;
+            }
             Err(error) => {
                 table.flush_failed = Some(Instant::now());
                 table.unflushed_since = [since, table.unflushed_since].into_iter().flatten().min();
@@ -89,13 +107,13 @@ impl Stream {
     }
 }
 
-/// One flush, and a compaction when it is due; both hold the table's writer, so they never meet.
-async fn flush(live: &LiveTable, app_id: &str, position: Lsn) -> Result<(), LakeError> {
+/// One flush, and with `maintain` a compaction when it is due; both hold the table's writer, so they never meet.
+async fn flush(live: &LiveTable, app_id: &str, position: Lsn, maintain: bool) -> Result<(), LakeError> {
     live.flush(app_id, i64_from(position.0)).await?;
-    if live.compact_due() {
+    if maintain && live.compact_due() {
         live.compact().await?;
     }
-    if live.fill_due() {
+    if maintain && live.fill_due() {
         live.fill().await?;
     }
     Ok(())

@@ -8,6 +8,7 @@ mod catch_up;
 mod commands;
 pub(crate) mod context;
 mod definitions;
+mod feedback;
 mod flushes;
 mod poll;
 pub mod prepare;

@@ -10,7 +10,7 @@ use super::{prepare::Prepared, stream::Stream};
 use crate::{catalog, error::SyncError, image::TableImage, state::TableState};
 
 /// How often the catalog is read when the event trigger reports changes; it is the safety net then.
-const WITH_TRIGGER: Duration = Duration::from_secs(60);
+const WITH_TRIGGER: Duration = Duration::from_mins(1);
 /// How often it is read otherwise.
 const WITHOUT_TRIGGER: Duration = Duration::from_secs(5);
 
@@ -31,7 +31,9 @@ impl Poll {
     /// Takes in tables the stream announced; reads the catalog when it is time.
     pub(super) async fn look(&mut self, stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
         if !stream.todo.discovered.is_empty() {
-            let images = std::mem::take(&mut stream.todo.discovered);
+            // The last picture of a table counts: CREATE TABLE and ADD PRIMARY KEY are two messages.
+            let mut images = std::mem::take(&mut stream.todo.discovered);
+            images.reverse();
             adopt(stream, prepared, images).await?;
         }
         let every = if self.event_trigger { WITH_TRIGGER } else { WITHOUT_TRIGGER };
@@ -86,9 +88,13 @@ async fn adopt(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>
         return Ok(());
     }
     stream.publish_tables(&prepared.client).await?;
+    let from = catalog::current_lsn(&prepared.client).await?;
     for oid in oids {
         if stream.tables.get(&oid).is_some_and(|table| table.state == TableState::Preflight) {
             stream.place(oid).await?;
+            if let Some(table) = stream.tables.get_mut(&oid) {
+                table.spool_from = from;
+            }
         }
     }
     Ok(())

@@ -13,7 +13,11 @@ use naru_store::{
 };
 use tokio_postgres::Client;
 
-use super::{context::kind_of, stream::Stream, table::TableRuntime};
+use super::{
+    context::kind_of,
+    stream::Stream,
+    table::{SpoolPosition, TableRuntime},
+};
 use crate::{
     catalog::{self, ServerFacts},
     copy::Snapshot,
@@ -67,7 +71,7 @@ impl Stream {
         self.publish_tables(&client).await?;
         let (start, snapshot) = self.ensure_slot(&client, slot.is_some_and(|s| s.wal_status != "lost")).await?;
         self.place_tables().await?;
-        let binary = self.tables.values().filter_map(|table| table.shape.as_ref()).all(|shape| shape.binary());
+        let binary = self.tables.values().filter_map(|table| table.shape.as_ref()).all(crate::plan::TableShape::binary);
         Ok(Prepared { client, facts, snapshot, start, event_trigger, binary })
     }
 
@@ -109,7 +113,10 @@ impl Stream {
         let verdict = table_verdict(&image, facts);
         let oid = image.oid;
         let context = self.context.clone();
-        let table = self.tables.entry(oid).or_insert_with(|| TableRuntime::new(image.clone()));
+        let table = self.tables.entry(oid).or_insert_with(|| {
+            let id = context.source.table_id(&image.schema, &image.name);
+            TableRuntime::new(image.clone(), id)
+        });
         if matches!(table.state, TableState::Live | TableState::CatchingUp | TableState::Paused) {
             return;
         }
@@ -127,7 +134,10 @@ impl Stream {
                 table.note = super::table::TableNote { reason: table.remarks(), fix: None };
                 let kind = kind_of(&verdict).unwrap_or(TableKind::AppendOnly);
                 match context.shape_of(&table.image, kind, &[]) {
-                    Ok(shape) => table.shape = Some(shape),
+                    Ok(shape) => {
+                        self.todo.text |= !shape.binary();
+                        table.shape = Some(shape);
+                    }
                     Err(error) => table.quarantine(&error.problem()),
                 }
             }
@@ -148,7 +158,9 @@ impl Stream {
             for ((schema, name), error) in publication::set_members(client, publication, &wanted).await? {
                 let problem = SyncError::from(error).problem();
                 let found = self.tables.values_mut().find(|t| t.image.schema == schema && t.image.name == name);
-                if let Some(table) = found.filter(|t| t.state == TableState::Preflight) {
+                if let Some(table) = found
+                    .filter(|t| matches!(t.state, TableState::Preflight | TableState::Copying | TableState::Rebuilding))
+                {
                     table.quarantine(&problem);
                 }
             }
@@ -203,7 +215,7 @@ impl Stream {
     fn forget_positions(&mut self) {
         for table in self.tables.values_mut() {
             table.applied = Lsn(0);
-            if matches!(table.state, TableState::Live | TableState::CatchingUp) {
+            if matches!(table.state, TableState::Live | TableState::CatchingUp | TableState::Paused) {
                 table.give_up_changes();
                 table.state = TableState::Preflight;
             }
@@ -220,19 +232,63 @@ impl Stream {
         Ok(())
     }
 
-    /// Places one table in state `preflight`.
-    pub(super) async fn place(&mut self, oid: u32) -> Result<(), SyncError> {
+    /// A table dropped and made again has another oid and the same place in the lake: only one may write there.
+    fn close_others(&mut self, oid: u32) {
+        let Some(id) = self.tables.get(&oid).map(|table| table.id.clone()) else { return };
+        for other in self.tables.values_mut().filter(|other| other.oid != oid && other.id == id) {
+            other.live = None;
+            other.unflushed_since = None;
+            other.builder = None;
+        }
+    }
+
+    /// Judges tables that wait for a copy again: their key, kind or rights may have changed since. The publications
+    /// follow at once, because a keyed publication with a table that lost its key would refuse the owner's updates.
+    pub(super) async fn rejudge(&mut self, prepared: &Prepared) -> Result<(), SyncError> {
+        for oid in self.todo.copy.clone() {
+            let Some(image) = catalog::table(&prepared.client, oid).await? else {
+                self.drop_table(oid)?;
+                continue;
+            };
+            let verdict = table_verdict(&image, &prepared.facts);
+            let context = self.context.clone();
+            let Some(table) = self.tables.get_mut(&oid) else { continue };
+            match (&verdict, kind_of(&verdict)) {
+                (Verdict::Sync(_, remarks), Some(kind)) => {
+                    table.remarks.clone_from(remarks);
+                    table.shape = Some(context.shape_of(&image, kind, &[])?);
+                }
+                (Verdict::Quarantine(problem), _) => {
+                    table.quarantine(problem);
+                    self.todo.store.insert(oid);
+                }
+                (Verdict::NotSynced(reason), _) => {
+                    table.give_up_changes();
+                    table.state = TableState::NotSynced;
+                    table.note.reason = Some(reason.clone());
+                    self.todo.store.insert(oid);
+                }
+                (Verdict::Sync(..), None) => {}
+            }
+        }
+        self.publish_tables(&prepared.client).await
+    }
+
+    /// Finds where a table's rows in the lake stand, opens them, and says what it needs; `true` beside it when a person
+    /// had paused it.
+    async fn standing(&mut self, oid: u32, spool_exists: bool) -> Result<Option<(TableEvent, bool)>, SyncError> {
         let context = self.context.clone();
-        let path = context.spool_path(oid);
-        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
-        let Some(shape) = table.shape.clone() else { return Ok(()) };
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(None) };
+        let Some(shape) = table.shape.clone() else { return Ok(None) };
         let existing = context.lake.open_table(&shape.id).await?;
-        let stored = self.stored.get(&oid).cloned();
+        let same_name =
+            |row: &&sync_tables::SyncTable| row.schema == table.image.schema && row.table == table.image.name;
+        let stored = self.stored.get(&oid).filter(same_name).cloned();
         let stored = stored.as_ref();
         // A position counts only for a table that was followed without a gap up to the last stop.
         let followed =
             stored.is_some_and(|row| matches!(row.state, Stored::Live | Stored::CatchingUp | Stored::Paused));
-        let spool_lost = stored.is_some_and(|row| row.detail["spool"] == true) && !path.exists();
+        let spool_lost = stored.is_some_and(|row| row.detail["spool"] == true) && !spool_exists;
         let paused = stored.is_some_and(|row| row.state == Stored::Paused);
         let position = match existing.as_ref().filter(|_| followed && !spool_lost) {
             Some(lake) => lake.position(&self.app_id).await?,
@@ -240,11 +296,19 @@ impl Stream {
         };
         let event = match (existing, position) {
             (Some(lake), Some(position)) => {
-                let columns = lake.view().columns.to_vec();
-                let live = context.live_table(lake).await?;
+                let (columns, key) = (lake.view().columns.to_vec(), lake.view().key.to_vec());
+                let live = match table.live.take() {
+                    Some(live) => live,
+                    None => context.live_table(lake).await?,
+                };
                 let shape = context.shape_of(&table.image, shape.kind, &columns)?;
-                let fits = shape.columns.len() == columns.len()
-                    && shape.columns.iter().zip(&columns).all(|(a, b)| a.name == b.name && a.data_type == b.data_type);
+                let fits = key == shape.key
+                    && shape.columns.len() == columns.len()
+                    && shape
+                        .columns
+                        .iter()
+                        .zip(&columns)
+                        .all(|(a, b)| a.name == b.name && a.data_type == b.data_type && a.naru_type == b.naru_type);
                 table.applied = Lsn(u64_from_signed(position));
                 self.live_set.insert(&live);
                 table.live = Some(live);
@@ -252,13 +316,25 @@ impl Stream {
                 if fits { TableEvent::Positioned } else { TableEvent::NeedsRebuild }
             }
             (Some(lake), None) => {
-                let live = context.live_table(lake).await?;
+                let live = match table.live.take() {
+                    Some(live) => live,
+                    None => context.live_table(lake).await?,
+                };
                 self.live_set.insert(&live);
                 table.live = Some(live);
                 TableEvent::NeedsRebuild
             }
             (None, _) => TableEvent::NeedsCopy,
         };
+        Ok(Some((event, paused)))
+    }
+
+    /// Places one table in state `preflight`.
+    pub(super) async fn place(&mut self, oid: u32) -> Result<(), SyncError> {
+        let path = self.context.spool_path(oid);
+        self.close_others(oid);
+        let Some((event, paused)) = self.standing(oid, path.exists()).await? else { return Ok(()) };
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         if event != TableEvent::Positioned && path.exists() {
             // What an older copy's spool holds is before the new copy's snapshot or of another generation.
             std::fs::remove_file(&path).map_err(|source| SyncError::Spool {
@@ -269,12 +345,16 @@ impl Stream {
         }
         table.step(event)?;
         table.spool = Some(TableSpool::open(&path)?);
+        table.spooled = SpoolPosition::default();
+        table.cursor = super::catch_up::SpoolCursor::default();
+        table.spool_from = Lsn(0);
+        table.copy = None;
         if event != TableEvent::Positioned {
             self.todo.copy.push(oid);
         } else if paused {
             table.step(TableEvent::Pause)?;
             table.note.reason = Some("paused by a person; changes wait on disk".into());
-            table.note.fix = Some(format!("Run `naru sync resume {}`.", shape.id));
+            table.note.fix = Some(format!("Run `naru sync resume {}`.", table.id));
         }
         self.todo.store.insert(oid);
         Ok(())

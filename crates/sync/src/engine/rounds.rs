@@ -43,12 +43,22 @@ pub(super) struct Rounds {
     running: Option<(u32, AbortHandle)>,
     work: JoinSet<Ended>,
     not_before: Option<Instant>,
+    fresh: bool,
 }
 
 impl Rounds {
     /// Begins with the snapshot that came with a new slot, if there is one.
     pub(super) fn new(keeper: Option<(ReplicationConnection, Snapshot)>) -> Self {
-        Self { keeper, opening: false, queue: VecDeque::new(), running: None, work: JoinSet::new(), not_before: None }
+        let fresh = keeper.is_some();
+        Self {
+            keeper,
+            opening: false,
+            queue: VecDeque::new(),
+            running: None,
+            work: JoinSet::new(),
+            not_before: None,
+            fresh,
+        }
     }
 
     /// Takes what ended, starts what waits.
@@ -61,7 +71,7 @@ impl Rounds {
             }
         }
         self.stop_unwanted(stream);
-        self.start(stream).await
+        self.start(stream, prepared).await
     }
 
     /// Ends everything; half-made files are removed by their owners.
@@ -71,31 +81,35 @@ impl Rounds {
 
     fn stop_unwanted(&mut self, stream: &Stream) {
         if let Some((oid, handle)) = &self.running
-            && !stream.tables.get(oid).is_some_and(|table| copying(table.state))
+            && !stream.tables.get(oid).is_some_and(|table| copying(table.state) && table.copy.is_some())
         {
             handle.abort();
         }
     }
 
-    async fn start(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
+    async fn start(&mut self, stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
         if self.running.is_some() || self.opening || self.not_before.is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
-        let in_this_round = self.keeper.is_some();
-        if in_this_round && self.queue.is_empty() {
-            // A snapshot holds only tables that waited when it was made; the first one, made with the slot, holds all.
+        if std::mem::take(&mut self.fresh) {
+            // The snapshot that came with the slot is for every table that waits at the start.
             self.queue.extend(stream.todo.copy.drain(..));
         }
         while let Some(oid) = self.queue.pop_front() {
-            if stream.tables.get(&oid).is_some_and(|table| copying(table.state)) {
+            let Some(table) = stream.tables.get(&oid).filter(|table| copying(table.state)) else { continue };
+            let holds = self.keeper.as_ref().is_some_and(|(_, s)| table.spool_from <= s.consistent_point);
+            if holds {
                 return self.start_copy(stream, oid);
             }
+            // Its spool begins after this snapshot: changes in between would be in neither.
+            stream.todo.copy.push(oid);
         }
         if let Some((keeper, _)) = self.keeper.take() {
             keeper.close().await;
         }
         stream.todo.copy.retain(|oid| stream.tables.get(oid).is_some_and(|table| copying(table.state)));
         if !stream.todo.copy.is_empty() && hours_allow(&stream.context) {
+            stream.rejudge(prepared).await?;
             self.opening = true;
             let context = stream.context.clone();
             self.work.spawn(async move { Ended::Opened(open(&context).await) });
@@ -155,38 +169,45 @@ impl Rounds {
         copied: Result<Copied, SyncError>,
     ) -> Result<(), SyncError> {
         let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
-        if !copying(table.state) {
+        if !copying(table.state) || table.copy.is_none() {
+            // It was sent to another copy meanwhile, which waits for a newer snapshot.
             return Ok(());
         }
         match copied {
             Ok(copied) => {
                 let Some((_, snapshot)) = &self.keeper else { return Ok(()) };
                 let at = snapshot.consistent_point;
-                match commit(stream, oid, copied, at).await {
-                    Ok(()) => Ok(()),
-                    Err(error) => self.copy_failed(stream, oid, error),
+                if let Err(error) = commit(stream, oid, copied, at).await {
+                    self.copy_failed(stream, oid, &error);
                 }
             }
-            Err(error) => self.copy_failed(stream, oid, error),
+            Err(error) => self.copy_failed(stream, oid, &error),
         }
+        Ok(())
+    }
+
+    fn snapshot_at(&self) -> naru_base::Lsn {
+        self.keeper.as_ref().map_or(naru_base::Lsn(0), |(_, snapshot)| snapshot.consistent_point)
     }
 
     /// A copy that may succeed later waits for another snapshot; any other failure stops that table alone.
-    fn copy_failed(&mut self, stream: &mut Stream, oid: u32, error: SyncError) -> Result<(), SyncError> {
-        let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
+    fn copy_failed(&mut self, stream: &mut Stream, oid: u32, error: &SyncError) {
+        let Some(table) = stream.tables.get_mut(&oid) else { return };
         let problem = error.problem();
         tracing::warn!(table = %table.image.full_name(), %problem, "copy failed");
+        table.live = None;
         stream.todo.store.insert(oid);
         if problem.retry == naru_base::Retry::Later {
             table.note.reason = Some(problem.summary);
             table.note.fix = problem.hint;
             table.copy = None;
+            // A newer snapshot is needed: this one would see the same again.
+            table.spool_from = table.spool_from.max(naru_base::Lsn(self.snapshot_at().0 + 1));
             self.not_before = Some(Instant::now() + RETRY_AFTER);
             stream.todo.copy.push(oid);
         } else {
             table.quarantine(&problem);
         }
-        Ok(())
     }
 }
 
@@ -198,19 +219,19 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
     let context = stream.context.clone();
     let Some(table) = stream.tables.get_mut(&oid) else { return Ok(()) };
     let Copied { image, shape, staged, rows, counts } = copied;
-    let live = match table.live.clone() {
-        Some(live) => live,
-        None => {
-            let Some(lake) = context.lake.open_table(&shape.id).await? else {
-                return Err(SyncError::Protocol(format!("the lake table {} vanished", shape.id)));
-            };
-            context.live_table(lake).await?
-        }
+    let live = if let Some(live) = table.live.clone() {
+        live
+    } else {
+        let Some(lake) = context.lake.open_table(&shape.id).await? else {
+            return Err(SyncError::Protocol(format!("the lake table {} vanished", shape.id)));
+        };
+        context.live_table(lake).await?
     };
     live.replace_all(staged, shape.columns.clone(), shape.key.clone(), &stream.app_id, i64_from(at.0)).await?;
     if failpoint::hit("sync.copy.after_commit") {
         return Err(SyncError::Protocol("failpoint sync.copy.after_commit".into()));
     }
+    stream.todo.text |= !shape.binary();
     table.counts += counts;
     table.live = Some(live.clone());
     table.shape = Some(shape);
@@ -221,7 +242,7 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
     table.copy = None;
     table.step(TableEvent::Copied)?;
     stream.live_set.insert(&live);
-    stream.live_set.publish(stream.published, &[&live]);
+    stream.live_set.publish_behind(&live, at);
     stream.todo.store.insert(oid);
     tracing::info!(table = %table.image.full_name(), rows, "copy committed");
     Ok(())

@@ -10,13 +10,13 @@ use std::{
 use futures::FutureExt as _;
 use naru_base::{Lsn, failpoint, retry::Backoff, time::now_us};
 use naru_store::sync_tables::{self, SyncTable, TableState as Stored};
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     SourceEngine,
     commands::{Command, CommandError, FlushedCut},
-    flushes::Flushes,
+    feedback::Feedback,
     poll::Poll,
     prepare::Prepared,
     rounds::Rounds,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     catalog,
     error::SyncError,
-    postgres::{Event, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions},
+    postgres::{Event, ReplicationConnection, ReplicationReader, StreamOptions},
     state::TableState,
     status::OwnedProblem,
 };
@@ -41,15 +41,14 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// How often flushes, copies, states and the status are looked after.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the stream may stand still for a flush of everything.
-const FLUSH_CUT_MAX: Duration = Duration::from_secs(60);
+const FLUSH_CUT_MAX: Duration = Duration::from_mins(1);
 /// How long a clean stop may take to flush.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
 
 /// What the loop keeps besides the stream.
 struct Session {
-    writer: ReplicationWriter,
+    feedback: Feedback,
     prepared: Prepared,
-    flushes: Flushes,
     rounds: Rounds,
     poll: Poll,
     acknowledged: Lsn,
@@ -67,7 +66,9 @@ impl SourceEngine {
         backoff: &mut Backoff,
     ) -> Result<(), SyncError> {
         self.status.update(|s| s.phase = "preflight".into());
+        persist(stream).await?;
         let mut prepared = stream.prepare().await?;
+        stream.todo.text = false;
         persist(stream).await?;
         let options = StreamOptions {
             slot: self.context.names.slot.clone(),
@@ -80,6 +81,7 @@ impl SourceEngine {
         let connection = ReplicationConnection::connect(&self.context.connect).await?;
         let (mut reader, writer) = connection.start_replication(&options).await?;
         backoff.succeeded();
+        stream.binary = prepared.binary;
         self.status.update(|s| {
             s.phase = "streaming".into();
             s.problem = None;
@@ -90,9 +92,8 @@ impl SourceEngine {
         let acknowledged = prepared.start;
         let now = Instant::now();
         let mut session = Session {
-            writer,
+            feedback: Feedback::start(writer, (acknowledged, acknowledged)),
             prepared,
-            flushes: JoinSet::new(),
             rounds,
             poll,
             acknowledged,
@@ -109,7 +110,7 @@ impl SourceEngine {
                 _ = tick.tick() => {
                     session.look_after(stream, &self.status).await?;
                 }
-                Some(ended) = session.flushes.join_next(), if !session.flushes.is_empty() => {
+                Some(ended) = stream.flushes.join_next(), if !stream.flushes.is_empty() => {
                     stream.flush_ended(ended.map_err(|error| SyncError::Protocol(error.to_string()))?);
                 }
                 command = self.commands.recv(), if stream.at_boundary() => match command {
@@ -188,11 +189,15 @@ impl Session {
             }
             stream.catch_up().await?;
             self.poll.look(stream, &self.prepared).await?;
+            if std::mem::take(&mut stream.todo.members) {
+                stream.rejudge(&self.prepared).await?;
+            }
             self.rounds.look_after(stream, &self.prepared).await?;
         }
-        stream.start_flushes(&mut self.flushes, false);
+        stream.start_flushes(false);
         persist(stream).await?;
-        if std::mem::take(&mut stream.todo.text) && self.prepared.binary && stream.at_boundary() {
+        if stream.at_boundary() && (stream.todo.reconnect || (stream.todo.text && self.prepared.binary)) {
+            (stream.todo.text, stream.todo.reconnect) = (false, false);
             self.tell(stream).await?;
             return Err(SyncError::NeedsText);
         }
@@ -216,7 +221,7 @@ impl Session {
             return Err(SyncError::Protocol("failpoint sync.before_ack".into()));
         }
         let received = stream.server.max(self.acknowledged);
-        self.writer.send_status(received, self.acknowledged, self.acknowledged, false).await?;
+        self.feedback.tell((received, self.acknowledged)).await?;
         if failpoint::hit("sync.after_ack") {
             return Err(SyncError::Protocol("failpoint sync.after_ack".into()));
         }
@@ -299,8 +304,8 @@ impl Session {
 
     async fn flush_all(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
         loop {
-            stream.start_flushes(&mut self.flushes, true);
-            match self.flushes.join_next().await {
+            stream.start_flushes(true);
+            match stream.flushes.join_next().await {
                 Some(ended) => stream.flush_ended(ended.map_err(|error| SyncError::Protocol(error.to_string()))?),
                 None => return Ok(()),
             }
@@ -315,6 +320,7 @@ impl Session {
             tracing::warn!("flushing took too long; what is not flushed is read from the source again");
         }
         self.tell(stream).await?;
+        self.feedback.finish().await?;
         Err(SyncError::Stopped)
     }
 }
@@ -324,7 +330,7 @@ async fn persist(stream: &mut Stream) -> Result<(), SyncError> {
     if stream.todo.store.is_empty() {
         return Ok(());
     }
-    let oids = std::mem::take(&mut stream.todo.store);
+    let oids = stream.todo.store.clone();
     let source = stream.context.source.name.clone();
     let rows: Vec<SyncTable> = oids
         .iter()
@@ -347,6 +353,8 @@ async fn persist(stream: &mut Stream) -> Result<(), SyncError> {
         })
         .collect();
     stream.context.store.write(move |db| rows.iter().try_for_each(|row| sync_tables::upsert(db, row))).await?;
+    // Only what is stored is forgotten: after a failed write the states are tried again.
+    stream.todo.store.clear();
     Ok(())
 }
 

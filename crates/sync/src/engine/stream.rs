@@ -13,7 +13,7 @@ use bytes::Bytes;
 use naru_base::{Lsn, time::now_us};
 use naru_lake::live::{LiveSet, LiveTable};
 
-use super::{context::Context, table::TableRuntime};
+use super::{context::Context, flushes::Flushes, table::TableRuntime};
 use crate::{
     definition::DefinitionEvent,
     error::SyncError,
@@ -68,6 +68,10 @@ pub(super) struct Todo {
     pub store: BTreeSet<u32>,
     /// A column came that has no binary decoder: the stream must go on in text.
     pub text: bool,
+    /// The session must begin anew: a table has to be opened again.
+    pub reconnect: bool,
+    /// A table's kind may have changed: it is judged again and the publications set anew.
+    pub members: bool,
 }
 
 /// State of one source's stream.
@@ -81,10 +85,14 @@ pub(super) struct Stream {
     pub published: Lsn,
     /// Newest position the server told.
     pub server: Lsn,
+    /// Whether values come in binary in this session.
+    pub binary: bool,
     /// What is left to do outside this file.
     pub todo: Todo,
     /// Tables of this source as queries see them.
     pub live_set: LiveSet,
+    /// Flushes that run now; they outlive a session, because a commit that has begun is finished.
+    pub flushes: Flushes,
     /// Where it runs.
     pub context: Arc<Context>,
     /// What the state database held of this source's tables when the session began, by oid.
@@ -95,7 +103,7 @@ pub(super) struct Stream {
     decoder: Decoder,
     open: Option<OpenTransaction>,
     streamed: HashMap<u32, TransactionSpool>,
-    stream_xid: Option<u32>,
+    block_xid: Option<u32>,
     dirty: BTreeSet<u32>,
     last_commit_time_us: i64,
     generation: u32,
@@ -109,8 +117,10 @@ impl Stream {
             cut: Lsn(0),
             published: Lsn(0),
             server: Lsn(0),
+            binary: false,
             todo: Todo::default(),
             live_set,
+            flushes: Flushes::new(),
             context,
             stored: HashMap::new(),
             app_id: String::new(),
@@ -118,7 +128,7 @@ impl Stream {
             decoder: Decoder::new(),
             open: None,
             streamed: HashMap::new(),
-            stream_xid: None,
+            block_xid: None,
             dirty: BTreeSet::new(),
             last_commit_time_us: 0,
             generation: 0,
@@ -130,16 +140,41 @@ impl Stream {
         self.decoder = Decoder::new();
         self.open = None;
         self.streamed.clear();
-        self.stream_xid = None;
+        self.block_xid = None;
         self.relations.clear();
         self.dirty.clear();
+        // What was handled and not shown is gone with the connection and comes again.
+        self.cut = self.published;
         for table in self.tables.values_mut() {
+            table.spooled.open = false;
+            table.spooled.relation = None;
+            if let Some(spool) = &mut table.spool
+                && let Err(error) = spool.cut_open()
+            {
+                table.quarantine(&error.problem());
+                self.todo.store.insert(table.oid);
+                continue;
+            }
+            if table.state == TableState::CatchingUp {
+                // These changes came from the spool, not from the connection.
+                continue;
+            }
             table.builder = None;
             table.relation = None;
             if let Some(live) = &table.live {
                 live.discard_unpublished();
             }
         }
+    }
+
+    /// The first position whose transactions a spool that begins now holds whole.
+    pub(super) fn next_whole(&self) -> Lsn {
+        self.open.as_ref().map_or(self.cut, |open| Lsn(open.final_lsn.0 + 1))
+    }
+
+    /// Whether the open transaction has changed this table.
+    pub(super) fn touched(&self, oid: u32) -> bool {
+        self.open.as_ref().is_some_and(|open| open.touched.contains(&oid))
     }
 
     /// Whether no transaction is half handled.
@@ -159,15 +194,15 @@ impl Stream {
         match decoded.message {
             Message::Begin { final_lsn, commit_time_us, .. } => self.begin(final_lsn, commit_time_us)?,
             Message::Commit { end_lsn, .. } => self.commit(end_lsn)?,
-            Message::StreamStart { xid, .. } => self.stream_xid = Some(xid),
-            Message::StreamStop => self.stream_xid = None,
+            Message::StreamStart { xid, .. } => self.block_xid = Some(xid),
+            Message::StreamStop => self.block_xid = None,
             Message::StreamCommit { xid, commit_lsn, end_lsn, commit_time_us } => {
                 self.decoder = decoder;
                 return self.replay(xid, commit_lsn, end_lsn, commit_time_us).await;
             }
             Message::StreamAbort { xid, subxid } => self.abort(xid, subxid),
             Message::Origin { .. } | Message::Type { .. } => {}
-            message => match (decoded.xid, self.stream_xid) {
+            message => match (decoded.xid, self.block_xid) {
                 (Some(subxid), Some(xid)) => self.keep(xid, subxid, data)?,
                 _ => self.change(data, message).await?,
             },
@@ -190,7 +225,7 @@ impl Stream {
         for oid in &open.touched {
             if let Some(table) = self.tables.get_mut(oid) {
                 table.spool_commit(end_lsn)?;
-                if table.state == TableState::Live {
+                if table.state == TableState::Live || table.builder.is_some() {
                     self.dirty.insert(*oid);
                 }
             }
@@ -302,9 +337,15 @@ impl Stream {
         let Some(seen) = self.relations.get(&oid) else { return Ok(()) };
         open.touched.insert(oid);
         table.unflushed_since.get_or_insert(self.cut);
-        if let Err(error) = push(table, &seen.relation, change) {
-            self.todo.store.insert(oid);
-            return quarantine_or(error, table);
+        match push(table, &seen.relation, change) {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(SyncError::Protocol(format!("a change of {} fits no definition", table.image.full_name())));
+            }
+            Err(error) => {
+                self.todo.store.insert(oid);
+                return quarantine_or(error, table);
+            }
         }
         if table.builder.as_ref().is_some_and(|builder| builder.bytes() > BUILDER_BYTES_MAX)
             && let Err(error) = table.drain().await
@@ -428,7 +469,6 @@ impl Stream {
 
 /// Puts a row into the builder. `Ok(false)` when the relation no longer fits the table's shape.
 pub(super) fn push(table: &mut TableRuntime, relation: &Relation, change: RowChange<'_>) -> Result<bool, SyncError> {
-    let broke = table.shape.clone();
     let Some(builder) = table.builder_for(relation)? else { return Ok(false) };
     let pushed = match change {
         RowChange::Insert(new) => builder.insert(new),
@@ -439,7 +479,7 @@ pub(super) fn push(table: &mut TableRuntime, relation: &Relation, change: RowCha
             Ok(())
         }
     };
-    match (pushed, broke) {
+    match (pushed, &table.shape) {
         (Ok(()), _) => Ok(true),
         (Err(error), Some(shape)) => Err(shape.broke(error.problem())),
         (Err(error), None) => Err(SyncError::Protocol(error.to_string())),

@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use naru_base::{Lsn, Problem, number::u64_from};
-use naru_lake::live::LiveTable;
+use naru_base::{Lsn, Problem, TableId, number::u64_from};
+use naru_lake::live::{ApplyError, LiveTable};
 
 use super::catch_up::SpoolCursor;
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
 pub struct TableRuntime {
     /// Oid at the source.
     pub oid: u32,
+    /// Name in SQL, whether or not it can be synced.
+    pub id: TableId,
     /// Where it stands.
     pub state: TableState,
     /// The definition that the applied rows follow.
@@ -39,6 +41,8 @@ pub struct TableRuntime {
     pub unflushed_since: Option<Lsn>,
     /// The same for the flush that runs now.
     pub flushing_since: Option<Lsn>,
+    /// The first position from which its spool holds every change; a copy needs a snapshot at or after it.
+    pub spool_from: Lsn,
     /// Collects changes between two publishes.
     pub builder: Option<ChangeBuilder>,
     /// The relation message that `builder` follows.
@@ -91,9 +95,10 @@ pub struct TableNote {
 
 impl TableRuntime {
     /// A table that was just discovered.
-    pub fn new(image: TableImage) -> Self {
+    pub fn new(image: TableImage, id: TableId) -> Self {
         Self {
             oid: image.oid,
+            id,
             state: TableState::Discovered,
             image,
             shape: None,
@@ -101,6 +106,7 @@ impl TableRuntime {
             applied: Lsn(0),
             unflushed_since: None,
             flushing_since: None,
+            spool_from: Lsn(0),
             builder: None,
             relation: None,
             spool: None,
@@ -210,8 +216,12 @@ impl TableRuntime {
         let (Some(live), Some(shape)) = (&self.live, &self.shape) else {
             return Err(SyncError::Protocol(format!("table {} has no live table", self.image.full_name())));
         };
-        live.apply(batch).await.map_err(|error| shape.broke(error.problem()))?;
-        Ok(())
+        match live.apply(batch).await {
+            Ok(_) => Ok(()),
+            // The lake or the disk failed, not the table: the session begins again and nothing was applied.
+            Err(ApplyError::Lake(error)) => Err(error.into()),
+            Err(error) => Err(shape.broke(error.problem())),
+        }
     }
 
     /// Writes one change to the spool, opening the transaction there first.
@@ -258,24 +268,31 @@ impl TableRuntime {
         self.state == TableState::CatchingUp && self.cursor.inside()
     }
 
-    /// Deletes a spool that was applied, once everything applied is in the lake.
-    pub fn delete_spent_spool_if(&mut self, flushed: impl FnOnce() -> bool) {
-        if self.spent_spool.is_some()
-            && flushed()
-            && let Some(spool) = self.spent_spool.take()
-            && let Err(error) = spool.delete()
-        {
+    /// Deletes a spool that was applied, once everything applied is in the lake; `true` when there was one.
+    pub fn delete_spent_spool(&mut self) -> bool {
+        let Some(spool) = self.spent_spool.take() else { return false };
+        if let Err(error) = spool.delete() {
             tracing::warn!(table = %self.image.full_name(), %error, "could not delete a spool");
         }
+        true
+    }
+
+    /// Forgets what is in memory and judges the table again; the source sends what was not acknowledged.
+    pub fn reopen(&mut self) {
+        self.builder = None;
+        self.relation = None;
+        self.live = None;
+        self.state = TableState::Preflight;
+        self.unflushed_since = None;
+        self.flushing_since = None;
     }
 
     /// What people see of it.
     pub fn status(&self) -> TableStatus {
-        let id = self.shape.as_ref().map(|shape| shape.id.clone());
         let view = self.live.as_ref().map(LiveTable::view);
         let copying = self.copy.as_ref().map(|c| c.rows.load(std::sync::atomic::Ordering::Relaxed));
         TableStatus {
-            table: id.unwrap_or_else(|| naru_base::TableId::new(&self.image.schema, &self.image.name)),
+            table: self.id.clone(),
             source_table: self.image.full_name(),
             state: self.state.name().to_owned(),
             rows: view.as_ref().map_or(0, |view| view.live_rows()),

@@ -108,7 +108,7 @@ impl CellBuilder {
                 let items = Leaf::new(scalar);
                 let field = match stored {
                     DataType::List(field) => Arc::clone(field),
-                    _ => Arc::new(Field::new("item", scalar.storage().0, true)),
+                    _ => Arc::new(Field::new("element", scalar.storage().0, true)),
                 };
                 Values::List(ListLeaf { field, offsets: vec![0], validity: NullBufferBuilder::new(0), items })
             }

@@ -146,7 +146,7 @@ impl Codec {
             // Delta keeps no metadata for elements; what a list's elements are stands on the column.
             Self::List(scalar) => {
                 let (item, naru_type) = scalar.storage();
-                (DataType::List(Arc::new(Field::new("item", item, true))), naru_type)
+                (DataType::List(Arc::new(Field::new("element", item, true))), naru_type)
             }
             Self::JsonArray(_) => (DataType::Utf8, Some(NaruType::Json)),
         }
