@@ -1,5 +1,12 @@
 //! Every output format, byte for byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +24,9 @@ use naru_warehouse::output::{Format, OutputError, writer};
 fn written(format: Format, batches: &[RecordBatch]) -> String {
     let mut out = Vec::new();
     let mut rows = writer(format, &batches[0].schema(), &mut out).unwrap();
-    batches.iter().for_each(|batch| rows.write(batch).unwrap());
+    for batch in batches {
+        rows.write(batch).unwrap();
+    }
     rows.finish().unwrap();
     drop(rows);
     String::from_utf8(out).unwrap()

@@ -378,7 +378,9 @@ mod tests {
         for (text, words) in cases {
             let (mut got, mut expected) = (BytesMut::new(), BytesMut::new());
             numeric(text, &mut got);
-            words.iter().for_each(|word| expected.put_i16(*word));
+            for word in words {
+                expected.put_i16(*word);
+            }
             assert_eq!(got, expected, "{text}");
         }
     }
