@@ -429,6 +429,11 @@ impl Stream {
         self.server = self.server.max(wal_end);
         if self.open.is_none() {
             self.cut = self.cut.max(wal_end);
+            if self.dirty.is_empty() && self.cut > self.published {
+                // Nothing happened up to there that queries do not see.
+                self.published = self.cut;
+                self.live_set.publish(self.cut, &[]);
+            }
         }
     }
 

@@ -105,7 +105,7 @@ impl Case {
 
     /// A list; `element` is the SQL of one element `x`.
     fn list(mut self, element: &str) -> Self {
-        self.stored = DataType::List(Arc::new(Field::new("item", self.stored, true)));
+        self.stored = DataType::List(Arc::new(Field::new("element", self.stored, true)));
         self.expected = format!(
             "case when c is not null then (select coalesce(json_agg({element}), '[]')::text from unnest(c) x) end"
         );
