@@ -197,7 +197,7 @@ fn binary_row() -> Vec<Vec<u8>> {
 fn copy_seeds() -> Vec<Vec<u8>> {
     let row: Vec<Option<Vec<u8>>> = binary_row().into_iter().map(Some).collect();
     let nulls = vec![None; row.len()];
-    vec![messages::copy(&[]), messages::copy(&[row.clone()]), messages::copy(&[nulls, row])]
+    vec![messages::copy(&[]), messages::copy(std::slice::from_ref(&row)), messages::copy(&[nulls, row])]
 }
 
 fn url_seeds() -> Vec<Vec<u8>> {
@@ -274,7 +274,7 @@ fn build_changes(input: &[u8]) -> u64 {
                     }
                     _ => Ok(()),
                 };
-                told.push_str(&outcome.err().map(|error| words(&error)).unwrap_or_else(|| "+".to_owned()));
+                told.push_str(&outcome.err().map_or_else(|| "+".to_owned(), |error| words(&error)));
             }
         }
     }

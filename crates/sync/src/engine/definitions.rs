@@ -43,8 +43,15 @@ impl Stream {
     }
 
     /// Takes an image that the catalog poll read, where no event trigger reports changes.
-    pub(super) async fn redefine_polled(&mut self, oid: u32, image: TableImage) -> Result<(), SyncError> {
-        self.redefine_with(oid, image, false, true).await
+    ///
+    /// A changed storage file alone means a rewrite only where no trigger would have announced one.
+    pub(super) async fn redefine_polled(
+        &mut self,
+        oid: u32,
+        image: TableImage,
+        trust_files: bool,
+    ) -> Result<(), SyncError> {
+        self.redefine_with(oid, image, false, trust_files).await
     }
 
     async fn redefine_with(
@@ -54,6 +61,7 @@ impl Stream {
         rewritten: bool,
         trust_files: bool,
     ) -> Result<(), SyncError> {
+        self.definitions += 1;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         let action = decide(&table.image, &image, rewritten, trust_files);
         if table.state != TableState::Live && action != Action::Move {
@@ -143,6 +151,7 @@ impl Stream {
 
     /// Sends a table to be copied again; its old rows stay readable meanwhile.
     pub(super) fn rebuild(&mut self, oid: u32, reason: String) -> Result<(), SyncError> {
+        self.definitions += 1;
         let path = self.context.spool_path(oid);
         let from = self.next_whole();
         self.todo.members = true;
@@ -163,6 +172,7 @@ impl Stream {
 
     /// The source dropped the table: its rows stay, marked so.
     pub(super) fn drop_table(&mut self, oid: u32) -> Result<(), SyncError> {
+        self.definitions += 1;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         table.step(TableEvent::Gone)?;
         table.spooled = super::table::SpoolPosition::default();

@@ -14,18 +14,33 @@ const WITH_TRIGGER: Duration = Duration::from_mins(1);
 /// How often it is read otherwise.
 const WITHOUT_TRIGGER: Duration = Duration::from_secs(5);
 
+/// How often it is read at the beginning of a session, and how many times: a transaction that was open while the
+/// trigger was made announces nothing.
+const EARLY: Duration = Duration::from_secs(3);
+const EARLY_LOOKS: u8 = 2;
+
 /// When the catalog was read, and what waits for the stream to come that far.
 #[derive(Debug)]
 pub(super) struct Poll {
     event_trigger: bool,
     last: Instant,
-    waiting: Option<(Lsn, Vec<TableImage>)>,
+    waiting: Option<Picture>,
+    early: u8,
+}
+
+/// The catalog at one moment.
+#[derive(Debug)]
+struct Picture {
+    at: Lsn,
+    definitions: u64,
+    follow: bool,
+    images: Vec<TableImage>,
 }
 
 impl Poll {
     /// Starts counting now: the session's preparation has just read the catalog.
     pub(super) fn new(event_trigger: bool) -> Self {
-        Self { event_trigger, last: Instant::now(), waiting: None }
+        Self { event_trigger, last: Instant::now(), waiting: None, early: EARLY_LOOKS }
     }
 
     /// Takes in tables the stream announced; reads the catalog when it is time.
@@ -36,16 +51,27 @@ impl Poll {
             images.reverse();
             adopt(stream, prepared, images).await?;
         }
-        let every = if self.event_trigger { WITH_TRIGGER } else { WITHOUT_TRIGGER };
+        let every = match (self.early, self.event_trigger) {
+            (1.., _) => EARLY,
+            (0, true) => WITH_TRIGGER,
+            (0, false) => WITHOUT_TRIGGER,
+        };
         if self.waiting.is_none() && self.last.elapsed() >= every {
             self.last = Instant::now();
             let images = catalog::tables(&prepared.client).await?;
             let at = catalog::current_lsn(&prepared.client).await?;
-            self.waiting = Some((at, images));
+            let follow = self.early > 0 || !self.event_trigger;
+            self.early = self.early.saturating_sub(1);
+            self.waiting = Some(Picture { at, definitions: stream.definitions, follow, images });
         }
         // Applied only once the stream has passed the moment of reading: until then relation messages say it better.
-        if let Some((_, images)) = self.waiting.take_if(|(at, _)| stream.cut >= *at) {
-            compare(stream, prepared, images, !self.event_trigger).await?;
+        if let Some(picture) = self.waiting.take_if(|picture| stream.cut >= picture.at) {
+            if picture.definitions == stream.definitions {
+                compare(stream, prepared, picture, !self.event_trigger).await?;
+            } else {
+                // The stream has told something newer meanwhile; look again soon.
+                self.early = self.early.max(1);
+            }
         }
         Ok(())
     }
@@ -54,9 +80,10 @@ impl Poll {
 async fn compare(
     stream: &mut Stream,
     prepared: &Prepared,
-    images: Vec<TableImage>,
-    follow_definitions: bool,
+    picture: Picture,
+    trust_files: bool,
 ) -> Result<(), SyncError> {
+    let Picture { images, follow, .. } = picture;
     let gone: Vec<u32> = stream
         .tables
         .values()
@@ -67,9 +94,9 @@ async fn compare(
         stream.drop_table(oid)?;
     }
     let (known, new): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| stream.tables.contains_key(&image.oid));
-    if follow_definitions {
+    if follow {
         for image in known {
-            stream.redefine_polled(image.oid, image).await?;
+            stream.redefine_polled(image.oid, image, trust_files).await?;
         }
     }
     adopt(stream, prepared, new).await

@@ -110,6 +110,7 @@ impl Stream {
 
     /// Judges one table and gives it its first state.
     pub(super) fn judge(&mut self, image: TableImage, facts: &ServerFacts) {
+        self.definitions += 1;
         let verdict = table_verdict(&image, facts);
         let oid = image.oid;
         let context = self.context.clone();

@@ -87,6 +87,8 @@ pub(super) struct Stream {
     pub server: Lsn,
     /// Whether values come in binary in this session.
     pub binary: bool,
+    /// Counts looks at definitions, so that a picture of the catalog taken before one is known to be old.
+    pub definitions: u64,
     /// What is left to do outside this file.
     pub todo: Todo,
     /// Tables of this source as queries see them.
@@ -118,6 +120,7 @@ impl Stream {
             published: Lsn(0),
             server: Lsn(0),
             binary: false,
+            definitions: 0,
             todo: Todo::default(),
             live_set,
             flushes: Flushes::new(),
