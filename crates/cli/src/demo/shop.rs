@@ -64,6 +64,8 @@ INSERT INTO orders SELECT o.order_id, 1 + (o.order_id * 17 % {customers}), (ARRA
   now() - (o.order_id % 400) * interval '1 day' - (o.order_id % 86400) * interval '1 second', o.total, CASE WHEN o.order_id % 10 = 0 THEN '문 앞에 두세요' END, now()
   FROM (SELECT order_id, sum(quantity * unit_price) AS total FROM order_items GROUP BY order_id) o;
 INSERT INTO payments SELECT id, id, (ARRAY['card','transfer','point'])[1 + id % 3], total, ordered_at + interval '1 minute' FROM orders WHERE status IN ('paid','shipped');
+CREATE INDEX ON order_items (order_id);
+CREATE INDEX ON payments (order_id);
 ANALYZE;",
         items = orders * 3
     );
