@@ -85,11 +85,21 @@ impl SourceEngine {
                 s.phase = "waiting".into();
                 s.problem = Some(OwnedProblem::from(&problem));
             });
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled() => {}
-            }
+            self.wait(wait, &stop).await;
         }
         self.status.update(|s| s.phase = "stopped".into());
+    }
+
+    /// Waits between two sessions. Whoever asks for something meanwhile is told that the source is not running.
+    async fn wait(&mut self, wait: Duration, stop: &CancellationToken) {
+        let over = tokio::time::sleep(wait);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = stop.cancelled() => return,
+                Some(refused) = self.commands.recv() => drop(refused),
+            }
+        }
     }
 }

@@ -42,6 +42,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 const TICK: Duration = Duration::from_millis(100);
 /// How long the stream may stand still for a flush of everything.
 const FLUSH_CUT_MAX: Duration = Duration::from_mins(1);
+/// How long a stop waits for the end of the transaction that is arriving.
+const STOP_INSIDE_MAX: Duration = Duration::from_secs(10);
 /// How long a clean stop may take to flush.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
 
@@ -103,10 +105,14 @@ impl SourceEngine {
         };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let late = late(stop);
+        tokio::pin!(late);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if stream.at_boundary() => return session.stop(stream).await,
+                // The end of a transaction does not come; it is sent again whole.
+                () = &mut late => return Err(SyncError::Stopped),
                 _ = tick.tick() => {
                     session.look_after(stream, &self.status).await?;
                 }
@@ -323,6 +329,12 @@ impl Session {
         self.feedback.finish().await?;
         Err(SyncError::Stopped)
     }
+}
+
+/// Comes some time after `stop`, for a stream that is silent inside a transaction.
+async fn late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_INSIDE_MAX).await;
 }
 
 /// Stores the states that changed.
