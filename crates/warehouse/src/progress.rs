@@ -14,6 +14,8 @@ use datafusion::{
 use naru_base::number::u64_from;
 use parking_lot::Mutex;
 
+use crate::steps::StepsExec;
+
 /// A handle on a query's progress; cheap to clone, valid after the query has ended.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
@@ -77,11 +79,11 @@ impl Progress {
 
 fn add(node: &dyn ExecutionPlan, seen: &mut Seen, total: &mut Option<u64>) {
     let leaf = node.children().is_empty();
+    seen.rows_read += node.downcast_ref::<StepsExec>().and_then(StepsExec::rows_of_leaf).unwrap_or(0);
     if let Some(metrics) = node.metrics() {
         let sum = |name: &str| metrics.sum_by_name(name).map_or(0, |value| u64_from(value.as_usize()));
         seen.bytes_spilled += metrics.spilled_bytes().map_or(0, u64_from);
         if leaf {
-            seen.rows_read += metrics.output_rows().map_or(0, u64_from);
             seen.bytes_read += sum("bytes_scanned");
         }
     }

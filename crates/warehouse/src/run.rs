@@ -3,12 +3,7 @@
 //! Owns: [`ResultSet`], the driver task of a query. Rows flow through a short channel, so a slow reader slows the
 //! query and a reader who left ends it.
 
-use std::{
-    collections::BTreeMap,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     datatypes::{Schema, SchemaRef},
@@ -18,16 +13,16 @@ use datafusion::{
     error::DataFusionError,
     execution::{SendableRecordBatchStream, session_state::SessionState},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
-    physical_plan::{ExecutionPlan, RecordBatchStream, execute_stream},
+    physical_plan::{ExecutionPlan, execute_stream, stream::RecordBatchStreamAdapter},
     sql::sqlparser::ast,
 };
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use naru_base::{TableId, Version};
 use naru_googlesql::{GoogleSql, Params, Parsed, StatementKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Progress, Warehouse, WarehouseError, catalog::Scope, steps::stoppable};
+use crate::{Progress, Warehouse, WarehouseError, catalog::Scope, steps::stoppable, warehouse::Running};
 
 /// Batches that wait between the query and its reader.
 const BATCHES_AHEAD: usize = 4;
@@ -56,6 +51,8 @@ pub struct ResultSet {
     pub progress: Progress,
     rows: mpsc::Receiver<Result<RecordBatch, WarehouseError>>,
     stop: StopOnDrop,
+    /// Nothing more comes: the end, an error or a stop was handed out.
+    ended: bool,
 }
 
 impl std::fmt::Debug for ResultSet {
@@ -83,12 +80,24 @@ impl ResultSet {
             progress: Progress::default(),
             rows,
             stop: StopOnDrop(CancellationToken::new()),
+            ended: false,
         }
     }
 
     /// The next rows; `None` at the end. After an error there is nothing more.
+    ///
+    /// A stop is answered at once, also while the engine is still letting go.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, WarehouseError>> {
-        self.rows.recv().await
+        if self.ended {
+            return None;
+        }
+        let item = tokio::select! {
+            biased;
+            () = self.stop.0.cancelled() => Some(Err(WarehouseError::Cancelled)),
+            item = self.rows.recv() => item,
+        };
+        self.ended = !matches!(item, Some(Ok(_)));
+        item
     }
 
     /// A token whose cancelling stops the query; its reader then gets [`WarehouseError::Cancelled`].
@@ -115,23 +124,12 @@ impl ResultSet {
 
     /// The rows as the engine's stream; errors of ours are inside `DataFusionError::External`.
     pub fn into_stream(self) -> SendableRecordBatchStream {
-        Box::pin(Rows(self))
-    }
-}
-
-struct Rows(ResultSet);
-
-impl Stream for Rows {
-    type Item = Result<RecordBatch, DataFusionError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.rows.poll_recv(context).map(|item| item.map(|rows| rows.map_err(crate::catalog::through_engine)))
-    }
-}
-
-impl RecordBatchStream for Rows {
-    fn schema(&self) -> SchemaRef {
-        self.0.schema.clone()
+        let schema = self.schema.clone();
+        let rows = futures::stream::unfold(self, |mut result| async move {
+            let item = result.next().await?;
+            Some((item.map_err(crate::catalog::through_engine), result))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
 
@@ -192,10 +190,11 @@ fn refused(kind: StatementKind) -> WarehouseError {
 pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, WarehouseError> {
     let plan = plan(&job).await?;
     let engine = |error: DataFusionError| WarehouseError::of_engine(&error, job.memory_bytes);
-    let physical = job.state.create_physical_plan(&plan).await.and_then(stoppable).map_err(engine)?;
+    let stop = CancellationToken::new();
+    let physical =
+        job.state.create_physical_plan(&plan).await.and_then(|plan| stoppable(plan, &stop)).map_err(engine)?;
     let schema: SchemaRef = plan.schema().inner().clone();
     let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
-    let stop = CancellationToken::new();
     let progress = Progress::default();
     progress.watch(physical.clone());
     let result = ResultSet {
@@ -205,8 +204,10 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
         progress: progress.clone(),
         rows,
         stop: StopOnDrop(stop.clone()),
+        ended: false,
     };
-    let driver = Driver { job, plan, schema, sender, progress, warehouse };
+    let driver = Driver { job, plan, schema, sender, progress, warehouse, stop: stop.clone() };
+    let running = Running::new(&driver.warehouse);
     tokio::spawn(async move {
         let (sender, progress) = (driver.sender.clone(), driver.progress.clone());
         // Dropping the driver's future drops the plan's streams, which abort their tasks.
@@ -215,6 +216,7 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
             outcome = driver.drive(physical) => outcome,
         };
         progress.end();
+        drop(running);
         if let Err(error) = outcome {
             // Fails when the reader has left: then there is nobody to tell.
             let _ = sender.send(Err(error)).await;
@@ -232,6 +234,7 @@ struct Driver {
     progress: Progress,
     /// Keeps pool, spill folder and threads while the query runs.
     warehouse: Warehouse,
+    stop: CancellationToken,
 }
 
 impl Driver {
@@ -242,7 +245,8 @@ impl Driver {
                 tracing::info!(%detail, "a query ran out of memory and starts again in small steps that spill");
                 let state = spilling(&self.job.state);
                 let engine = |error: DataFusionError| WarehouseError::of_engine(&error, self.job.memory_bytes);
-                let second = state.create_physical_plan(&self.plan).await.and_then(stoppable).map_err(engine)?;
+                let second = state.create_physical_plan(&self.plan).await;
+                let second = second.and_then(|plan| stoppable(plan, &self.stop)).map_err(engine)?;
                 self.progress.watch(second.clone());
                 self.attempt(second, &state, &mut handed_out).await
             }

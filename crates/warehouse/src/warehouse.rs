@@ -25,6 +25,8 @@ use crate::{
 
 /// Parquet footers kept in memory.
 const METADATA_CACHE_BYTES: usize = 256 << 20;
+/// A query thread looks for new queries, timers and sockets after this many turns.
+const TURNS_BETWEEN_LOOKS: u32 = 4;
 /// How many memory users an out-of-memory error names.
 const NAMED_CONSUMERS: std::num::NonZero<usize> = std::num::NonZero::<usize>::MIN;
 
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub engine: Arc<RuntimeEnv>,
     pub threads: Threads,
     pub queries: AtomicU64,
+    pub running: AtomicU64,
 }
 
 impl fmt::Debug for Warehouse {
@@ -56,6 +59,9 @@ impl Threads {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("naru-query")
+            // One turn of a query takes milliseconds, not the microseconds that the runtime's own choice counts on.
+            .global_queue_interval(TURNS_BETWEEN_LOOKS)
+            .event_interval(TURNS_BETWEEN_LOOKS)
             .enable_all()
             .build()
             .map_err(|error| WarehouseError::Start(error.to_string()))?;
@@ -105,7 +111,16 @@ impl Warehouse {
             .build_arc()
             .map_err(|error| WarehouseError::Start(error.strip_backtrace()))?;
         let threads = Threads::start(settings.target_partitions)?;
-        Ok(Self { shared: Arc::new(Shared { settings, tables, engine, threads, queries: AtomicU64::new(0) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                settings,
+                tables,
+                engine,
+                threads,
+                queries: AtomicU64::new(0),
+                running: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// What it was started with.
@@ -131,8 +146,29 @@ impl Warehouse {
         self.shared.engine.memory_pool.reserved()
     }
 
+    /// Queries that are being executed now.
+    pub fn queries_running(&self) -> u64 {
+        self.shared.running.load(Ordering::Relaxed)
+    }
+
     /// Queries started since the warehouse was.
     pub fn queries_started(&self) -> u64 {
         self.shared.queries.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a query among the running ones until it is dropped.
+pub(crate) struct Running(Warehouse);
+
+impl Running {
+    pub fn new(warehouse: &Warehouse) -> Self {
+        warehouse.shared.running.fetch_add(1, Ordering::Relaxed);
+        Self(warehouse.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.shared.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
