@@ -51,7 +51,8 @@ async fn update(world: &World, rows: u64, transactions: u64) {
         world.sql(&format!("UPDATE orders SET amount = amount + 1 WHERE id BETWEEN {from} AND {to}")).await;
     }
     // Something after the end, so that a reader told to stop there sees that it has passed it.
-    world.sql("SELECT pg_logical_emit_message(true, 'bench', 'end'); SELECT pg_switch_wal()").await;
+    world.sql("SELECT pg_logical_emit_message(true, 'bench', 'end')").await;
+    world.sql("SELECT pg_switch_wal()").await;
 }
 
 fn receive_to_nowhere(world: &World, publications: &str, end: &str) -> Duration {

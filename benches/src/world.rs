@@ -40,9 +40,11 @@ impl World {
         let server = PostgresServer::start(options).await;
         let client = server.client().await;
         let project = Folder::new("bench");
+        // A port of its own, known beforehand: `naru token new` prints the one in the settings.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port");
         project.write(
             "naru.toml",
-            "[project]\nname = \"bench\"\n[server]\nhttp = false\npostgres = \"127.0.0.1:0\"\npubsub = false\n",
+            &format!("[project]\nname = \"bench\"\n[server]\nhttp = false\npostgres = \"{free}\"\npubsub = false\n"),
         );
         project.write("sources/shop.toml", "kind = \"postgres\"\nurl = \"${SHOP_URL}\"\n[copy]\nparallelism = 1\n");
         Self { server, client, project, runtime: Folder::new("run"), naru: None }
@@ -70,10 +72,11 @@ impl World {
                  amount numeric(12, 2) NOT NULL, ratio float8, paid boolean, at timestamptz NOT NULL, note text);
              INSERT INTO orders SELECT g, g % 100000, 'status ' || g % 7, g % 1000000 / 100.0, g / 7.0, g % 3 = 0,
                  timestamptz '2026-01-01' + g * interval '1 second', 'note of order ' || g
-                 FROM generate_series(1, {rows}) g;
-             VACUUM ANALYZE orders; CHECKPOINT"
+                 FROM generate_series(1, {rows}) g"
         ))
         .await;
+        self.sql("VACUUM ANALYZE orders").await;
+        self.sql("CHECKPOINT").await;
     }
 
     /// A `naru` command in this project.

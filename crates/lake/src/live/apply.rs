@@ -16,7 +16,7 @@ use naru_base::number::u64_from;
 use crate::{
     change::{ChangeBatch, Op},
     error::LakeError,
-    index::{HashedMap, Position},
+    index::{HashedMap, IndexError, Position},
     table::Table,
 };
 
@@ -30,7 +30,7 @@ use super::{
 };
 
 /// Batches of at least this many rows are hashed and looked up on a thread for blocking work.
-const BLOCKING_ROWS: usize = 256;
+pub(super) const BLOCKING_ROWS: usize = 256;
 
 /// What a batch did, in changes as the source made them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct ApplyCounts {
 }
 
 impl ApplyCounts {
-    fn of(ops: &[Op]) -> Self {
+    pub(super) fn of(ops: &[Op]) -> Self {
         let count = |wanted: Op| u64_from(ops.iter().filter(|op| **op == wanted).count());
         let moves = count(Op::Move);
         Self {
@@ -75,13 +75,46 @@ impl std::ops::AddAssign for ApplyCounts {
 }
 
 /// A batch whose effect is known.
-struct Plan {
-    batch: ChangeBatch,
+pub(super) struct Plan {
+    pub(super) batch: ChangeBatch,
     hashes: Vec<u128>,
-    collapsed: Collapsed,
+    pub(super) collapsed: Collapsed,
     /// Rows of touched keys from before the batch.
-    located: HashedMap<Position>,
-    counts: ApplyCounts,
+    pub(super) located: HashedMap<Position>,
+    pub(super) counts: ApplyCounts,
+}
+
+impl Plan {
+    /// Works out what a batch does; `locate` finds the rows that sorted hashes have now.
+    pub(super) fn new(
+        keys: &Keys,
+        batch: ChangeBatch,
+        locate: impl FnOnce(&[u128]) -> Result<Vec<Option<Position>>, IndexError>,
+    ) -> Result<Self, LakeError> {
+        let hashes = keys.hash(&batch.rows)?;
+        let collapsed = collapse(&batch.ops, &hashes, batch.unchanged.iter().any(Option::is_some));
+        let mut located = HashedMap::default();
+        let mut counts = ApplyCounts::of(&batch.ops);
+        counts.missing = collapsed.deleted_twice;
+        if !collapsed.truncated {
+            let wanted: Vec<_> = collapsed.touched.iter().map(|key| key.hash).collect();
+            let found = locate(&wanted)?;
+            located.extend(wanted.into_iter().zip(found).filter_map(|(hash, at)| at.map(|at| (hash, at))));
+        }
+        for key in &collapsed.touched {
+            match (key.first, located.contains_key(&key.hash)) {
+                (First::Insert, true) => counts.replaced += 1,
+                (First::Delete, false) => counts.missing += 1,
+                (First::Insert, false) | (First::Update, _) | (First::Delete, true) => {}
+            }
+        }
+        Ok(Plan { batch, hashes, collapsed, located, counts })
+    }
+
+    /// Hashes of the rows that survive, in batch order.
+    pub(super) fn hashes_of<'a>(&'a self, images: &'a [usize]) -> impl Iterator<Item = u128> + 'a {
+        images.iter().filter_map(|row| self.hashes.get(*row)).copied()
+    }
 }
 
 impl LiveTable {
@@ -122,7 +155,7 @@ impl Inner {
             blocking(move || inner.plan(&keys, batch)).await?
         };
         let images = plan.collapsed.images();
-        let rows = self.images(&plan, &images).await?;
+        let rows = self.images(&plan, &images, || self.snapshot()).await?;
         let mut state = self.state.lock();
         state.apply(&self.table, &plan, &images, rows)?;
         self.share.set(state.bytes());
@@ -130,7 +163,7 @@ impl Inner {
     }
 
     /// The batch with exactly the table's schema, or why it cannot have it.
-    fn checked(&self, batch: ChangeBatch, keyed: bool) -> Result<ChangeBatch, ApplyError> {
+    pub(super) fn checked(&self, batch: ChangeBatch, keyed: bool) -> Result<ChangeBatch, ApplyError> {
         let table = || self.table.id().clone();
         let malformed = |reason| ApplyError::Malformed { table: table(), reason };
         if batch.rows.num_rows() != batch.ops.len() {
@@ -177,28 +210,18 @@ impl Inner {
 
     /// Works out what a batch does. Changes nothing.
     fn plan(&self, keys: &Keys, batch: ChangeBatch) -> Result<Plan, LakeError> {
-        let hashes = keys.hash(&batch.rows)?;
-        let collapsed = collapse(&batch.ops, &hashes, batch.unchanged.iter().any(Option::is_some));
-        let mut located = HashedMap::default();
-        let mut counts = ApplyCounts::of(&batch.ops);
-        counts.missing = collapsed.deleted_twice;
-        if !collapsed.truncated {
-            let wanted: Vec<_> = collapsed.touched.iter().map(|key| key.hash).collect();
-            let found = self.state.lock().locate(&self.index, &wanted)?;
-            located.extend(wanted.into_iter().zip(found).filter_map(|(hash, at)| at.map(|at| (hash, at))));
-        }
-        for key in &collapsed.touched {
-            match (key.first, located.contains_key(&key.hash)) {
-                (First::Insert, true) => counts.replaced += 1,
-                (First::Delete, false) => counts.missing += 1,
-                (First::Insert, false) | (First::Update, _) | (First::Delete, true) => {}
-            }
-        }
-        Ok(Plan { batch, hashes, collapsed, located, counts })
+        Plan::new(keys, batch, |wanted| self.state.lock().locate(&self.index, wanted))
     }
 
     /// The rows that survive a batch, with every value filled in, in batch order.
-    async fn images(&self, plan: &Plan, images: &[usize]) -> Result<RecordBatch, ApplyError> {
+    ///
+    /// `seen` gives the table as the batch found it.
+    pub(super) async fn images(
+        &self,
+        plan: &Plan,
+        images: &[usize],
+        seen: impl Fn() -> (Arc<crate::view::TableView>, Tail),
+    ) -> Result<RecordBatch, ApplyError> {
         let missing = || {
             let base = Arc::clone(&self.state.lock().base);
             ApplyError::MissingBase { table: base.id.clone(), key: base.key.to_vec() }
@@ -211,7 +234,7 @@ impl Inner {
         let mut filled = if sources.is_empty() {
             std::collections::HashMap::new()
         } else {
-            let (base, tail) = self.snapshot();
+            let (base, tail) = seen();
             sources.read(rows, &base, &tail).await?
         };
         let picks = UInt64Array::from_iter_values(images.iter().map(|row| u64_from(*row)));
@@ -224,7 +247,7 @@ impl Inner {
         Ok(with_schema(rows.schema(), columns, images.len())?)
     }
 
-    fn snapshot(&self) -> (Arc<crate::view::TableView>, Tail) {
+    pub(super) fn snapshot(&self) -> (Arc<crate::view::TableView>, Tail) {
         let state = self.state.lock();
         (Arc::clone(&state.base), state.tail.clone())
     }
@@ -290,8 +313,7 @@ impl State {
                 let row = first.row.saturating_add(u32::try_from(nth).unwrap_or(u32::MAX));
                 Position { row, ..first }
             };
-            let hashes = images.iter().filter_map(|row| plan.hashes.get(*row));
-            hashes.enumerate().for_each(|(nth, hash)| self.fresh.put(*hash, at(nth)));
+            plan.hashes_of(images).enumerate().for_each(|(nth, hash)| self.fresh.put(hash, at(nth)));
         }
         for position in plan.located.values() {
             self.tail.kill(&base, *position);
@@ -300,7 +322,7 @@ impl State {
         Ok(())
     }
 
-    fn touched(&mut self) {
+    pub(super) fn touched(&mut self) {
         self.dirty = true;
         self.oldest.get_or_insert_with(Instant::now);
     }

@@ -89,6 +89,7 @@ impl LiveTable {
             (state.tail, state.published) = (Tail::default(), Tail::default());
             (state.fresh, state.layers) = (crate::index::Layer::default(), vec![Arc::default()]);
             (state.dirty, state.oldest, state.position) = (false, None, position);
+            state.epoch += 1;
         });
         inner.save_index(Arc::clone(view)).await;
         Ok(committed)
@@ -121,6 +122,7 @@ impl LiveTable {
         inner.swap(|state| {
             state.base = Arc::clone(&committed.view);
             state.keys = keys;
+            state.epoch += 1;
         });
         Ok(committed)
     }

@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) flushing: bool,
     /// When the first change after the last freeze was applied.
     pub(crate) oldest: Option<Instant>,
+    /// Counts what makes positions or columns of before worthless: a replaced table, changed columns.
+    pub(crate) epoch: u64,
 }
 
 /// How a live table behaves.
@@ -195,6 +197,7 @@ impl LiveTable {
             dirty: false,
             flushing: false,
             oldest: None,
+            epoch: 0,
         };
         let inner = Inner {
             table,

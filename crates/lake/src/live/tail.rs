@@ -137,6 +137,27 @@ impl Tail {
         }
     }
 
+    /// These rows of a committed file no longer count.
+    pub(crate) fn kill_rows(&mut self, base: &TableView, file: FileId, rows: &RoaringTreemap) {
+        let Some(view) = base.file(file).filter(|_| !self.cleared) else { return };
+        let dead = Arc::make_mut(&mut self.dead)
+            .entry(file)
+            .or_insert_with(|| Dead { all: view.deleted.clone().unwrap_or_default(), pending: Arc::default() });
+        *Arc::make_mut(&mut dead.all) |= rows;
+        *Arc::make_mut(&mut dead.pending) |= rows;
+    }
+
+    /// Takes segments over from elsewhere; none of them takes further rows.
+    pub(crate) fn adopt(&mut self, segments: Vec<Segment>) {
+        self.segments.extend(segments.into_iter().filter(|segment| segment.live_rows() > 0));
+        self.segments.sort_by_key(|segment| segment.file);
+    }
+
+    /// Gives its segments away.
+    pub(crate) fn into_segments(self) -> Vec<Segment> {
+        self.segments
+    }
+
     /// Adds rows behind the open segment's last, or to a new segment, and gives the first one's position.
     pub(crate) fn append(
         &mut self,

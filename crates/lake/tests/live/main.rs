@@ -13,6 +13,7 @@
 
 mod behaviour;
 mod concurrent;
+mod in_progress;
 mod kill;
 mod model;
 mod world;
