@@ -59,7 +59,9 @@ fn changes(random: &mut StdRng, class: i64, rows: &mut Rows, count: usize) -> Ve
         let mut made = world::changes(random, &mut after, count);
         if made.iter().all(|change| change.op != Op::Truncate) {
             *rows = after;
-            made.iter_mut().for_each(|change| change.id = change.id * CLASSES + class);
+            for change in &mut made {
+                change.id = change.id * CLASSES + class;
+            }
             return made;
         }
     }
@@ -139,16 +141,13 @@ impl World {
         if self.random.random_bool(0.25) {
             return "abort";
         }
-        match open.ahead.commit().await.unwrap() {
-            Some(_) => {
-                assert!(!open.stale, "a transaction of a former table was joined");
-                self.joined += 1;
-            }
-            None => {
-                assert!(open.rewritten || open.stale, "a transaction was refused though nothing had moved");
-                for made in open.fed {
-                    self.table.apply(world::batch(&made)).await.unwrap();
-                }
+        if open.ahead.commit().await.unwrap().is_some() {
+            assert!(!open.stale, "a transaction of a former table was joined");
+            self.joined += 1;
+        } else {
+            assert!(open.rewritten || open.stale, "a transaction was refused though nothing had moved");
+            for made in open.fed {
+                self.table.apply(world::batch(&made)).await.unwrap();
             }
         }
         self.applied[class as usize] = open.rows;
@@ -168,7 +167,7 @@ impl World {
         if flushed.committed {
             self.committed_at = Some(flushed.position);
         }
-        self.committed = self.shown.clone();
+        self.committed.clone_from(&self.shown);
         assert_eq!(world::committed(self.dir.path(), TABLE).await, all(&self.committed));
         self.check_shown().await;
         "flush"
