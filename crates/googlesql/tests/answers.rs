@@ -435,3 +435,35 @@ async fn corners_of_values_have_one_answer() {
     ];
     answers(&mut Project::new(), &cases).await;
 }
+
+/// -0.0 and 0.0 are one value and all NaN are one, wherever rows are put together.
+#[tokio::test]
+async fn floats_are_put_together_as_googlesql_does() {
+    let x = "UNNEST([0.0, -0.0, CAST('nan' AS FLOAT64), -CAST('nan' AS FLOAT64), 1.5, NULL, NULL]) AS x";
+    let grouped = json!([[null, 2], ["NaN", 2], [0.0, 2], [1.5, 1]]);
+    let distinct = json!([[null], ["NaN"], [0.0], [1.5]]);
+    let cases = [
+        (format!("SELECT x, COUNT(*) FROM {x} GROUP BY x ORDER BY x"), grouped.clone()),
+        (format!("SELECT x, COUNT(*) FROM {x} GROUP BY ALL ORDER BY 1"), grouped.clone()),
+        (format!("SELECT x * 2, COUNT(*) FROM {x} GROUP BY 1 ORDER BY 1"), json!([[null, 2], ["NaN", 2], [0.0, 2], [3.0, 1]])),
+        (format!("SELECT COUNT(*) FROM {x} GROUP BY x * 2 HAVING x * 2 = 0"), json!([[2]])),
+        (format!("SELECT STRUCT(x).x, COUNT(*) FROM {x} GROUP BY STRUCT(x) ORDER BY 1"), grouped.clone()),
+        (format!("SELECT x, SUM(x), COUNT(*) OVER () FROM {x} WHERE x < 9 GROUP BY x ORDER BY x"), json!([[0.0, 0.0, 2], [1.5, 1.5, 2]])),
+        (format!("SELECT DISTINCT x FROM {x} ORDER BY x"), distinct.clone()),
+        (format!("SELECT * FROM (SELECT x FROM {x} UNION DISTINCT SELECT -0.0) ORDER BY 1"), distinct.clone()),
+        (format!("SELECT x FROM {x} INTERSECT DISTINCT SELECT -0.0"), json!([[0.0]])),
+        (format!("SELECT * FROM (SELECT x FROM {x} EXCEPT DISTINCT SELECT -0.0) ORDER BY 1"), json!([[null], ["NaN"], [1.5]])),
+        (format!("SELECT COUNT(DISTINCT x), ARRAY_LENGTH(ARRAY_AGG(DISTINCT x IGNORE NULLS)) FROM {x}"), json!([[3, 3]])),
+        (
+            format!("SELECT x, COUNT(*) OVER (PARTITION BY x) FROM {x} WHERE x IS NULL OR x = 0 ORDER BY 1"),
+            json!([[null, 2], [null, 2], [0.0, 2], [0.0, 2]]),
+        ),
+        (format!("SELECT COUNT(*) FROM {x} JOIN UNNEST([0.0, CAST('nan' AS FLOAT64)]) AS y ON x = y"), json!([[2]])),
+        (
+            "SELECT 0.0 IS DISTINCT FROM -0.0, CAST('nan' AS FLOAT64) IS DISTINCT FROM -CAST('nan' AS FLOAT64), NULL IS NOT DISTINCT FROM 0.0".to_owned(),
+            json!([[false, false, false]]),
+        ),
+    ];
+    let cases: Vec<(&str, Value)> = cases.iter().map(|(sql, rows)| (sql.as_str(), rows.clone())).collect();
+    answers(&mut Project::new(), &cases).await;
+}

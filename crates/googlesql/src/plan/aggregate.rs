@@ -298,6 +298,9 @@ impl Planner<'_> {
                     SqlType::Float64 | SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval
                 ) =>
             {
+                if distinct && arg.ty == SqlType::Float64 {
+                    return int(count_udaf(), vec![Self::group_form(arg).expr]);
+                }
                 // Counting needs no values, and DISTINCT of these types would compare them as Arrow does.
                 let present = self.case_of(vec![arg.expr.is_not_null()], vec![Typed::int(1), Self::untyped_null()?])?;
                 if distinct {
@@ -506,8 +509,11 @@ impl Planner<'_> {
                 SqlError::unsupported("ARRAY_CONCAT_AGG is not built").hint("UNNEST the arrays and use ARRAY_AGG")
             );
         }
-        if clauses.distinct && (!Self::groupable(&value.ty) || value.ty == SqlType::Float64) {
+        if clauses.distinct && !Self::groupable(&value.ty) {
             return Err(SqlError::unsupported(format!("{name}(DISTINCT) of {} is not built", value.ty)));
+        }
+        if clauses.distinct {
+            value = Self::group_form(value);
         }
         if clauses.distinct && order_by.iter().any(|sort| sort.expr != value.expr) {
             return Err(SqlError::typed(format!("{name}(DISTINCT) can only be ordered by its own argument")));

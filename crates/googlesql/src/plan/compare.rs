@@ -1,5 +1,11 @@
 //! Comparisons, with GoogleSQL's answer for every type that has one.
 
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, StructArray},
+    datatypes::Float64Type,
+};
 use datafusion::logical_expr::{Between, Expr, Operator, binary_expr, expr::InList};
 use sqlparser::ast::BinaryOperator;
 
@@ -11,7 +17,7 @@ use crate::{
     error::{Result, SqlError},
     functions::{
         call::Call,
-        cell::{Bool, Float, kernel2, ok},
+        cell::{Bool, Float, Kernel, kernel2, ok},
     },
     types::SqlType,
 };
@@ -64,6 +70,24 @@ impl Comparison {
             Self::GtEq => a >= b,
         }
     }
+}
+
+fn holds_float(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Float64 => true,
+        SqlType::Struct(fields) => fields.iter().any(|(_, field)| holds_float(field)),
+        _ => false,
+    }
+}
+
+fn with_one_form(array: &ArrayRef) -> ArrayRef {
+    if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
+        let one = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+        return Arc::new(floats.unary::<_, Float64Type>(one));
+    }
+    let Some(fields) = array.as_struct_opt() else { return array.clone() };
+    let columns = fields.columns().iter().map(with_one_form).collect();
+    Arc::new(StructArray::new(fields.fields().clone(), columns, fields.nulls().cloned()))
 }
 
 /// Whether Arrow compares the type as GoogleSQL does.
@@ -166,6 +190,17 @@ impl Planner<'_> {
             SqlType::Struct(fields) => fields.iter().all(|(_, field)| Self::groupable(field)),
             _ => true,
         }
+    }
+
+    /// The value as it stands for all that are equal to it in GROUP BY, DISTINCT and PARTITION BY, where -0 is 0 and
+    /// all NaN are one. Arrow tells their bits apart.
+    pub(super) fn group_form(value: Typed) -> Typed {
+        if !holds_float(&value.ty) {
+            return value;
+        }
+        let ty = value.ty.clone();
+        let kernel: Kernel = Arc::new(|args| args.column(0).map(|(array, _)| with_one_form(array)));
+        Self::settled("group_form".into(), vec![value], ty, kernel, false)
     }
 
     /// Whether values of a type have an order.

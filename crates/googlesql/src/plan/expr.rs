@@ -226,11 +226,14 @@ impl Planner<'_> {
     fn distinctness(&mut self, left: &Ast, right: &Ast, op: Operator, cx: &mut Cx) -> Result<Typed> {
         let (left, right) = (self.expr(left, cx)?, self.expr(right, cx)?);
         let (mut sides, ty) = self.unify(vec![left, right])?;
-        if matches!(ty, SqlType::Float64 | SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval) {
+        if matches!(ty, SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval) {
             return Err(SqlError::unsupported(format!("IS DISTINCT FROM of {ty} is not built")));
         }
         match (sides.pop(), sides.pop()) {
-            (Some(right), Some(left)) => Ok(Typed::new(binary_expr(left.expr, op, right.expr), SqlType::Bool)),
+            (Some(right), Some(left)) => {
+                let (left, right) = (Self::group_form(left).expr, Self::group_form(right).expr);
+                Ok(Typed::new(binary_expr(left, op, right), SqlType::Bool))
+            }
             _ => Err(SqlError::typed("IS DISTINCT FROM takes two operands")),
         }
     }

@@ -101,15 +101,15 @@ impl Planner<'_> {
                 Typed::new(column_expr(&left.id), left.ty.clone()),
                 Typed::new(column_expr(&right.id), right.ty.clone()),
             ])?;
-            if distinct && (!Self::groupable(&ty) || matches!(ty, crate::types::SqlType::Float64)) {
+            if distinct && !Self::groupable(&ty) {
                 return Err(SqlError::unsupported(format!("{op} DISTINCT of {ty} is not built")));
             }
             types.push(ty);
         }
         let ids: Vec<String> = left.columns.iter().map(|column| self.fresh(&column.name)).collect();
         let names: Vec<String> = left.columns.iter().map(|column| column.name.clone()).collect();
-        let left = self.aligned(left, &types, &ids)?;
-        let right = self.aligned(right, &types, &ids)?;
+        let left = self.aligned(left, &types, &ids, distinct)?;
+        let right = self.aligned(right, &types, &ids, distinct)?;
         let plan = match op {
             SetOperator::Union if distinct => LogicalPlanBuilder::from(left).union_distinct(right)?.build()?,
             SetOperator::Union => LogicalPlanBuilder::from(left).union(right)?.build()?,
@@ -127,11 +127,18 @@ impl Planner<'_> {
         Ok(Rel { plan: LogicalPlanBuilder::from(plan).project(exprs)?.build()?, columns })
     }
 
-    /// One side of a set operation, with the result's types and names.
-    fn aligned(&mut self, rel: Rel, types: &[crate::types::SqlType], ids: &[String]) -> Result<LogicalPlan> {
+    /// One side of a set operation, with the result's types and names; `distinct` when its rows are to be compared.
+    fn aligned(
+        &mut self,
+        rel: Rel,
+        types: &[crate::types::SqlType],
+        ids: &[String],
+        distinct: bool,
+    ) -> Result<LogicalPlan> {
         let mut exprs = Vec::new();
         for ((column, ty), id) in rel.columns.iter().zip(types).zip(ids) {
             let value = self.coerce(Typed::new(column_expr(&column.id), column.ty.clone()), ty)?;
+            let value = if distinct { Self::group_form(value) } else { value };
             exprs.push(value.expr.alias(id));
         }
         Ok(LogicalPlanBuilder::from(rel.plan).project(exprs)?.build()?)
@@ -218,7 +225,7 @@ impl Planner<'_> {
         let types: Vec<_> = base.columns.iter().map(|column| column.ty.clone()).collect();
         let names: Vec<String> = base.columns.iter().map(|column| column.name.clone()).collect();
         let ids: Vec<String> = base.columns.iter().map(|column| self.fresh(&column.name)).collect();
-        let first = self.aligned(base, &types, &ids)?;
+        let first = self.aligned(base, &types, &ids, distinct)?;
         let work = self.fresh(name);
         let schema = Arc::new(first.schema().as_arrow().clone());
         let table = provider_as_source(Arc::new(CteWorkTable::new(&work, schema)));
@@ -235,7 +242,7 @@ impl Planner<'_> {
         if round.columns.len() != types.len() {
             return Err(SqlError::typed("the two parts of a recursive query have different numbers of columns"));
         }
-        let again = self.aligned(round, &types, &ids)?;
+        let again = self.aligned(round, &types, &ids, distinct)?;
         let plan = LogicalPlanBuilder::from(first).to_recursive_query(work, again, distinct)?.build()?;
         let mut renamed = Vec::new();
         let mut exprs = Vec::new();

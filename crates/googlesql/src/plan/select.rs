@@ -22,9 +22,18 @@ use crate::{
 
 /// GROUP BY, read: the keys as columns, and in which sets they stand.
 struct Grouping {
-    /// Each key's expression over FROM, and the column it becomes.
-    keys: Vec<(Expr, String)>,
+    keys: Vec<Key>,
     sets: Vec<Expr>,
+}
+
+/// One key of GROUP BY.
+struct Key {
+    /// As the query writes it, over FROM.
+    written: Expr,
+    /// What rows are grouped by.
+    expr: Expr,
+    /// The column it becomes.
+    id: String,
 }
 
 impl Planner<'_> {
@@ -70,7 +79,7 @@ impl Planner<'_> {
         let mut regroup = Regroup { keys: Vec::new() };
         if is_grouped {
             let grouping = grouping.unwrap_or(Grouping { keys: Vec::new(), sets: Vec::new() });
-            regroup.keys.clone_from(&grouping.keys);
+            regroup.keys = grouping.keys.iter().map(|key| (key.written.clone(), key.id.clone())).collect();
             plan = aggregate_plan(plan, grouping, aggregates)?;
             if let Some(having) = having {
                 plan = LogicalPlanBuilder::from(plan).filter(regroup.rewrite(having)?)?.build()?;
@@ -211,7 +220,7 @@ impl Planner<'_> {
     }
 
     /// One key: a position, an alias of the select list, or an expression over FROM.
-    fn group_key(&mut self, ast: &Ast, items: &[Item], cx: &mut Cx, keys: &mut Vec<(Expr, String)>) -> Result<Expr> {
+    fn group_key(&mut self, ast: &Ast, items: &[Item], cx: &mut Cx, keys: &mut Vec<Key>) -> Result<Expr> {
         let by_position = ordinal(ast)
             .map(|at| {
                 at.checked_sub(1)
@@ -232,18 +241,20 @@ impl Planner<'_> {
         self.add_key(key, keys).map_err(|error| error.at(ast.span()))
     }
 
-    fn add_key(&mut self, key: Typed, keys: &mut Vec<(Expr, String)>) -> Result<Expr> {
+    fn add_key(&mut self, key: Typed, keys: &mut Vec<Key>) -> Result<Expr> {
         if !Self::groupable(&key.ty) {
             return Err(SqlError::typed(format!("GROUP BY does not take {}", key.ty)));
         }
-        if let Some((_, id)) = keys.iter().find(|(known, _)| *known == key.expr) {
-            return Ok(column_expr(id));
+        if let Some(known) = keys.iter().find(|known| known.written == key.expr) {
+            return Ok(column_expr(&known.id));
         }
-        let id = match &key.expr {
+        let written = key.expr.clone();
+        let expr = Self::group_form(key).expr;
+        let id = match &expr {
             Expr::Column(column) => column.name.clone(),
             _ => self.fresh("key"),
         };
-        keys.push((key.expr, id.clone()));
+        keys.push(Key { written, expr, id: id.clone() });
         Ok(column_expr(&id))
     }
 
@@ -287,11 +298,12 @@ impl Planner<'_> {
         let mut exprs = Vec::new();
         let mut columns = Vec::new();
         for (name, value) in &items {
-            if distinct && (!Self::groupable(&value.ty) || value.ty == SqlType::Float64) {
+            if distinct && !Self::groupable(&value.ty) {
                 return Err(SqlError::unsupported(format!("SELECT DISTINCT of {} is not built", value.ty)));
             }
             let id = self.fresh(name);
-            exprs.push(value.expr.clone().alias(&id));
+            let shown = if distinct { Self::group_form(value.clone()) } else { value.clone() };
+            exprs.push(shown.expr.alias(&id));
             columns.push(Column { name: name.clone(), id, ty: value.ty.clone() });
         }
         let mut keys = Vec::new();
@@ -411,7 +423,7 @@ pub(super) struct Regroup {
 
 impl Regroup {
     fn rewrite(&self, expr: Expr) -> Result<Expr> {
-        if self.keys.iter().all(|(key, _)| matches!(key, Expr::Column(_))) {
+        if self.keys.iter().all(|(key, id)| matches!(key, Expr::Column(column) if column.name == *id)) {
             return Ok(expr);
         }
         let rewritten = expr.transform_down(|part| {
@@ -427,9 +439,9 @@ impl Regroup {
 }
 
 fn aggregate_plan(plan: LogicalPlan, grouping: Grouping, aggregates: Vec<(Expr, String)>) -> Result<LogicalPlan> {
-    let added = grouping.keys.iter().filter(|(key, _)| !matches!(key, Expr::Column(_))).cloned().collect();
-    let plan = Planner::extend(plan, added)?;
-    let keys: Vec<String> = grouping.keys.iter().map(|(_, id)| id.clone()).collect();
+    let computed = grouping.keys.iter().filter(|key| !matches!(key.expr, Expr::Column(_)));
+    let plan = Planner::extend(plan, computed.map(|key| (key.expr.clone(), key.id.clone())).collect())?;
+    let keys: Vec<String> = grouping.keys.iter().map(|key| key.id.clone()).collect();
     let names: Vec<String> = aggregates.iter().map(|(_, id)| id.clone()).collect();
     let exprs: Vec<Expr> = aggregates.into_iter().map(|(expr, id)| expr.alias(id)).collect();
     if exprs.is_empty() && grouping.sets.is_empty() {

@@ -276,10 +276,10 @@ impl Planner<'_> {
         };
         for key in &spec.partition_by {
             let key = self.expr(key, cx)?;
-            if !Self::groupable(&key.ty) || key.ty == SqlType::Float64 {
+            if !Self::groupable(&key.ty) {
                 return Err(SqlError::typed(format!("PARTITION BY does not take {}", key.ty)));
             }
-            over.partition_by.push(key.expr);
+            over.partition_by.push(Self::group_form(key).expr);
         }
         for item in &spec.order_by {
             let (key, asc, nulls_first) = self.order_item(item, cx)?;
