@@ -1,13 +1,17 @@
 //! `cargo xtask bench NAME`: naru beside a peer that does the least possible, on the same data in the same run.
 //!
 //! Owns: what is measured and how it is printed. Never judges alone: a ratio says more than a number of this machine.
-//! Everything is measured from outside, on the release binary, as a user would see it.
+//! Everything is measured from outside, on the release binary, as a user would see it; only what needs a hundred million
+//! rows or a whole day (`flush`, `day`) drives the lake itself, see [`mirror`].
 //! Read next: [`world`] for the set-up, then one file per bench. `docs/benchmarks.md` holds the results.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod day;
+mod flush;
 mod freshness;
 mod memory;
+mod mirror;
 mod replay;
 mod report;
 mod scan;
@@ -26,8 +30,12 @@ freshness  2,000 changes a second, commit to visible in SQL
 scan       full scan after 10 % of the rows were updated
                                            against the same after compaction
 memory     peak resident memory while copying, and through one large transaction
+flush      a flush of 10,000 random changed keys as the table grows to 100 times its rows
+                                           against itself at the first size
+day        a simulated day at 2,000 updates a second: files and log
 
-NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000).
+NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000; flush, day: 1000000, the first size).
+NARU_BENCH_HOURS sets the length of the day (default 24).
 ";
 
 #[tokio::main]
@@ -39,6 +47,8 @@ async fn main() -> ExitCode {
         "freshness" => freshness::run().await,
         "scan" => scan::run().await,
         "memory" => memory::run().await,
+        "flush" => flush::run().await,
+        "day" => day::run().await,
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);

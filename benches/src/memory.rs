@@ -23,3 +23,10 @@ pub async fn run() {
     report::line("that transaction: commit to acknowledged", took, Some(rows));
     world.stop();
 }
+
+/// Highest resident memory of this process so far, in MB.
+pub fn own_peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

@@ -17,9 +17,12 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
+    checkpoint::Txns,
+    clock::{Clock, MachineClock},
     column::Column,
     commit::{KEY_PROPERTY, VECTORS_PROPERTY},
     error::LakeError,
+    faults,
     log::{self, About, Home, Loaded},
     object, schema,
     table::Table,
@@ -67,6 +70,7 @@ struct Shared {
     url: ObjectStoreUrl,
     runtime: Arc<RuntimeEnv>,
     cache: PathBuf,
+    clock: Arc<dyn Clock>,
     tables: Mutex<HashMap<TableId, Slot>>,
 }
 
@@ -76,19 +80,30 @@ type Slot = Arc<tokio::sync::Mutex<Option<Table>>>;
 impl Lake {
     /// Opens the lake; makes its local folders. Reads no table.
     pub async fn open(settings: LakeSettings) -> Result<Self, LakeError> {
-        let made = tokio::task::spawn_blocking(move || Ok::<_, LakeError>((object::store(&settings)?, settings.cache)));
+        Self::open_with(settings, Arc::new(MachineClock)).await
+    }
+
+    /// Opens a lake whose ages are measured by `clock`.
+    pub async fn open_with(settings: LakeSettings, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
+        let made = tokio::task::spawn_blocking(move || {
+            Ok::<_, LakeError>((faults::between(object::store(&settings)?), settings.cache))
+        });
         let (store, cache) = made.await.map_err(|error| LakeError::Task(error.to_string()))??;
-        Self::over(store, cache)
+        Self::over_with(store, cache, clock)
     }
 
     /// Opens a lake over a store that the caller made (fault injection, memory). Makes the cache folder.
     pub fn over(store: Arc<dyn ObjectStore>, cache: PathBuf) -> Result<Self, LakeError> {
+        Self::over_with(store, cache, Arc::new(MachineClock))
+    }
+
+    fn over_with(store: Arc<dyn ObjectStore>, cache: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
         std::fs::create_dir_all(&cache)?;
         // Nobody can name this URL: its host is drawn anew in every process.
         let url = ObjectStoreUrl::parse(format!("naru-lake://l{}/", Uuid::new_v4().simple()))?;
         let runtime = Arc::new(RuntimeEnv::default());
         runtime.register_object_store(url.as_ref(), Arc::clone(&store));
-        Ok(Self { shared: Arc::new(Shared { store, url, runtime, cache, tables: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { store, url, runtime, cache, clock, tables: Mutex::default() }) })
     }
 
     /// Ids of all tables, sorted.
@@ -128,7 +143,8 @@ impl Lake {
             log::protocol(&view),
             log::metadata(&view, &about)?,
         ];
-        let table = Table::new(self.clone(), home, Loaded { view, about, next_file: 0 });
+        let table =
+            Table::new(self.clone(), home, Loaded { view, about, next_file: 0, txns: Txns::new(), checkpoint: None });
         table.put_first(&commit, &lines).await?;
         *slot = Some(table.clone());
         Ok(table)
@@ -169,6 +185,20 @@ impl Lake {
         Ok(())
     }
 
+    /// Tables that this process has open, sorted. No I/O.
+    pub fn open_tables(&self) -> Vec<Table> {
+        let slots: Vec<Slot> = self.shared.tables.lock().values().cloned().collect();
+        // A slot that is locked is being opened or dropped; it will be seen the next time.
+        let mut tables: Vec<Table> = slots.iter().filter_map(|slot| slot.try_lock().ok()?.clone()).collect();
+        tables.sort_by(|a, b| a.id().cmp(b.id()));
+        tables
+    }
+
+    /// What ages are measured by.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     /// The store that holds the tables, paths from the lake's root.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.shared.store)
@@ -202,7 +232,8 @@ impl Lake {
         let folder = Path::parse(format!("{}/{}", id.dataset, id.table)).map_err(|_| wrong())?;
         let store = Arc::new(PrefixStore::new(Arc::clone(&self.shared.store), folder.clone()));
         let runtime = Arc::clone(&self.shared.runtime);
-        Ok(Home { id: id.clone(), store, url: self.shared.url.clone(), runtime, folder })
+        let clock = Arc::clone(&self.shared.clock);
+        Ok(Home { id: id.clone(), store, url: self.shared.url.clone(), runtime, folder, clock })
     }
 }
 
@@ -236,5 +267,6 @@ fn first_view(home: &Home, spec: TableSpec) -> Result<(TableView, About), LakeEr
         runtime: Arc::clone(&home.runtime),
         folder: home.folder.clone(),
     };
-    Ok((view, About { description: spec.description, created_ms: log::now_ms() }))
+    let protocol = log::protocol(&view).get("protocol").cloned().unwrap_or_default();
+    Ok((view, About { description: spec.description, created_ms: home.clock.now_ms(), protocol }))
 }

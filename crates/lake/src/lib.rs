@@ -6,16 +6,21 @@
 //! Read next: [`Lake`], then [`Table`], then [`TableView`].
 
 mod change;
+mod checkpoint;
+mod clock;
 mod column;
 mod commit;
 mod compact;
 mod digest;
 mod error;
+mod faults;
 pub mod index;
 mod lake;
 pub mod live;
 mod log;
+mod maintain;
 mod object;
+mod retention;
 mod scan;
 mod schema;
 mod stage;
@@ -26,12 +31,15 @@ mod vectors;
 mod view;
 
 pub use change::{ChangeBatch, Op};
+pub use clock::{Clock, MachineClock, SimulatedClock};
 pub use column::{Column, NaruType};
 pub use commit::{Change, Committed, Operation, Remove};
 pub use compact::{CompactionLimits, Rewritten, RowMap, plan_compaction};
 pub use digest::RowDigest;
 pub use error::LakeError;
 pub use lake::{Lake, LakeSettings, TableSpec};
+pub use maintain::{Done, Maintainer, MaintenanceStatus, Piece, Upkeep};
+pub use retention::{Cleaned, Retention};
 pub use scan::ScanOptions;
 pub use stage::{Placed, StagedFile, Stager, StagerOptions, TARGET_FILE_BYTES};
 pub use table::Table;

@@ -12,17 +12,17 @@ use std::{
 use datafusion::execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv};
 use deltalake_core::{
     DeltaTable, DeltaTableBuilder, DeltaTableError,
-    kernel::{Add, DeletionVectorDescriptor},
+    kernel::{Add, DeletionVectorDescriptor, LogicalFileView},
+    table::state::DeltaTableState,
 };
-use naru_base::{
-    TableId, Version,
-    number::{i64_from, u64_from_signed},
-};
+use naru_base::{TableId, Version, number::u64_from_signed};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
+    checkpoint::{self, Txns},
+    clock::Clock,
     column::Column,
     commit::{Change, KEY_PROPERTY, Plan, vectors_on},
     error::LakeError,
@@ -48,6 +48,8 @@ pub(crate) fn entry_path(version: u64) -> Path {
 pub(crate) struct About {
     pub(crate) description: Option<String>,
     pub(crate) created_ms: i64,
+    /// The protocol action's fields, as the log has them.
+    pub(crate) protocol: Value,
 }
 
 /// The protocol action for a table with or without deletion vectors.
@@ -94,7 +96,7 @@ fn remove(file: &FileView, now_ms: i64, data_change: bool) -> Value {
     json!({"remove": line})
 }
 
-fn add(file: &FileView, columns: &[Column], data_change: bool) -> Value {
+pub(crate) fn add(file: &FileView, columns: &[Column], data_change: bool) -> Value {
     let stats = stats::to_json(&file.stats, file.rows, file.vector.is_none(), columns);
     let mut line = json!({"path": *file.path, "partitionValues": {}, "size": file.size,
         "modificationTime": file.modified_ms, "dataChange": data_change, "stats": stats});
@@ -150,6 +152,10 @@ pub(crate) struct Loaded {
     pub(crate) about: About,
     /// The number the next new file gets.
     pub(crate) next_file: u32,
+    /// Every position.
+    pub(crate) txns: Txns,
+    /// The checkpoint that reading began from.
+    pub(crate) checkpoint: Option<u64>,
 }
 
 /// Where a table lies.
@@ -164,6 +170,8 @@ pub(crate) struct Home {
     pub(crate) runtime: Arc<RuntimeEnv>,
     /// The table's folder in the lake's store.
     pub(crate) folder: Path,
+    /// What every age is measured by.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Home {
@@ -209,7 +217,8 @@ pub(crate) async fn load(
 ) -> Result<Loaded, LakeError> {
     let delta = home.delta(version).await?;
     let state = delta.snapshot().map_err(|error| home.log_error(error))?;
-    check_features(home, &serde_json::to_value(state.protocol()).unwrap_or_default())?;
+    let protocol = serde_json::to_value(state.protocol()).unwrap_or_default();
+    check_features(home, &protocol)?;
     let metadata = state.metadata();
     if !metadata.partition_columns().is_empty() {
         return Err(LakeError::Feature { table: home.id.clone(), feature: "partition columns".into() });
@@ -220,27 +229,13 @@ pub(crate) async fn load(
         metadata.configuration().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let key: Vec<String> =
         properties.get(KEY_PROPERTY).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let given = state
-        .transaction_version(delta.log_store().as_ref(), FILES_APP)
-        .await
-        .map_err(|error| home.log_error(error))?
-        .map_or(0, u64_from_signed);
-    let listed = state.log_data();
-    let adds: Vec<Add> = listed
-        .iter()
-        .map(|file| Add {
-            path: file.path().into_owned(),
-            size: file.size(),
-            modification_time: file.modification_time(),
-            stats: file.stats(),
-            deletion_vector: file.deletion_vector_descriptor(),
-            ..Add::default()
-        })
-        .collect();
-    let (files, next_file) = files_of(home, adds, &columns, given, pins).await?;
+    let (txns, checkpoint) = checkpoint::positions(home, state.version()).await?;
+    let given = txns.get(FILES_APP).map_or(0, |given| u64_from_signed(given.version));
+    let (files, next_file) = files_of(home, adds(state), &columns, given, pins).await?;
     let about = About {
         description: metadata.description().map(str::to_owned),
         created_ms: metadata.created_time().unwrap_or_default(),
+        protocol,
     };
     let view = TableView {
         id: home.id.clone(),
@@ -256,7 +251,34 @@ pub(crate) async fn load(
         runtime: Arc::clone(&home.runtime),
         folder: home.folder.clone(),
     };
-    Ok(Loaded { view, about, next_file })
+    Ok(Loaded { view, about, next_file, txns, checkpoint })
+}
+
+/// The files of a version.
+fn adds(state: &DeltaTableState) -> Vec<Add> {
+    let listed = state.log_data();
+    let add = |file: LogicalFileView| Add {
+        path: file.path().into_owned(),
+        size: file.size(),
+        modification_time: file.modification_time(),
+        stats: file.stats(),
+        deletion_vector: file.deletion_vector_descriptor(),
+        ..Add::default()
+    };
+    listed.iter().map(add).collect()
+}
+
+/// Paths of everything that a version needs, without reading any of it.
+pub(crate) async fn objects_at(home: &Home, version: Version) -> Result<Vec<String>, LakeError> {
+    let delta = home.delta(Some(version)).await?;
+    let state = delta.snapshot().map_err(|error| home.log_error(error))?;
+    let mut objects = Vec::new();
+    for add in adds(state) {
+        let vector = add.deletion_vector.as_ref();
+        objects.extend(vector.map(|vector| vectors::file_name(&home.id, vector)).transpose()?.flatten());
+        objects.push(add.path);
+    }
+    Ok(objects)
 }
 
 fn damaged(home: &Home, reason: String) -> LakeError {
@@ -336,12 +358,6 @@ fn file_view(
         modified_ms: add.modification_time,
         pin,
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64_from(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use uuid::Uuid;
 use crate::{
     column::Column,
     error::LakeError,
-    log::now_ms,
+    index::{KeyHasher, KeySink, Run, StagedKeys},
     object::Pin,
     schema,
     stats::{self, Gathering},
@@ -65,11 +65,13 @@ pub struct StagerOptions {
     pub target_file_bytes: u64,
     /// A number reserved before: then everything goes into one file with this number, whatever its size.
     pub file: Option<FileId>,
+    /// Index the rows' keys on the way, for rows that [`crate::live::LiveTable`] will take over by the million.
+    pub index: bool,
 }
 
 impl Default for StagerOptions {
     fn default() -> Self {
-        Self { target_file_bytes: TARGET_FILE_BYTES, file: None }
+        Self { target_file_bytes: TARGET_FILE_BYTES, file: None, index: false }
     }
 }
 
@@ -90,9 +92,15 @@ pub struct StagedFile {
     pub stats: Arc<FileStats>,
     modified_ms: i64,
     pin: Arc<Pin>,
+    keys: Option<Arc<StagedKeys>>,
 }
 
 impl StagedFile {
+    /// Index runs of its keys, if they were made for this kind of key; only once.
+    pub(crate) fn adopt_keys(&self, fingerprint: &str) -> Option<Vec<Arc<Run>>> {
+        self.keys.as_ref().and_then(|keys| keys.adopt(fingerprint))
+    }
+
     /// The file as a view shows it, for queries that may see it before its commit.
     pub fn file_view(&self) -> FileView {
         FileView {
@@ -146,7 +154,7 @@ struct OpenFile {
     rows: u64,
     bytes: Arc<AtomicU64>,
     batches: mpsc::Sender<Work>,
-    encoder: JoinHandle<Result<FileStats, LakeError>>,
+    encoder: JoinHandle<Result<Encoded, LakeError>>,
     upload: JoinHandle<Result<u64, LakeError>>,
 }
 
@@ -222,7 +230,11 @@ impl Stager {
         let (batches, waiting_batches) = mpsc::channel(BATCHES_WAITING);
         let (pieces, waiting_pieces) = mpsc::channel(PIECES_WAITING);
         let (layout, seen) = (Arc::clone(&self.layout), Arc::clone(&bytes));
-        let encoder = spawn_blocking(move || encode(&layout, waiting_batches, &pieces, &seen));
+        let keys = self.options.index.then(|| (self.table.index_dir(), Arc::clone(&self.view)));
+        let encoder = spawn_blocking(move || {
+            let keys = keys.and_then(|(dir, view)| key_sink(&dir, id, &view).transpose()).transpose()?;
+            encode(&layout, keys, waiting_batches, &pieces, &seen)
+        });
         let upload = tokio::spawn(upload(store, Path::from(&*path), waiting_pieces));
         OpenFile { id, path, pin, rows: 0, bytes, batches, encoder, upload }
     }
@@ -234,7 +246,7 @@ impl Stager {
         let stopped = |error: tokio::task::JoinError| LakeError::Task(error.to_string());
         // The upload's error is the cause when both failed, since the encoder then only finds its queue closed.
         let (stats, size) = (open.encoder.await.map_err(stopped)?, open.upload.await.map_err(stopped)?);
-        let (size, stats) = (size?, stats?);
+        let (size, Encoded { stats, keys }) = (size?, stats?);
         if open.rows == 0 {
             return Ok(());
         }
@@ -244,8 +256,9 @@ impl Stager {
             size,
             rows: open.rows,
             stats: Arc::new(stats),
-            modified_ms: now_ms(),
+            modified_ms: self.table.home().clock.now_ms(),
             pin: open.pin,
+            keys: keys.map(Arc::new),
         });
         Ok(())
     }
@@ -261,6 +274,10 @@ fn properties(view: &TableView) -> WriterProperties {
         .set_created_by(concat!("naru ", env!("CARGO_PKG_VERSION")).into());
     for column in view.columns.iter().filter(|column| view.key.contains(&column.name)) {
         let path = ColumnPath::from(column.stored.clone());
+        if view.key.len() == 1 {
+            // Every value is another one: a dictionary would be built only to be given up.
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+        }
         builder = builder
             .set_column_bloom_filter_enabled(path.clone(), true)
             .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
@@ -282,13 +299,29 @@ fn arranged(view: &TableView, rows: &RecordBatch) -> Result<Vec<ArrayRef>, LakeE
     Ok(arrays)
 }
 
+/// Indexes the keys of a file with the columns of `view`; `None` for a table without a key.
+fn key_sink(dir: &std::path::Path, file: FileId, view: &TableView) -> Result<Option<KeySink>, LakeError> {
+    let places = view.key.iter().map(|name| view.columns.iter().position(|column| column.name == *name));
+    let Some(places) = places.collect::<Option<Vec<_>>>().filter(|places| !places.is_empty()) else { return Ok(None) };
+    let types: Vec<_> = places.iter().filter_map(|at| view.columns.get(*at)).map(|c| c.data_type.clone()).collect();
+    Ok(Some(KeySink::new(dir, file.0, KeyHasher::new(&types)?, &view.key, places)?))
+}
+
+/// A file's contents beside its bytes.
+#[derive(Debug)]
+struct Encoded {
+    stats: FileStats,
+    keys: Option<StagedKeys>,
+}
+
 /// Encodes batches until the queue ends. Runs on a blocking thread.
 fn encode(
     layout: &Layout,
+    mut keys: Option<KeySink>,
     mut batches: mpsc::Receiver<Work>,
     pieces: &mpsc::Sender<Piece>,
     bytes: &AtomicU64,
-) -> Result<FileStats, LakeError> {
+) -> Result<Encoded, LakeError> {
     let mut gathering = Gathering::new(&layout.columns, &layout.with_stats);
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&layout.schema), Some(layout.properties.clone()))?;
     let gone = |_| LakeError::Task("the upload ended early".into());
@@ -299,6 +332,9 @@ fn encode(
             None => return Err(LakeError::Task("the stager was dropped".into())),
         };
         gathering.add(&arrays);
+        if let Some(keys) = &mut keys {
+            keys.push(&arrays)?;
+        }
         writer.write(&RecordBatch::try_new(Arc::clone(&layout.schema), arrays)?)?;
         if writer.inner().len() >= PIECE_BYTES {
             let bytes = std::mem::take(writer.inner_mut()).into();
@@ -308,7 +344,7 @@ fn encode(
     }
     writer.finish()?;
     pieces.blocking_send(Piece { bytes: std::mem::take(writer.inner_mut()).into(), last: true }).map_err(gone)?;
-    Ok(gathering.finish())
+    Ok(Encoded { stats: gathering.finish(), keys: keys.map(KeySink::finish).transpose()? })
 }
 
 /// What the encoder gets.

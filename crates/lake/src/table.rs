@@ -4,10 +4,10 @@
 //! step means. Never decides what to flush or compact. Read next: [`crate::commit`], [`crate::compact`].
 
 use std::{
-    collections::HashMap,
+    future::{Ready, ready},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,9 +19,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    checkpoint::{Txn, Txns},
     commit::{self, Change, Committed, Plan},
     error::LakeError,
     lake::Lake,
+    live::LiveTable,
     log::{self, About, COMMIT_KEY, FILES_APP, Home, Loaded},
     object::Pin,
     stage::{Stager, StagerOptions},
@@ -56,7 +58,13 @@ struct Inner {
     committing: tokio::sync::Mutex<()>,
     /// Held by the one checkpoint under way.
     maintaining: tokio::sync::Mutex<()>,
-    positions: Mutex<HashMap<String, Option<i64>>>,
+    /// Held while a live table is opened over this one, or its files are rewritten without one.
+    owning: tokio::sync::Mutex<()>,
+    /// The live table over this one; weak, since it holds this one.
+    live: Mutex<crate::live::Weakly>,
+    /// The newest checkpoint that is known, and whether one is being written.
+    checkpoint: AtomicU64,
+    checkpointing: AtomicBool,
     /// Every object this process has heard of; the living ones must survive a vacuum.
     held: Mutex<Vec<Weak<Pin>>>,
 }
@@ -67,20 +75,36 @@ struct State {
     about: Arc<About>,
     /// File numbers below this may have been given, as the log says.
     numbers_logged: u32,
+    txns: Arc<Txns>,
+}
+
+impl State {
+    fn of(loaded: Loaded) -> Self {
+        Self {
+            view: Arc::new(loaded.view),
+            about: Arc::new(loaded.about),
+            numbers_logged: 0,
+            txns: Arc::new(loaded.txns),
+        }
+    }
 }
 
 impl Table {
     pub(crate) fn new(lake: Lake, home: Home, loaded: Loaded) -> Self {
-        let state = State { view: Arc::new(loaded.view), about: Arc::new(loaded.about), numbers_logged: 0 };
+        let (next_file, checkpoint) = (loaded.next_file, loaded.checkpoint.unwrap_or(0));
+        let state = State::of(loaded);
         let inner = Inner {
             lake,
             home,
             state: RwLock::new(state),
-            next_file: AtomicU32::new(loaded.next_file),
+            next_file: AtomicU32::new(next_file),
             closed: AtomicBool::new(false),
             committing: tokio::sync::Mutex::default(),
             maintaining: tokio::sync::Mutex::default(),
-            positions: Mutex::default(),
+            owning: tokio::sync::Mutex::default(),
+            live: Mutex::default(),
+            checkpoint: AtomicU64::new(checkpoint),
+            checkpointing: AtomicBool::new(false),
             held: Mutex::default(),
         };
         let table = Self { inner: Arc::new(inner) };
@@ -131,20 +155,9 @@ impl Table {
         Ok(view)
     }
 
-    /// The version last committed for this app id. Reads the log when the id is asked for the first time.
-    pub async fn position(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
-        if let Some(known) = self.inner.positions.lock().get(app_id) {
-            return Ok(*known);
-        }
-        // No commit may slip between reading the log and remembering what it said.
-        let _one = self.inner.committing.lock().await;
-        let home = &self.inner.home;
-        let delta = home.delta(None).await?;
-        let state = delta.snapshot().map_err(|error| home.log_error(error))?;
-        let found = state.transaction_version(delta.log_store().as_ref(), app_id).await;
-        let found = found.map_err(|error| home.log_error(error))?;
-        self.inner.positions.lock().insert(app_id.to_owned(), found);
-        Ok(found)
+    /// The version last committed for this app id. Known since the table was loaded.
+    pub fn position(&self, app_id: &str) -> Ready<Result<Option<i64>, LakeError>> {
+        ready(Ok(self.inner.state.read().txns.get(app_id).map(|txn| txn.version)))
     }
 
     /// Reserves the number of a file that does not exist yet. Numbers that reached the log are never given twice;
@@ -161,6 +174,12 @@ impl Table {
     /// Begins staging for the columns the table has now. Call within a Tokio runtime.
     pub fn stager(&self, options: StagerOptions) -> Stager {
         Stager::new(self.clone(), self.view(), options)
+    }
+
+    /// The folder of its key index in the lake's cache.
+    pub(crate) fn index_dir(&self) -> std::path::PathBuf {
+        let part = |name: &str| object_store::path::PathPart::from(name).as_ref().to_owned();
+        self.lake().cache().join("index").join(part(&self.id().dataset)).join(part(&self.id().table))
     }
 
     /// Begins staging for columns that a later commit will bring.
@@ -214,7 +233,7 @@ impl Table {
         self.write_vectors(&mut plan).await?;
         let version = before.view.version.0.saturating_add(1);
         let commit = Uuid::new_v4().simple().to_string();
-        let now_ms = log::now_ms();
+        let now_ms = self.inner.home.clock.now_ms();
         let mut lines = log::entry(&plan, &change, &before.about, &commit, now_ms)?;
         let logged = self.numbers_to_log(before.numbers_logged);
         if let Some(logged) = logged {
@@ -236,33 +255,30 @@ impl Table {
             }
             return Err(error.error);
         }
-        let committed = self.adopt(before, plan, change.txn, version, logged);
+        let mut txns = change.txn.into_iter().collect::<Vec<_>>();
+        txns.extend(logged.map(|logged| (FILES_APP.to_owned(), i64::from(logged))));
+        let txns = txns.into_iter().map(|(app, version)| (app, Txn { version, updated_ms: now_ms })).collect();
+        let committed = self.adopt(before, plan, txns, version, logged);
         if failpoint::hit("lake.after_commit") {
             return Err(LakeError::Failpoint("lake.after_commit"));
         }
-        if version.is_multiple_of(CHECKPOINT_EVERY) {
+        if self.commits_since_checkpoint() >= CHECKPOINT_EVERY {
             self.checkpoint_soon();
         }
         Ok(committed)
     }
 
     /// Makes the committed state the present one.
-    fn adopt(
-        &self,
-        before: State,
-        plan: Plan,
-        txn: Option<(String, i64)>,
-        version: u64,
-        logged: Option<u32>,
-    ) -> Committed {
+    fn adopt(&self, before: State, plan: Plan, txns: Txns, version: u64, logged: Option<u32>) -> Committed {
         let mut files = plan.kept;
         files.extend(plan.listed.into_iter().map(Arc::new));
         let view = Arc::new(TableView { version: Version(version), ..plan.next.with_files(files) });
-        if let Some((app_id, position)) = txn {
-            self.inner.positions.lock().insert(app_id, Some(position));
-        }
         let numbers_logged = logged.unwrap_or(before.numbers_logged);
-        *self.inner.state.write() = State { view: Arc::clone(&view), about: before.about, numbers_logged };
+        let mut all = before.txns;
+        if !txns.is_empty() {
+            Arc::make_mut(&mut all).extend(txns);
+        }
+        *self.inner.state.write() = State { view: Arc::clone(&view), about: before.about, numbers_logged, txns: all };
         Committed { version: Version(version), view }
     }
 
@@ -344,19 +360,55 @@ impl Table {
         let loaded = log::load(&self.inner.home, None, &pins).await?;
         self.inner.next_file.fetch_max(loaded.next_file, Ordering::Relaxed);
         self.hold(loaded.view.files.iter().map(|file| &file.pin));
-        self.inner.positions.lock().clear();
-        *self.inner.state.write() =
-            State { view: Arc::new(loaded.view), about: Arc::new(loaded.about), numbers_logged: 0 };
+        self.checkpointed(loaded.checkpoint.unwrap_or(0));
+        *self.inner.state.write() = State::of(loaded);
         Ok(())
     }
 
     fn checkpoint_soon(&self) {
+        if self.inner.checkpointing.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let table = self.clone();
         tokio::spawn(async move {
             if let Err(error) = table.checkpoint().await {
                 tracing::warn!(table = %table.id(), error = %error, "a checkpoint failed; the next one will be tried");
             }
+            table.inner.checkpointing.store(false, Ordering::Release);
         });
+    }
+
+    /// Commits that a reader finds after the newest checkpoint.
+    pub(crate) fn commits_since_checkpoint(&self) -> u64 {
+        self.view().version.0.saturating_sub(self.inner.checkpoint.load(Ordering::Acquire))
+    }
+
+    /// Remembers that there is a checkpoint.
+    pub(crate) fn checkpointed(&self, version: u64) {
+        self.inner.checkpoint.fetch_max(version, Ordering::AcqRel);
+    }
+
+    /// The present version and the actions that make it.
+    pub(crate) fn actions(&self) -> Result<(u64, Vec<Value>), LakeError> {
+        let state = self.inner.state.read().clone();
+        let mut lines =
+            vec![serde_json::json!({"protocol": state.about.protocol}), log::metadata(&state.view, &state.about)?];
+        lines.extend(state.txns.iter().map(|(app, txn)| log::txn(app, txn.version, txn.updated_ms)));
+        lines.extend(state.view.files.iter().map(|file| log::add(file, &state.view.columns, false)));
+        Ok((state.view.version.0, lines))
+    }
+
+    /// The live table over this one, if one is open.
+    pub fn live(&self) -> Option<LiveTable> {
+        self.inner.live.lock().get()
+    }
+
+    pub(crate) fn lives_in(&self, live: &LiveTable) {
+        *self.inner.live.lock() = live.weakly();
+    }
+
+    pub(crate) async fn owning(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.owning.lock().await
     }
 
     /// Refuses every later commit; waits for the one under way.

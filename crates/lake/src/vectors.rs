@@ -10,7 +10,7 @@ use delta_kernel::{
     DeltaResult, Error as KernelError, FileMeta, FileSlice, StorageHandler,
     actions::{
         deletion_vector::DeletionVectorDescriptor as KernelDescriptor,
-        deletion_vector_writer::{KernelDeletionVector, StreamingDeletionVectorWriter},
+        deletion_vector_writer::{DeletionVector, StreamingDeletionVectorWriter},
     },
 };
 use deltalake_core::kernel::{DeletionVectorDescriptor, StorageType};
@@ -142,6 +142,28 @@ pub(crate) struct Written {
     pub(crate) vectors: HashMap<FileId, DeletionVectorDescriptor>,
 }
 
+/// A bitmap as the kernel's writer takes it. Serialised as it is: adding row after row again would cost more than
+/// everything else in a flush.
+struct Shared(Arc<RoaringTreemap>);
+
+impl DeletionVector for Shared {
+    type IndexIterator = roaring::treemap::IntoIter;
+
+    fn into_iter(self) -> Self::IndexIterator {
+        Arc::unwrap_or_clone(self.0).into_iter()
+    }
+
+    fn cardinality(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn serialize(self) -> DeltaResult<Bytes> {
+        let mut bytes = Vec::with_capacity(self.0.serialized_size());
+        self.0.serialize_into(&mut bytes).map_err(KernelError::generic_err)?;
+        Ok(bytes.into())
+    }
+}
+
 /// Encodes the bitmaps of one commit into one file.
 pub(crate) fn encode(table: &TableId, bitmaps: &[(FileId, Arc<RoaringTreemap>)]) -> Result<Written, LakeError> {
     let damaged = |error: KernelError| LakeError::Damaged { table: table.clone(), reason: error.to_string() };
@@ -150,9 +172,7 @@ pub(crate) fn encode(table: &TableId, bitmaps: &[(FileId, Arc<RoaringTreemap>)])
     let mut vectors = HashMap::with_capacity(bitmaps.len());
     let mut writer = StreamingDeletionVectorWriter::new(&mut bytes);
     for (id, bitmap) in bitmaps {
-        let mut vector = KernelDeletionVector::new();
-        vector.add_deleted_row_indexes(bitmap.iter());
-        let at = writer.write_deletion_vector(vector).map_err(damaged)?;
+        let at = writer.write_deletion_vector(Shared(Arc::clone(bitmap))).map_err(damaged)?;
         let descriptor = DeletionVectorDescriptor {
             storage_type: StorageType::UuidRelativePath,
             path_or_inline_dv: z85::encode(uuid.as_bytes()),

@@ -7,7 +7,7 @@
 mod plan;
 mod rewrite;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use naru_base::number::usize_from;
 use roaring::RoaringTreemap;
@@ -17,6 +17,7 @@ use crate::{
     column::Column,
     commit::{Change, Committed, Operation, Remove},
     error::LakeError,
+    live::Compacted,
     stage::{StagedFile, TARGET_FILE_BYTES},
     table::Table,
     view::{FileId, TableView},
@@ -34,8 +35,13 @@ pub struct CompactionLimits {
     pub group_bytes_max: u64,
     /// Rows one group may read; bounds the row map (8 bytes a row).
     pub group_rows_max: u64,
-    /// A file is rewritten when at least this share of its rows is dead.
+    /// A file is rewritten when at least this share of its rows is dead …
     pub dead_ratio: f64,
+    /// … and a file younger than [`Self::hot_age`] at this share: rows that die as soon as they are written are not
+    /// worth writing again.
+    pub hot_dead_ratio: f64,
+    /// See [`Self::hot_dead_ratio`].
+    pub hot_age: Duration,
     /// Files of one size class, or files that hold one same key, are joined when at least this many meet.
     pub files_min: usize,
 }
@@ -47,6 +53,8 @@ impl Default for CompactionLimits {
             group_bytes_max: 512 << 20,
             group_rows_max: 8_000_000,
             dead_ratio: 0.2,
+            hot_dead_ratio: 0.5,
+            hot_age: Duration::from_mins(10),
             files_min: 8,
         }
     }
@@ -109,7 +117,39 @@ pub struct Rewritten {
     filled: Vec<Column>,
 }
 
+impl CompactionLimits {
+    /// Whatever a compaction can improve is worth it: any dead row, any two small files.
+    #[must_use]
+    pub fn thorough(self) -> Self {
+        Self { dead_ratio: f64::MIN_POSITIVE, hot_age: Duration::ZERO, files_min: 2, ..self }
+    }
+}
+
 impl Table {
+    /// Rewrites the group of files that gains most within these limits, if any does. Goes through the live table where
+    /// one is open. Readers see the same rows before and after.
+    ///
+    /// # Errors
+    /// [`LakeError`]. A table that was replaced meanwhile is no error; its old files need no rewrite any more.
+    pub async fn compact(&self, limits: &CompactionLimits) -> Result<Option<Compacted>, LakeError> {
+        let owning = self.owning().await;
+        if let Some(live) = self.live() {
+            drop(owning);
+            return live.compact_within(limits).await;
+        }
+        let Some(files) = plan_compaction(&self.view(), limits, self.home().clock.now_ms()).into_iter().next() else {
+            return Ok(None);
+        };
+        let rewritten = self.rewrite(&files, &[], limits).await?;
+        let (removed, added) = (rewritten.moved.len(), rewritten.staged.len());
+        let rows = rewritten.staged.iter().map(|file| file.rows).sum();
+        match self.commit_rewrite(rewritten, &[]).await {
+            Ok(committed) => Ok(Some(Compacted { version: committed.version, removed, added, rows })),
+            Err(LakeError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Commits a rewrite. Rows that died since in old files (by commits, or named in `deleted`) are dead in the new ones.
     ///
     /// # Errors

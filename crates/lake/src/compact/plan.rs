@@ -12,6 +12,7 @@ use naru_base::number::f64_from;
 
 use crate::{
     compact::CompactionLimits,
+    retention::ms,
     view::{ColumnBounds, FileId, FileView, TableView},
 };
 
@@ -19,11 +20,11 @@ use crate::{
 const SMALLEST_CLASS_BYTES: u64 = 64 << 10;
 const CLASS_FACTOR: u64 = 8;
 
-/// Groups of files worth rewriting together, most useful first; no file twice. Pure.
-pub fn plan_compaction(view: &TableView, limits: &CompactionLimits) -> Vec<Vec<FileId>> {
+/// Groups of files worth rewriting together at this time, most useful first; no file twice. Pure.
+pub fn plan_compaction(view: &TableView, limits: &CompactionLimits, now_ms: i64) -> Vec<Vec<FileId>> {
     let mut groups = Vec::new();
     let (mut dying, rest): (Vec<_>, Vec<_>) =
-        view.files.iter().partition(|file| dead_share(file) >= limits.dead_ratio && file.deleted.is_some());
+        view.files.iter().partition(|file| dead_share(file) >= bound(file, limits, now_ms) && file.deleted.is_some());
     by_key(view, &mut dying);
     pack(&dying, limits, 1, &mut groups);
     let (small, large): (Vec<_>, Vec<_>) =
@@ -39,6 +40,12 @@ pub fn plan_compaction(view: &TableView, limits: &CompactionLimits) -> Vec<Vec<F
     let crowd = crowded(view, &large, limits.files_min);
     pack(&crowd, limits, 2, &mut groups);
     groups
+}
+
+/// The share of dead rows at which a file is rewritten.
+fn bound(file: &FileView, limits: &CompactionLimits, now_ms: i64) -> f64 {
+    let hot = now_ms.saturating_sub(file.modified_ms) < ms(limits.hot_age);
+    if hot { limits.dead_ratio.max(limits.hot_dead_ratio) } else { limits.dead_ratio }
 }
 
 fn dead_share(file: &FileView) -> f64 {

@@ -67,7 +67,7 @@ impl Table {
         }
         let mut moved: Vec<RowMap> = sources.iter().map(|source| RowMap::moved(source.file.rows)).collect();
         let old: Vec<FileId> = sources.iter().map(|source| source.file.id).collect();
-        let options = StagerOptions { target_file_bytes: limits.target_file_bytes, file: None };
+        let options = StagerOptions { target_file_bytes: limits.target_file_bytes, file: None, index: true };
         let mut stager = self.stager(options);
         let mut rows = sorted(self, &view, sources).await?;
         while let Some(batch) = rows.next().await {

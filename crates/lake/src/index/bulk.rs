@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Entry, IndexError, Position, Run,
-    layer::write_sorted,
+    layer::{write_sorted, write_staged},
     merge::{self, Keep},
 };
 
@@ -23,12 +23,19 @@ pub struct BulkLoader {
     chunk: Vec<Entry>,
     /// Oldest first.
     runs: Vec<Arc<Run>>,
+    /// The runs are of rows that are staged and not committed.
+    staged: bool,
 }
 
 impl BulkLoader {
     /// A loader that writes below `dir`.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_path_buf(), chunk: Vec::new(), runs: Vec::new() }
+        Self { dir: dir.to_path_buf(), chunk: Vec::new(), runs: Vec::new(), staged: false }
+    }
+
+    /// A loader of staged rows: opening the index meanwhile leaves its runs alone.
+    pub(crate) fn staged(dir: &Path) -> Self {
+        Self { staged: true, ..Self::new(dir) }
     }
 
     /// Adds one entry. Of two entries with one hash the later is kept.
@@ -50,22 +57,33 @@ impl BulkLoader {
                 _ => distinct.push(entry),
             }
         }
-        self.runs.push(Arc::new(write_sorted(&self.dir, distinct)?));
+        let write = if self.staged { write_staged } else { write_sorted };
+        self.runs.push(Arc::new(write(&self.dir, distinct)?));
         Ok(())
+    }
+
+    /// The sorted chunks as they are, newest first.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`].
+    pub(crate) fn finish_chunks(mut self) -> Result<Vec<Arc<Run>>, IndexError> {
+        if !self.chunk.is_empty() {
+            self.write_chunk()?;
+        }
+        self.runs.reverse();
+        Ok(self.runs)
     }
 
     /// The run with everything that was pushed; `None` if nothing was.
     ///
     /// # Errors
     /// [`IndexError::Io`].
-    pub fn finish(mut self) -> Result<Option<Arc<Run>>, IndexError> {
-        if !self.chunk.is_empty() {
-            self.write_chunk()?;
-        }
-        self.runs.reverse();
-        match self.runs.len() {
-            0 | 1 => Ok(self.runs.pop()),
-            _ => Ok(Some(Arc::new(merge::merge(&self.dir, &self.runs, &Keep::all())?))),
+    pub fn finish(self) -> Result<Option<Arc<Run>>, IndexError> {
+        let dir = self.dir.clone();
+        let mut runs = self.finish_chunks()?;
+        match runs.len() {
+            0 | 1 => Ok(runs.pop()),
+            _ => Ok(Some(Arc::new(merge::merge(&dir, &runs, &Keep::all())?))),
         }
     }
 }

@@ -42,25 +42,23 @@ impl Keep {
 
 struct Cursor<'a> {
     run: &'a Run,
-    read: u64,
+    /// The range to read next.
+    range: usize,
     buffer: Vec<u8>,
     entries: std::vec::IntoIter<Entry>,
 }
 
 impl<'a> Cursor<'a> {
     fn new(run: &'a Run) -> Self {
-        Self { run, read: 0, buffer: Vec::new(), entries: Vec::new().into_iter() }
+        Self { run, range: 0, buffer: Vec::new(), entries: Vec::new().into_iter() }
     }
 
     fn next(&mut self) -> Result<Option<Entry>, IndexError> {
         if let Some(entry) = self.entries.next() {
             return Ok(Some(entry));
         }
-        if self.read >= self.run.len() {
-            return Ok(None);
-        }
-        let batch = self.run.scan(self.read, READ_ENTRIES, &mut self.buffer)?;
-        self.read += naru_base::number::u64_from(batch.len());
+        let (batch, after) = self.run.scan(self.range, READ_ENTRIES, &mut self.buffer)?;
+        self.range = after;
         self.entries = batch.into_iter();
         Ok(self.entries.next())
     }
@@ -69,7 +67,7 @@ impl<'a> Cursor<'a> {
 /// Merges `runs`, newest first, into a new run below `dir`.
 ///
 /// # Errors
-/// [`IndexError::Io`]; [`IndexError::Stopped`] when told to stop. Nothing is left behind then.
+/// [`IndexError::Io`], [`IndexError::Damaged`]; [`IndexError::Stopped`] when told to stop. Nothing is left behind then.
 pub(crate) fn merge(dir: &Path, runs: &[Arc<Run>], keep: &Keep) -> Result<Run, IndexError> {
     let mut writer = RunWriter::create(dir, runs.iter().map(|run| run.len()).sum())?;
     let mut cursors: Vec<_> = runs.iter().map(|run| Cursor::new(run)).collect();

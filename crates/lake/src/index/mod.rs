@@ -16,6 +16,7 @@ mod layer;
 mod merge;
 mod plan;
 mod run;
+mod staged;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use entry::{Entry, Position};
 pub use hash::KeyHasher;
 pub use layer::{HashedMap, Layer};
 pub use run::Run;
+pub(crate) use staged::{KeySink, StagedKeys};
 pub use store::{IndexReader, KeyIndex, Stamp};
 
 use std::path::PathBuf;

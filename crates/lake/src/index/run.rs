@@ -7,8 +7,9 @@
 //! ```text
 //! entries      24 bytes each, sorted by hash, hashes distinct
 //! directory    (2^bits + 1) u32: number of entries below each of 2^bits equal ranges of the hash space
+//! checks       2^bits u32: checksum of each range's entries, looked at whenever they are read
 //! filter       see `filter.rs`; empty for large runs
-//! footer       48 bytes: magic, bits, filter bytes, entries, checksum of entries' tail sample, directory and filter
+//! footer       40 bytes: bits, filter bytes, entries, checksum of directory, checks and filter, magic
 //! ```
 //! Hashes are uniform, so a range holds about [`PER_BUCKET`] entries and one read answers a probe.
 
@@ -17,11 +18,14 @@ use std::{
     io::{BufWriter, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use naru_base::number::{u64_from, usize_from};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
     Entry, IndexError, Position,
@@ -29,8 +33,10 @@ use super::{
     filter::Filter,
 };
 
-const MAGIC: [u8; 8] = *b"naruidx1";
+const MAGIC: [u8; 8] = *b"naruidx2";
 const FOOTER_BYTES: usize = 40;
+/// How the name of a staged run ends.
+const STAGED: &str = "staged";
 /// Entries per directory range: about 2 KiB, half a page, so that most probes touch one page.
 const PER_BUCKET: u64 = 96;
 /// Larger runs have no filter: they are few, hold most keys anyway, and the filter would be the largest thing in memory.
@@ -48,6 +54,7 @@ pub struct Run {
     entries: u64,
     bits: u32,
     directory: Vec<u32>,
+    checks: Vec<u32>,
     filter: Option<Filter>,
     keep: AtomicBool,
 }
@@ -79,10 +86,12 @@ impl Run {
         if checksum(&tail, footer.entries) != footer.checksum {
             return Err(damaged("its directory does not match its checksum"));
         }
-        let (directory, filter) = tail.split_at(tail.len() - usize_from(footer.filter_bytes));
-        let directory = directory.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let (words, filter) = tail.split_at(tail.len() - usize_from(footer.filter_bytes));
+        let mut directory: Vec<u32> = words.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let checks = directory.split_off(directory.len().div_ceil(2));
         let filter = (!filter.is_empty()).then(|| Filter::from_bytes(filter)).flatten();
-        Ok(Self { entries: footer.entries, bits: footer.bits, directory, filter, file, path, keep: false.into() })
+        let (entries, bits) = (footer.entries, footer.bits);
+        Ok(Self { entries, bits, directory, checks, filter, file, path, keep: false.into() })
     }
 
     /// Number of entries.
@@ -105,9 +114,20 @@ impl Run {
         self.file.metadata().map_or(0, |meta| meta.len())
     }
 
-    /// Bytes of memory held: directory and filter.
+    /// Bytes of memory held: directory, checks and filter.
     pub fn bytes_in_memory(&self) -> usize {
-        self.directory.len() * 4 + self.filter.as_ref().map_or(0, Filter::bytes)
+        (self.directory.len() + self.checks.len()) * 4 + self.filter.as_ref().map_or(0, Filter::bytes)
+    }
+
+    /// Makes a staged run (see [`RunWriter::create_staged`]) one of the index's own.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`] when its file is gone.
+    pub fn adopt(&self) -> Result<Self, IndexError> {
+        let path = self.path.with_file_name(run_name());
+        std::fs::rename(&self.path, &path).map_err(IndexError::io("rename", &self.path))?;
+        let file = self.file.try_clone().map_err(IndexError::io("open", &path))?;
+        Self::read(file, path)
     }
 
     /// The file stays on disk after this run is dropped: a manifest names it.
@@ -125,7 +145,7 @@ impl Run {
     /// Reads the run once from front to back; probes that lie close together share a read.
     ///
     /// # Errors
-    /// [`IndexError::Io`].
+    /// [`IndexError::Io`]; [`IndexError::Damaged`] when entries do not match their checksum.
     pub fn locate(&self, wanted: &[u128], out: &mut [Option<Position>]) -> Result<(), IndexError> {
         let mut probes = wanted.iter().zip(out.iter_mut()).filter(|(hash, found)| {
             found.is_none() && self.filter.as_ref().is_none_or(|filter| filter.may_contain(**hash))
@@ -148,22 +168,37 @@ impl Run {
             }
             buffer.resize(usize_from(end - start), 0);
             self.file.read_exact_at(&mut buffer, start).map_err(IndexError::io("read", &self.path))?;
-            self.answer(&buffer, start, group);
+            self.answer(&buffer, start, group)?;
         }
         Ok(())
     }
 
     /// Answers probes from the bytes that start at `start` of the file.
-    fn answer(&self, buffer: &[u8], start: u64, group: Vec<(u128, &mut Option<Position>)>) {
+    fn answer(&self, buffer: &[u8], start: u64, group: Vec<(u128, &mut Option<Position>)>) -> Result<(), IndexError> {
+        let mut checked = None;
         for (hash, found) in group {
             let (from, to) = self.range(hash);
             let bytes = buffer.get(usize_from(from - start)..usize_from(to - start)).unwrap_or_default();
+            let range = bucket(hash, self.bits);
+            if checked != Some(range) {
+                self.check(range, bytes)?;
+                checked = Some(range);
+            }
             let slots = bytes.as_chunks::<ENTRY_BYTES>().0;
             let key = hash.to_be_bytes();
             if let Ok(at) = slots.binary_search_by(|slot| slot[..16].cmp(&key[..])) {
                 *found = slots.get(at).map(|slot| Entry::decode(slot).at);
             }
         }
+        Ok(())
+    }
+
+    /// Whether the bytes of one range are those that were written.
+    fn check(&self, range: usize, bytes: &[u8]) -> Result<(), IndexError> {
+        if self.checks.get(range) == Some(&check_of(bytes)) {
+            return Ok(());
+        }
+        Err(IndexError::Damaged { path: self.path.clone(), why: "entries do not match their checksum" })
     }
 
     /// Byte range of the entries that share the hash's directory range.
@@ -173,12 +208,32 @@ impl Run {
         (at(index), at(index + 1))
     }
 
-    /// Entries from entry number `first`, at most `count`, in hash order. Empty at the end.
-    pub(crate) fn scan(&self, first: u64, count: u64, buffer: &mut Vec<u8>) -> Result<Vec<Entry>, IndexError> {
-        let count = count.min(self.entries.saturating_sub(first));
-        buffer.resize(usize_from(count) * ENTRY_BYTES, 0);
-        self.file.read_exact_at(buffer, first * u64_from(ENTRY_BYTES)).map_err(IndexError::io("read", &self.path))?;
-        Ok(entries(buffer).collect())
+    /// The entries of whole ranges from `range` on, at least `count` of them, in hash order, and the range after them.
+    /// Empty at the end.
+    pub(crate) fn scan(
+        &self,
+        range: usize,
+        count: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(Vec<Entry>, usize), IndexError> {
+        let below = |range: usize| self.directory.get(range).copied().unwrap_or(0);
+        let first = below(range);
+        let wanted = u64::from(first).saturating_add(count.max(1));
+        let after = self.directory.partition_point(|entries| u64::from(*entries) < wanted).min(self.checks.len());
+        if after <= range {
+            return Ok((Vec::new(), range));
+        }
+        buffer.resize(usize_from(u64::from(below(after).saturating_sub(first))) * ENTRY_BYTES, 0);
+        let at = u64::from(first) * u64_from(ENTRY_BYTES);
+        self.file.read_exact_at(buffer, at).map_err(IndexError::io("read", &self.path))?;
+        let mut rest = buffer.as_slice();
+        for one in range..after {
+            let bytes = usize_from(u64::from(below(one + 1).saturating_sub(below(one)))) * ENTRY_BYTES;
+            let (own, others) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
+            self.check(one, own)?;
+            rest = others;
+        }
+        Ok((entries(buffer).collect(), after))
     }
 }
 
@@ -190,6 +245,22 @@ impl Drop for Run {
             tracing::debug!(path = %self.path.display(), %error, "an index run stays behind until the next start");
         }
     }
+}
+
+fn run_name() -> String {
+    format!("{}.run", uuid::Uuid::now_v7().simple())
+}
+
+/// Distinguishes this process's staged runs from those that a killed one left behind.
+fn process() -> &'static str {
+    static PROCESS: OnceLock<String> = OnceLock::new();
+    PROCESS.get_or_init(|| uuid::Uuid::new_v4().simple().to_string())
+}
+
+/// Whether a file is a staged run of another process, which nobody will adopt.
+pub(crate) fn staged_elsewhere(path: &Path) -> bool {
+    let ours = || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(process()));
+    path.extension().is_some_and(|extension| extension == STAGED) && !ours()
 }
 
 struct Footer {
@@ -206,9 +277,9 @@ impl Footer {
 
     /// The file's length by this footer; `None` if the footer is absurd.
     fn length(&self) -> Option<u64> {
-        let directory = (1_u64.checked_shl(self.bits)? + 1) * 4;
+        let words = (2 * 1_u64.checked_shl(self.bits)? + 1) * 4;
         let entries = self.entries.checked_mul(u64_from(ENTRY_BYTES))?;
-        entries.checked_add(directory)?.checked_add(self.filter_bytes)?.checked_add(u64_from(FOOTER_BYTES))
+        entries.checked_add(words)?.checked_add(self.filter_bytes)?.checked_add(u64_from(FOOTER_BYTES))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -235,6 +306,11 @@ impl Footer {
     }
 }
 
+/// The checksum of one range's entries.
+fn check_of(bytes: &[u8]) -> u32 {
+    u32::try_from(xxh3_64(bytes) & u64::from(u32::MAX)).unwrap_or(0)
+}
+
 fn checksum(tail: &[u8], entries: u64) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(tail);
@@ -249,15 +325,27 @@ pub(crate) struct RunWriter {
     path: PathBuf,
     bits: u32,
     directory: Vec<u32>,
+    checks: Vec<u32>,
     filter: Option<Filter>,
     entries: u32,
-    next_bucket: usize,
+    /// The range being written, and its entries.
+    bucket: usize,
+    open: Vec<u8>,
 }
 
 impl RunWriter {
     /// Begins a run below `dir` that will have at most `expected` entries (more only makes lookups slower).
     pub(crate) fn create(dir: &Path, expected: u64) -> Result<Self, IndexError> {
-        let path = dir.join(format!("{}.run", uuid::Uuid::now_v7().simple()));
+        Self::create_at(dir.join(run_name()), expected)
+    }
+
+    /// Begins a run that opening the index leaves alone: rows that are staged and not committed.
+    pub(crate) fn create_staged(dir: &Path, expected: u64) -> Result<Self, IndexError> {
+        let name = format!("{}-{}.{STAGED}", process(), uuid::Uuid::now_v7().simple());
+        Self::create_at(dir.join(name), expected)
+    }
+
+    fn create_at(path: PathBuf, expected: u64) -> Result<Self, IndexError> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -271,36 +359,52 @@ impl RunWriter {
             path,
             bits,
             directory: Vec::with_capacity(ranges + 1),
+            checks: Vec::with_capacity(ranges),
             filter: (expected <= FILTERED_MAX).then(|| Filter::new(usize_from(expected))),
             entries: 0,
-            next_bucket: 0,
+            bucket: 0,
+            open: Vec::new(),
         })
     }
 
     /// Adds the next entry.
     pub(crate) fn push(&mut self, entry: Entry) -> Result<(), IndexError> {
-        let own = bucket(entry.hash, self.bits);
-        while self.next_bucket <= own {
-            self.directory.push(self.entries);
-            self.next_bucket += 1;
+        if self.directory.is_empty() {
+            self.directory.push(0);
         }
+        self.close_before(bucket(entry.hash, self.bits))?;
         self.entries = self.entries.checked_add(1).ok_or(IndexError::TooManyKeys)?;
         if let Some(filter) = &mut self.filter {
             filter.add(entry.hash);
         }
-        match &mut self.out {
-            Some(out) => out.write_all(&entry.encode()).map_err(IndexError::io("write", &self.path)),
-            None => Ok(()),
+        self.open.extend(entry.encode());
+        Ok(())
+    }
+
+    /// Writes the open range, and empty ones up to `bucket`.
+    fn close_before(&mut self, bucket: usize) -> Result<(), IndexError> {
+        while self.bucket < bucket {
+            self.checks.push(check_of(&self.open));
+            self.directory.push(self.entries);
+            self.bucket += 1;
+            if let Some(out) = self.out.as_mut().filter(|_| !self.open.is_empty()) {
+                out.write_all(&self.open).map_err(IndexError::io("write", &self.path))?;
+                self.open.clear();
+            }
         }
+        Ok(())
     }
 
     /// Writes directory, filter and footer, syncs the data, and opens the run. It is removed when dropped, unless
     /// [`Run::retain`] is called.
     pub(crate) fn finish(mut self) -> Result<Run, IndexError> {
-        let ranges = usize_from(1_u64 << self.bits);
-        self.directory.resize(ranges + 1, self.entries);
+        if self.directory.is_empty() {
+            self.directory.push(0);
+        }
+        self.close_before(usize_from(1_u64 << self.bits))?;
         let filter = self.filter.take().map(|filter| filter.to_bytes()).unwrap_or_default();
-        let mut tail: Vec<u8> = self.directory.iter().flat_map(|count| count.to_le_bytes()).collect();
+        let words = self.directory.iter().chain(&self.checks);
+        let mut tail: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
         tail.extend(&filter);
         let entries = u64::from(self.entries);
         let footer = Footer {

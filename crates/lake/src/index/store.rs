@@ -21,10 +21,11 @@ use super::{
     BulkLoader, IndexError, Layer, Position, Run,
     merge::{self, Keep},
     plan,
+    run::staged_elsewhere,
 };
 
 /// Raised when manifest or runs change their form; an index of another format is thrown away.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MANIFEST: &str = "index.json";
 
 /// What an index on disk stands for.
@@ -55,6 +56,8 @@ pub struct KeyIndex {
     /// Newest first.
     runs: Mutex<Vec<Arc<Run>>>,
     merging: AtomicBool,
+    /// A merge met entries that are not those that were written.
+    damaged: AtomicBool,
     /// Held while the manifest is written.
     saving: Mutex<()>,
     stop: Arc<AtomicBool>,
@@ -85,6 +88,7 @@ impl KeyIndex {
             owner: Mutex::new(owner.to_owned()),
             runs: Mutex::new(runs),
             merging: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             saving: Mutex::default(),
             stop: Arc::default(),
         };
@@ -153,7 +157,9 @@ impl KeyIndex {
     /// Whether a merge would do something now.
     pub fn merge_due(&self) -> bool {
         let sizes: Vec<_> = self.runs.lock().iter().map(|run| run.len()).collect();
-        plan::runs_to_merge(&sizes).is_some() && !self.merging.load(Ordering::Acquire)
+        plan::runs_to_merge(&sizes).is_some()
+            && !self.merging.load(Ordering::Acquire)
+            && !self.damaged.load(Ordering::Acquire)
     }
 
     /// Merges runs while that is advisable, drops entries of files that are gone, and writes the manifest. Blocks for as
@@ -169,6 +175,9 @@ impl KeyIndex {
             return Ok(());
         }
         let result = self.merge_all(now);
+        if matches!(result, Err(IndexError::Damaged { .. })) {
+            self.damaged.store(true, Ordering::Release);
+        }
         self.merging.store(false, Ordering::Release);
         result
     }
@@ -211,6 +220,11 @@ impl KeyIndex {
             runs.splice(first..first + old.len(), [new]);
         }
         same
+    }
+
+    /// Whether a merge found the index damaged since the last call.
+    pub fn take_damage(&self) -> bool {
+        self.damaged.swap(false, Ordering::AcqRel)
     }
 
     /// Ends a merge that is going on, soon; later ones end at once. For closing the table.
@@ -296,7 +310,7 @@ fn remove_orphans(dir: &Path, runs: &[Arc<Run>], keep_manifest: bool) -> Result<
         let path = entry.map_err(IndexError::io("list", dir))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let ours = path.extension().is_some_and(|extension| extension == "run" || extension == "tmp");
-        if (ours && !names.contains(&name)) || (name == MANIFEST && !keep_manifest) {
+        if (ours && !names.contains(&name)) || staged_elsewhere(&path) || (name == MANIFEST && !keep_manifest) {
             fs::remove_file(&path).map_err(IndexError::io("remove", &path))?;
         }
     }

@@ -148,11 +148,17 @@ impl Inner {
         let keys = self.state.lock().keys.clone();
         let batch = self.checked(batch, keys.is_some())?;
         let Some(keys) = keys else { return self.apply_keyless(&batch) };
-        let plan = if batch.len() < BLOCKING_ROWS {
-            self.plan(&keys, batch)?
-        } else {
-            let inner = Arc::clone(self);
-            blocking(move || inner.plan(&keys, batch)).await?
+        if self.index.take_damage() {
+            self.rebuild_index().await?;
+        }
+        let plan = match self.planned(&keys, batch.clone()).await {
+            Err(LakeError::Index(IndexError::Damaged { path, why })) => {
+                let path = path.display();
+                tracing::warn!(table = %self.table.id(), %path, why, "the key index is damaged and built again");
+                self.rebuild_index().await?;
+                self.planned(&keys, batch).await?
+            }
+            plan => plan?,
         };
         let images = plan.collapsed.images();
         let rows = self.images(&plan, &images, || self.snapshot()).await?;
@@ -160,6 +166,14 @@ impl Inner {
         state.apply(&self.table, &plan, &images, rows)?;
         self.share.set(state.bytes());
         Ok(plan.counts)
+    }
+
+    async fn planned(self: &Arc<Self>, keys: &Arc<Keys>, batch: ChangeBatch) -> Result<Plan, LakeError> {
+        if batch.len() < BLOCKING_ROWS {
+            return self.plan(keys, batch);
+        }
+        let (inner, keys) = (Arc::clone(self), Arc::clone(keys));
+        blocking(move || inner.plan(&keys, batch)).await
     }
 
     /// The batch with exactly the table's schema, or why it cannot have it.

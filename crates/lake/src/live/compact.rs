@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use naru_base::{Version, failpoint};
 
+use tokio::sync::OwnedMutexGuard;
+
 use crate::{
-    compact::{Rewritten, plan_compaction},
+    compact::{CompactionLimits, Rewritten, plan_compaction},
     error::LakeError,
-    view::{FileId, FileView, TableView},
+    view::{FileView, TableView},
 };
 
 use super::table::{Inner, LiveTable};
@@ -33,21 +35,57 @@ impl LiveTable {
     /// Whether [`LiveTable::compact`] would do something. No I/O.
     pub fn compact_due(&self) -> bool {
         let base = Arc::clone(&self.inner.state.lock().base);
-        !plan_compaction(&base, &self.inner.settings.compaction).is_empty()
+        !plan_compaction(&base, &self.inner.settings.compaction, self.now_ms()).is_empty()
     }
 
-    /// Rewrites the group of files that gains most, if any does. Changes are applied and published meanwhile; a flush
-    /// waits. Readers see the same rows before and after.
+    fn now_ms(&self) -> i64 {
+        self.inner.table.home().clock.now_ms()
+    }
+
+    /// What a compaction of this table takes on by itself.
+    pub fn compaction_limits(&self) -> &CompactionLimits {
+        &self.inner.settings.compaction
+    }
+
+    /// Rewrites the group of files that gains most within the table's own limits, if any does. Changes are applied and
+    /// published meanwhile; a flush waits. Readers see the same rows before and after.
     ///
     /// # Errors
     /// As [`LiveTable::flush`].
     pub async fn compact(&self) -> Result<Option<Compacted>, LakeError> {
-        let _maintenance = self.inner.maintenance.lock().await;
+        self.compact_within(&self.inner.settings.compaction).await
+    }
+
+    /// The same within other limits. Dropping the future stops a rewrite; a commit that has begun is carried through.
+    ///
+    /// # Errors
+    /// As [`LiveTable::flush`].
+    pub async fn compact_within(&self, limits: &CompactionLimits) -> Result<Option<Compacted>, LakeError> {
+        let maintenance = Arc::clone(&self.inner.maintenance).lock_owned().await;
         let base = Arc::clone(&self.inner.state.lock().base);
-        let Some(files) = plan_compaction(&base, &self.inner.settings.compaction).into_iter().next() else {
+        let Some(files) = plan_compaction(&base, limits, self.now_ms()).into_iter().next() else {
             return Ok(None);
         };
-        Inner::rewrite(&self.inner, &base, &files).await.map(Some)
+        let rewritten = self.inner.table.rewrite(&files, &[], limits).await?;
+        let new = rewritten.staged.iter().map(|file| Arc::new(file.file_view())).collect();
+        self.carry_through(maintenance, base, rewritten, new).await.map(Some)
+    }
+
+    /// Commits a rewrite and swaps to it in one piece: whoever stops waiting half-way must not leave a live table that
+    /// stands on files that are gone.
+    async fn carry_through(
+        &self,
+        maintenance: OwnedMutexGuard<()>,
+        base: Arc<TableView>,
+        rewritten: Rewritten,
+        new: Vec<Arc<FileView>>,
+    ) -> Result<Compacted, LakeError> {
+        let inner = Arc::clone(&self.inner);
+        let committing = tokio::spawn(async move {
+            let _maintenance = maintenance;
+            Inner::commit_rewritten(&inner, &base, rewritten, new).await
+        });
+        committing.await.map_err(|error| LakeError::Task(error.to_string()))?
     }
 
     /// Whether a column's default still has to be written into files from before the column existed. No I/O.
@@ -62,7 +100,7 @@ impl LiveTable {
     /// As [`LiveTable::flush`].
     pub async fn fill(&self) -> Result<Option<Compacted>, LakeError> {
         let inner = &self.inner;
-        let _maintenance = inner.maintenance.lock().await;
+        let maintenance = Arc::clone(&inner.maintenance).lock_owned().await;
         if !self.fill_due() {
             return Ok(None);
         }
@@ -72,17 +110,11 @@ impl LiveTable {
         let dead = rewritten.moved.keys().map(|old| base.file(*old).and_then(|file| file.deleted.clone()));
         let copies = rewritten.staged.iter().zip(dead);
         let new = copies.map(|(copy, deleted)| Arc::new(FileView { deleted, ..copy.file_view() })).collect();
-        Inner::commit_rewritten(inner, &base, rewritten, new).await.map(Some)
+        self.carry_through(maintenance, base, rewritten, new).await.map(Some)
     }
 }
 
 impl Inner {
-    async fn rewrite(this: &Arc<Self>, base: &Arc<TableView>, files: &[FileId]) -> Result<Compacted, LakeError> {
-        let rewritten = this.table.rewrite(files, &[], &this.settings.compaction).await?;
-        let new = rewritten.staged.iter().map(|file| Arc::new(file.file_view())).collect();
-        Self::commit_rewritten(this, base, rewritten, new).await
-    }
-
     /// Commits files that hold the same rows as others. `new` are the new files with the dead rows they contain.
     async fn commit_rewritten(
         this: &Arc<Self>,
@@ -97,7 +129,7 @@ impl Inner {
             added: new.len(),
             rows: new.iter().map(|file| file.rows).sum(),
         };
-        let run = this.index_files(keys.as_ref(), base, new).await?;
+        let run = this.index_files(keys.as_ref(), base, new, &rewritten.staged).await?;
         if failpoint::hit("live.before_compact_commit") {
             return Err(LakeError::Failpoint("live.before_compact_commit"));
         }

@@ -36,10 +36,11 @@ impl LiveTable {
         let _maintenance = inner.maintenance.lock().await;
         let new: Vec<_> = staged.iter().map(|file| file.id).collect();
         let txn = Some((app_id.to_owned(), position));
-        let committed = inner.table.commit(Change { add: staged, txn, ..Change::default() }).await?;
+        let change = Change { add: staged.clone(), txn, ..Change::default() };
+        let committed = inner.table.commit(change).await?;
         let keys = inner.state.lock().keys.clone();
         let files = committed.view.files.iter().filter(|file| new.contains(&file.id)).cloned().collect();
-        let run = inner.index_files(keys.as_ref(), &committed.view, files).await?;
+        let run = inner.index_files(keys.as_ref(), &committed.view, files, &staged).await?;
         {
             let _writer = inner.writer.lock().await;
             inner.swap(|state| {
@@ -69,7 +70,7 @@ impl LiveTable {
         let _maintenance = inner.maintenance.lock().await;
         let _writer = inner.writer.lock().await;
         let change = Change {
-            add: staged,
+            add: staged.clone(),
             remove: Remove::All,
             columns: Some(columns),
             key: Some(key),
@@ -80,7 +81,7 @@ impl LiveTable {
         let committed = inner.table.commit(change).await?;
         let view = &committed.view;
         let keys = Keys::of(view)?;
-        let run = inner.index_files(keys.as_ref(), view, view.files.to_vec()).await?;
+        let run = inner.index_files(keys.as_ref(), view, view.files.to_vec(), &staged).await?;
         inner.swap(|state| {
             inner.index.hand_over(&keys.as_ref().map(|keys| keys.owner(view)).unwrap_or_default());
             inner.index.install(run);
@@ -152,25 +153,39 @@ impl Inner {
         if files.is_empty() && known.as_ref().is_some_and(|stamp| stamp.version == base.version) {
             return Ok(());
         }
-        let run = self.index_files(Some(&keys), &base, files).await?;
+        let run = self.index_files(Some(&keys), &base, files, &[]).await?;
         self.index.install(run);
         self.save_index(base).await;
         Ok(())
     }
 
-    /// A run with the positions of every live row of `files`, from their key columns only.
+    /// Builds the index anew from the committed files; what is unflushed is in memory and stays. The caller holds
+    /// `writer`, so that no commit is swapped in meanwhile.
+    pub(crate) async fn rebuild_index(self: &Arc<Self>) -> Result<(), LakeError> {
+        self.index.reset(None);
+        self.catch_up(None).await
+    }
+
+    /// Runs with the positions of every live row of `files`: those that `staged` brings along, or from their key columns.
     pub(crate) async fn index_files(
         &self,
         keys: Option<&Arc<Keys>>,
         view: &TableView,
         files: Vec<Arc<FileView>>,
-    ) -> Result<Option<Arc<Run>>, LakeError> {
-        let Some(keys) = keys else { return Ok(None) };
-        let mut loader = self.index.loader();
+        staged: &[StagedFile],
+    ) -> Result<Vec<Arc<Run>>, LakeError> {
+        let Some(keys) = keys else { return Ok(Vec::new()) };
+        let fingerprint = keys.fingerprint();
+        let (mut loader, mut runs) = (self.index.loader(), Vec::new());
         for file in files {
-            loader = load_file(keys, view, &file, loader).await?;
+            let brought = staged.iter().find(|staged| staged.id == file.id && file.deleted.is_none());
+            match brought.and_then(|staged| staged.adopt_keys(&fingerprint)) {
+                Some(brought) => runs.extend(brought),
+                None => loader = load_file(keys, view, &file, loader).await?,
+            }
         }
-        blocking(move || Ok(loader.finish()?)).await
+        runs.extend(blocking(move || Ok(loader.finish()?)).await?);
+        Ok(runs)
     }
 }
 

@@ -35,4 +35,5 @@ pub use flush::Flushed;
 pub use in_progress::InProgress;
 pub use policy::{FlushPolicy, TailFacts};
 pub use set::{Cut, LiveSet};
+pub(crate) use table::Weakly;
 pub use table::{LiveSettings, LiveTable};

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use naru_base::number::u64_from;
+
 /// What is known of a tail when the decision is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TailFacts {
@@ -11,10 +13,14 @@ pub struct TailFacts {
     pub changes: u64,
     /// Bytes of it in memory.
     pub bytes: usize,
-    /// Segments that are Parquet files already and wait for a commit.
+    /// Bytes of it in Parquet files that wait for a commit.
+    pub staged_bytes: u64,
+    /// How many such files there are.
     pub staged: usize,
     /// Committed files that get a new deletion vector with the flush.
     pub files_touched: usize,
+    /// About how many bytes those vectors take; each holds all dead rows of its file, not only the new ones.
+    pub vector_bytes: u64,
     /// How long ago the oldest unflushed change was applied.
     pub age: Duration,
 }
@@ -29,8 +35,10 @@ pub struct FlushPolicy {
     /// Added to the wait for each touched file: a touched file costs about 0.7 KB of log, so this bounds the log to
     /// about 11 KB a second, 1 GB a day.
     pub per_file: Duration,
-    /// More bytes in memory are flushed at once.
-    pub bytes_max: usize,
+    /// A flush waits until its vectors come to no more than this a second: they are kept as long as old versions are.
+    pub vector_bytes_per_second: u64,
+    /// More bytes, in memory and in files that wait for a commit, are flushed at once.
+    pub bytes_max: u64,
     /// More staged segments are committed at once.
     pub staged_max: usize,
 }
@@ -41,25 +49,28 @@ impl Default for FlushPolicy {
             interval: Duration::from_secs(5),
             interval_max: Duration::from_mins(5),
             per_file: Duration::from_millis(64),
-            bytes_max: 16 << 20,
+            vector_bytes_per_second: 200_000,
+            bytes_max: 64_000_000,
             staged_max: 16,
         }
     }
 }
 
 impl FlushPolicy {
-    /// How long changes wait when `files_touched` committed files are touched.
-    pub fn wait(&self, files_touched: usize) -> Duration {
+    /// How long changes wait with so many committed files touched and so many bytes of vectors to write.
+    pub fn wait(&self, files_touched: usize, vector_bytes: u64) -> Duration {
         let files = u32::try_from(files_touched).unwrap_or(u32::MAX);
-        self.per_file.saturating_mul(files).clamp(self.interval, self.interval_max.max(self.interval))
+        let vectors = vector_bytes.saturating_mul(1_000) / self.vector_bytes_per_second.max(1);
+        let wait = self.per_file.saturating_mul(files).max(Duration::from_millis(vectors));
+        wait.clamp(self.interval, self.interval_max.max(self.interval))
     }
 
     /// Whether a tail like this is to be flushed now.
     pub fn due(&self, facts: &TailFacts) -> bool {
         facts.changes > 0
-            && (facts.bytes > self.bytes_max
+            && (u64_from(facts.bytes) + facts.staged_bytes > self.bytes_max
                 || facts.staged > self.staged_max
-                || facts.age >= self.wait(facts.files_touched))
+                || facts.age >= self.wait(facts.files_touched, facts.vector_bytes))
     }
 }
 
@@ -75,8 +86,16 @@ mod tests {
     fn the_wait_grows_with_the_files_touched_between_its_bounds() {
         let policy = FlushPolicy::default();
         for (files, wait_ms) in [(0, 5_000), (50, 5_000), (200, 12_800), (1_000, 64_000), (1_000_000, 300_000)] {
-            assert_eq!(policy.wait(files), Duration::from_millis(wait_ms), "{files} files");
+            assert_eq!(policy.wait(files, 0), Duration::from_millis(wait_ms), "{files} files");
         }
+    }
+
+    #[test]
+    fn the_wait_grows_with_the_bytes_of_vectors() {
+        let policy = FlushPolicy::default();
+        assert_eq!(policy.wait(1, 900_000), Duration::from_secs(5));
+        assert_eq!(policy.wait(1, 2_000_000), Duration::from_secs(10));
+        assert_eq!(policy.wait(1, u64::MAX), Duration::from_mins(5));
     }
 
     #[test]
@@ -86,7 +105,7 @@ mod tests {
         assert!(policy.due(&facts(1, 5)));
         assert!(!policy.due(&facts(1_000, 60)));
         assert!(policy.due(&facts(1_000, 64)));
-        assert!(policy.due(&TailFacts { bytes: policy.bytes_max + 1, ..facts(1_000, 0) }));
+        assert!(policy.due(&TailFacts { bytes: 1, staged_bytes: policy.bytes_max, ..facts(1_000, 0) }));
         assert!(policy.due(&TailFacts { staged: policy.staged_max + 1, ..facts(1_000, 0) }));
         assert!(!policy.due(&TailFacts { changes: 0, ..facts(0, 1_000) }));
     }
@@ -95,7 +114,7 @@ mod tests {
     fn a_day_of_flushes_over_many_files_stays_below_a_gigabyte_of_log() {
         let policy = FlushPolicy::default();
         for files in [1_u64, 50, 200, 1_000, 4_000] {
-            let wait = policy.wait(usize::try_from(files).unwrap()).as_millis();
+            let wait = policy.wait(usize::try_from(files).unwrap(), 0).as_millis();
             let flushes = 86_400_000 / wait;
             assert!(flushes * u128::from(files) * 700 <= 1_000_000_000, "{files} files");
         }

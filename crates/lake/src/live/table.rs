@@ -6,14 +6,12 @@
 //! Never decides what a change means; see [`super::apply`], [`super::flush`], [`super::compact`], [`super::load`].
 
 use std::{
-    path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 use arrow::{array::ArrayRef, record_batch::RecordBatch};
 use naru_base::TableId;
-use object_store::path::PathPart;
 use parking_lot::Mutex;
 
 use crate::{
@@ -28,6 +26,7 @@ use crate::{
 use super::{
     budget::{Budget, Share},
     policy::{FlushPolicy, TailFacts},
+    segment::Segment,
     set::LiveSet,
     tail::Tail,
 };
@@ -38,6 +37,16 @@ pub struct LiveTable {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// A live table that may be closed by now.
+#[derive(Debug, Default)]
+pub(crate) struct Weakly(Weak<Inner>);
+
+impl Weakly {
+    pub(crate) fn get(&self) -> Option<LiveTable> {
+        self.0.upgrade().map(|inner| LiveTable { inner })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) table: Table,
@@ -46,7 +55,7 @@ pub(crate) struct Inner {
     /// The set that shows this table to readers.
     pub(crate) shown_by: Mutex<Option<LiveSet>>,
     pub(crate) writer: tokio::sync::Mutex<()>,
-    pub(crate) maintenance: tokio::sync::Mutex<()>,
+    pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
     pub(crate) state: Mutex<State>,
     pub(crate) index: Arc<KeyIndex>,
 }
@@ -149,9 +158,14 @@ impl Keys {
         self.hasher.hash(columns)
     }
 
+    /// Says how its keys are hashed.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.hasher.fingerprint(&self.names)
+    }
+
     /// Names the table's identity and how its keys are hashed; an index with another owner is not this table's.
     pub(crate) fn owner(&self, view: &TableView) -> String {
-        format!("{} {}", view.uid, self.hasher.fingerprint(&self.names))
+        format!("{} {}", view.uid, self.fingerprint())
     }
 }
 
@@ -178,13 +192,16 @@ impl LiveTable {
     /// - [`LakeError::Refused`]: a table with a key and without deletion vectors; its dead rows could not be marked.
     /// - others if the log, the files or the cache folder cannot be used.
     pub async fn open(table: Table, settings: LiveSettings) -> Result<Self, LakeError> {
+        // Nobody rewrites files of a table that is about to know them by number.
+        let lake_table = table.clone();
+        let _owning = lake_table.owning().await;
         let base = table.view();
         let keys = Keys::of(&base)?;
         if keys.is_some() && base.properties.get(VECTORS_PROPERTY).is_none_or(|on| on != "true") {
             let reason = "rows that change need deletion vectors, and this table does without".to_owned();
             return Err(LakeError::Refused { table: base.id.clone(), reason });
         }
-        let (dir, owner) = (index_dir(&table), keys.as_ref().map(|keys| keys.owner(&base)).unwrap_or_default());
+        let (dir, owner) = (table.index_dir(), keys.as_ref().map(|keys| keys.owner(&base)).unwrap_or_default());
         let (index, found) = blocking(move || Ok(KeyIndex::open(&dir, &owner)?)).await?;
         let state = State {
             base,
@@ -205,13 +222,19 @@ impl LiveTable {
             settings,
             shown_by: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
-            maintenance: tokio::sync::Mutex::default(),
+            maintenance: Arc::default(),
             state: Mutex::new(state),
             index: Arc::new(index),
         };
         let inner = Arc::new(inner);
         inner.catch_up(found).await?;
-        Ok(Self { inner })
+        let live = Self { inner };
+        lake_table.lives_in(&live);
+        Ok(live)
+    }
+
+    pub(crate) fn weakly(&self) -> Weakly {
+        Weakly(Arc::downgrade(&self.inner))
     }
 
     /// Its name.
@@ -275,8 +298,10 @@ impl LiveTable {
         TailFacts {
             changes: tail.changes(),
             bytes: tail.bytes() + state.layers.iter().map(|layer| layer.bytes()).sum::<usize>(),
+            staged_bytes: tail.segments().iter().filter_map(Segment::staged).map(|(file, _)| file.size).sum(),
             staged: tail.segments().iter().filter(|segment| segment.staged().is_some()).count(),
             files_touched: tail.files_touched(),
+            vector_bytes: tail.vector_bytes(&state.base),
             age: state.oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest)),
         }
     }
@@ -363,10 +388,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.index.stop();
     }
-}
-
-fn index_dir(table: &Table) -> PathBuf {
-    let part = |name: &str| PathPart::from(name).as_ref().to_owned();
-    let id = table.id();
-    table.lake().cache().join("index").join(part(&id.dataset)).join(part(&id.table))
 }

@@ -106,6 +106,15 @@ impl Tail {
         self.dead.len()
     }
 
+    /// About how many bytes the vectors of the next commit take: two a dead row, at most a bit for each row.
+    pub(crate) fn vector_bytes(&self, base: &TableView) -> u64 {
+        let bytes = |(file, dead): (&FileId, &Dead)| {
+            let rows = base.file(*file).map_or(0, |file| file.rows);
+            dead.all.len().saturating_mul(2).min(rows / 8)
+        };
+        self.dead.iter().map(bytes).sum()
+    }
+
     /// Whether the row exists and counts.
     pub(crate) fn is_live(&self, base: &TableView, at: Position) -> bool {
         let file = FileId(at.file);

@@ -72,7 +72,8 @@ async fn a_reserved_number_names_the_staged_file() {
     let shop = Shop::open().await;
     let table = shop.lake.create(&id(), spec()).await.unwrap();
     let reserved = table.reserve_file();
-    let mut stager = table.stager(StagerOptions { file: Some(reserved), target_file_bytes: 1 });
+    let mut stager =
+        table.stager(StagerOptions { file: Some(reserved), target_file_bytes: 1, ..StagerOptions::default() });
     let places = [stager.write(&rows(0..10, 0)).await.unwrap(), stager.write(&rows(10..20, 0)).await.unwrap()];
     assert_eq!(places.map(|place| (place.file, place.first_row)), [(reserved, 0), (reserved, 10)]);
     let add = stager.finish().await.unwrap();

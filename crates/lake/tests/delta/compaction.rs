@@ -66,7 +66,7 @@ async fn any_series_of_flushes_and_compactions_keeps_every_row() {
         places.extend(keys.iter().enumerate().map(|(row, key)| (*key, (newest, row as u64))));
         expected.extend(model(&[batch]));
         if random.random_bool(0.25) {
-            for group in plan_compaction(&table.view(), &small_limits()) {
+            for group in plan_compaction(&table.view(), &small_limits(), i64::MAX) {
                 let rewritten = table.rewrite(&group, &[], &small_limits()).await.unwrap();
                 let moved = std::sync::Arc::clone(&rewritten.moved);
                 table.commit_rewrite(rewritten, &[]).await.unwrap();
@@ -89,16 +89,16 @@ async fn a_plan_joins_small_files_rewrites_dying_ones_and_leaves_the_rest() {
     let shop = Shop::open().await;
     let table = shop.lake.create(&id(), spec()).await.unwrap();
     let large = append(&table, &rows(0..20_000, 0)).await;
-    assert!(plan_compaction(&table.view(), &small_limits()).is_empty());
+    assert!(plan_compaction(&table.view(), &small_limits(), i64::MAX).is_empty());
     let mut small = Vec::new();
     for part in 0..3 {
         small.push(append(&table, &rows([30_000 - part], 0)).await);
     }
     small.reverse();
-    assert_eq!(plan_compaction(&table.view(), &small_limits()), [small.clone()], "ordered by key");
+    assert_eq!(plan_compaction(&table.view(), &small_limits(), i64::MAX), [small.clone()], "ordered by key");
     flush(&table, vec![(large, dead(0..10_000))], &rows([50_000], 0), 1).await;
-    assert_eq!(plan_compaction(&table.view(), &small_limits())[0], [large], "half of it is dead");
+    assert_eq!(plan_compaction(&table.view(), &small_limits(), i64::MAX)[0], [large], "half of it is dead");
     let bounded = CompactionLimits { group_rows_max: 2, files_min: 2, ..small_limits() };
-    let groups = plan_compaction(&table.view(), &bounded);
+    let groups = plan_compaction(&table.view(), &bounded, i64::MAX);
     assert!(groups.iter().all(|group| group.len() == 2), "{groups:?}");
 }

@@ -16,6 +16,7 @@ mod commits;
 mod compaction;
 mod faults;
 mod kills;
+mod maintenance;
 mod readers;
 mod scans;
 mod schemas;

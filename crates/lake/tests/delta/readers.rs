@@ -1,10 +1,8 @@
 //! Other people's readers see the same rows after everything the lake does.
 
-use std::time::Duration;
-
 use arrow::datatypes::DataType;
 use naru_base::TableId;
-use naru_lake::{Change, Column, CompactionLimits, Operation, Remove, Table, VacuumOptions};
+use naru_lake::{Change, Column, CompactionLimits, Operation, Remove, Retention, Table, VacuumOptions};
 use naru_testkit::python::{READERS, run};
 use serde_json::{Value, json};
 
@@ -83,7 +81,8 @@ async fn independent_readers_see_every_row_after_every_kind_of_commit() {
     table.commit_rewrite(rewritten, &[]).await.unwrap();
     check(&shop, &table, "compaction").await;
     table.checkpoint().await.unwrap();
-    let done = table.vacuum(&VacuumOptions { retention: Duration::ZERO, pins: Vec::new() }).await.unwrap();
+    let done =
+        table.vacuum(&VacuumOptions { retention: Retention::NONE, pins: Vec::new(), dry_run: false }).await.unwrap();
     assert!(!done.removed.is_empty());
     check(&shop, &table, "checkpoint and vacuum").await;
 

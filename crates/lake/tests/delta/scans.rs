@@ -150,7 +150,7 @@ async fn an_empty_table_answers() {
 async fn a_stager_splits_files_by_size_and_says_where_rows_went() {
     let shop = Shop::open().await;
     let table = shop.lake.create(&id(), spec()).await.unwrap();
-    let mut stager = table.stager(StagerOptions { target_file_bytes: 100_000, file: None });
+    let mut stager = table.stager(StagerOptions { target_file_bytes: 100_000, ..StagerOptions::default() });
     let mut places = Vec::new();
     for part in 0..40 {
         let batch = rows(part * 5000..(part + 1) * 5000, 0);

@@ -14,8 +14,8 @@ use arrow::{
 use datafusion::prelude::{SessionConfig, SessionContext};
 use naru_base::TableId;
 use naru_lake::{
-    Change, Column, FileId, Lake, LakeSettings, Operation, ScanOptions, StagedFile, StagerOptions, Table, TableSpec,
-    TableView,
+    Change, Column, FileId, Lake, LakeSettings, Operation, ScanOptions, SimulatedClock, StagedFile, StagerOptions,
+    Table, TableSpec, TableView,
 };
 use roaring::RoaringTreemap;
 use tempfile::TempDir;
@@ -41,6 +41,14 @@ impl Shop {
         Self { lake: lake_at(folder).await, folder: folder.to_path_buf(), _kept: None }
     }
 
+    /// A shop whose time is moved by hand.
+    pub async fn timed(clock: &SimulatedClock) -> Self {
+        let kept = tempfile::tempdir().unwrap();
+        let settings = settings_at(kept.path());
+        let lake = Lake::open_with(settings, Arc::new(clock.clone())).await.unwrap();
+        Self { lake, folder: kept.path().to_path_buf(), _kept: Some(kept) }
+    }
+
     /// The same folder, opened as another process would.
     pub async fn again(&self) -> Lake {
         lake_at(&self.folder).await
@@ -52,8 +60,12 @@ impl Shop {
 }
 
 async fn lake_at(folder: &Path) -> Lake {
+    Lake::open(settings_at(folder)).await.unwrap()
+}
+
+fn settings_at(folder: &Path) -> LakeSettings {
     let base = folder.to_path_buf();
-    Lake::open(LakeSettings { location: "lake".into(), cache: base.join("cache"), base }).await.unwrap()
+    LakeSettings { location: "lake".into(), cache: base.join("cache"), base }
 }
 
 pub fn id() -> TableId {

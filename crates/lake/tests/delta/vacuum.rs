@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use naru_base::Version;
-use naru_lake::{CompactionLimits, VacuumOptions};
+use naru_lake::{CompactionLimits, Retention, VacuumOptions};
 
 use crate::shop::{Shop, append, contents, dead, flush, id, model, rows, spec, stage};
 
 fn at_once() -> VacuumOptions {
-    VacuumOptions { retention: Duration::ZERO, pins: Vec::new() }
+    VacuumOptions { retention: Retention::NONE, pins: Vec::new(), dry_run: false }
 }
 
 fn objects(shop: &Shop) -> usize {
@@ -26,8 +26,10 @@ async fn a_live_vector_survives_and_a_replaced_one_goes() {
     flush(&table, vec![(first, dead([2]))], &rows([2], 1), 2).await;
     table.checkpoint().await.unwrap();
     assert_eq!(objects(&shop), 5, "three data files, two vector files");
+    let would = table.vacuum(&VacuumOptions { dry_run: true, ..at_once() }).await.unwrap();
+    assert_eq!(objects(&shop), 5, "a dry run leaves everything");
     let done = table.vacuum(&at_once()).await.unwrap();
-    assert_eq!(done.removed.len(), 1);
+    assert_eq!((done.removed.len(), &done), (1, &would));
     assert!(done.removed[0].starts_with("deletion_vector_") && done.bytes > 0);
     let expected = model(&[rows((0..10).filter(|id| ![1, 2].contains(id)), 0), rows([1, 2], 1)]);
     let lake = shop.again().await;
@@ -48,7 +50,8 @@ async fn what_a_query_a_pin_or_the_retention_needs_stays() {
     table.commit_rewrite(rewritten, &[]).await.unwrap();
     let staged = stage(&table, &[rows([77], 0)]).await;
 
-    let day = VacuumOptions { retention: Duration::from_hours(24), pins: Vec::new() };
+    let hours = Duration::from_hours(24);
+    let day = VacuumOptions { retention: Retention { exact: hours, points: hours }, ..at_once() };
     assert!(table.vacuum(&day).await.unwrap().removed.is_empty(), "the retention");
     let pinned = VacuumOptions { pins: vec![Version(2)], ..at_once() };
     assert!(table.vacuum(&pinned).await.unwrap().removed.is_empty(), "the pin");

@@ -311,3 +311,41 @@ async fn a_lost_or_torn_index_is_built_again_from_the_files() {
         assert_eq!(place.shown().await.len() as i64, 100 - round, "{case}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_index_is_noticed_and_built_again() {
+    let place = place(LiveSettings::default()).await;
+    let mut model = Rows::new();
+    for first in [0, 1_500] {
+        let changes: Vec<_> = (first..first + 1_500).map(|id| set(Op::Insert, id, id)).collect();
+        model.extend(changes.iter().map(|change| (change.id, change.row.clone().unwrap())));
+        place.apply(&changes).await.unwrap();
+        place.publish(u64::try_from(first + 1).unwrap());
+        place.table.flush(APP, first + 1).await.unwrap();
+    }
+    let folder = place.dir.path().join("cache/index/shop/t");
+    let runs = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut flipped = 0;
+    for path in runs.filter(|path| path.extension().is_some_and(|ending| ending == "run")) {
+        // In place, as a bad disk would: the run is open already.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.iter_mut().take(20_000).step_by(700).for_each(|byte| *byte ^= 1);
+        let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+        flipped += 1;
+    }
+    assert!(flipped > 0);
+    let changes: Vec<_> = (0..3_000).step_by(2).map(|id| set(Op::Update, id, -id)).collect();
+    model.extend(changes.iter().map(|change| (change.id, change.row.clone().unwrap())));
+    place.apply(&changes).await.unwrap();
+    place.publish(9_000);
+    assert_eq!(place.shown().await, model);
+    place.table.flush(APP, 9_000).await.unwrap();
+    assert_eq!(world::committed(place.dir.path(), "t").await, model);
+    let place = place.reopen().await;
+    place.apply(&[without(Op::Delete, 0), set(Op::Update, 1, 7)]).await.unwrap();
+    place.publish(9_001);
+    model.remove(&0);
+    model.insert(1, row(7));
+    assert_eq!(place.shown().await, model);
+}

@@ -1,6 +1,6 @@
 //! A lake in a temporary folder, a table in it, and a map that says what the table must hold.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, StringArray},
@@ -76,7 +76,12 @@ pub fn spec(key: &[&str]) -> TableSpec {
 pub fn small() -> LiveSettings {
     LiveSettings {
         budget: Budget::new(1 << 20),
-        compaction: CompactionLimits { files_min: 3, dead_ratio: 0.05, ..CompactionLimits::default() },
+        compaction: CompactionLimits {
+            files_min: 3,
+            dead_ratio: 0.05,
+            hot_age: Duration::ZERO,
+            ..CompactionLimits::default()
+        },
         segment_bytes: 24 << 10,
         positions_bytes: 20 << 10,
         ..LiveSettings::default()

@@ -1,0 +1,53 @@
+//! The cost of a flush of random changed keys as the table grows a hundredfold.
+
+use std::{sync::Arc, time::Duration};
+
+use naru_lake::MachineClock;
+
+use crate::{
+    memory,
+    mirror::{Mirror, timed},
+    report,
+    world::rows,
+};
+
+/// Rows that change before each flush.
+const CHANGED: usize = 10_000;
+/// Flushes at each size; the median counts.
+const FLUSHES: usize = 15;
+/// The table's sizes, as multiples of the first.
+const GROWTH: [u64; 3] = [1, 10, 100];
+
+/// Runs and prints.
+pub async fn run() {
+    let first = rows(1_000_000);
+    let mut mirror = Mirror::new(Arc::new(MachineClock)).await;
+    let mut base: Option<[Duration; 2]> = None;
+    for growth in GROWTH {
+        let rows = first * growth;
+        let mut grown = Duration::ZERO;
+        timed(&mut grown, mirror.grow(rows)).await;
+        let (mut applies, mut flushes) = (Vec::new(), Vec::new());
+        for _ in 0..FLUSHES {
+            let (mut apply, mut flush) = (Duration::ZERO, Duration::ZERO);
+            timed(&mut apply, mirror.change(CHANGED)).await;
+            timed(&mut flush, mirror.flush()).await;
+            applies.push(apply);
+            flushes.push(flush);
+        }
+        applies.sort_unstable();
+        flushes.sort_unstable();
+        let medians = [report::percentile(&applies, 50), report::percentile(&flushes, 50)];
+        println!("{rows} rows, {CHANGED} random keys changed before each of {FLUSHES} flushes");
+        report::line("grown to this size and indexed", grown, None);
+        report::line("changes applied: median", medians[0], u64::try_from(CHANGED).ok());
+        report::line("flush: median", medians[1], None);
+        report::line("flush: slowest", flushes.last().copied().unwrap_or_default(), None);
+        report::fact("files", mirror.live.view().files.len());
+        report::fact("peak resident memory, MB", memory::own_peak_mb());
+        let base = *base.get_or_insert(medians);
+        let ratio = |at: usize| medians[at].as_secs_f64() / base[at].as_secs_f64();
+        report::ratio("changes applied / at the first size", ratio(0), "-");
+        report::ratio("flush / at the first size", ratio(1), "<= 2");
+    }
+}
