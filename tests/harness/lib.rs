@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod script;
+pub mod sessions;
 pub mod world;
 
 use std::path::Path;

@@ -10,7 +10,7 @@ use std::{
 
 use naru_testkit::{Folder, Naru, Options, PostgresServer, TcpProxy, process, python};
 
-use crate::{answer, script::Step};
+use crate::{answer, script::Step, sessions::Sessions};
 
 /// How long a step that waits for the pipeline waits, on a loaded machine.
 const WAIT_MAX: Duration = Duration::from_mins(1);
@@ -23,6 +23,9 @@ name = "test"
 http = "127.0.0.1:0"
 postgres = "127.0.0.1:0"
 pubsub = false
+[limits]
+copy_free_min = "50MB"
+apply_free_min = "20MB"
 "#;
 const SHOP_TOML: &str = r#"kind = "postgres"
 url = "${SHOP_URL}"
@@ -37,6 +40,7 @@ pub struct World {
     options: Options,
     server: Option<(PostgresServer, TcpProxy)>,
     naru: Option<Naru>,
+    sessions: Sessions,
 }
 
 impl Default for World {
@@ -51,7 +55,14 @@ impl World {
         let project = Folder::new("project");
         project.write("naru.toml", NARU_TOML);
         project.write("sources/shop.toml", SHOP_TOML);
-        Self { project, runtime: Folder::new("run"), options: Options::default(), server: None, naru: None }
+        Self {
+            project,
+            runtime: Folder::new("run"),
+            options: Options::default(),
+            server: None,
+            naru: None,
+            sessions: Sessions::default(),
+        }
     }
 
     /// Does one step.
@@ -63,9 +74,14 @@ impl World {
             "server" => self.set(step),
             "sql" => self.sql(step).await,
             "write" => {
-                self.project.write(&step.argument, &step.text());
+                self.project.write(&step.argument, &with_hours(&step.text()));
                 Ok(())
             }
+            "remove" => std::fs::remove_file(self.project.join(&step.argument)).map_err(|error| error.to_string()),
+            "damage" => self.damage(&step.argument),
+            "session" | "behind" | "ends" => self.session(step).await,
+            "shows" => self.shows(step).await,
+            "silent" => self.silent(step),
             "up" => self.up(step).await,
             "naru" => self.naru(step, true),
             "fails" => self.naru(step, false),
@@ -74,12 +90,14 @@ impl World {
             "live" => self.live(step).await,
             "state" => self.state(step).await,
             "says" => self.says(step),
-            "same" => self.same(step),
+            "same" => self.same(step).await,
             "readers" => self.readers(step).await,
             "kill9" => self.running().map(Naru::kill9).map(|()| self.naru = None),
             "stop" => self.stop(),
             "aborted" => self.running().map(|naru| naru.wait_aborted(WAIT_MAX)),
-            "server-restart" | "server-kill9" | "network" => self.break_something(step).await,
+            "server-restart" | "server-kill9" | "server-standby" | "server-promote" | "server-other" | "network" => {
+                self.break_something(step).await
+            }
             unknown => Err(format!("no such step: {unknown}")),
         }
     }
@@ -117,6 +135,7 @@ impl World {
         let mut command = process::command(self.project.path());
         command
             .env("SHOP_URL", format!("postgres://postgres{password}@127.0.0.1:{port}/postgres"))
+            .env("SHOP_PORT", port.to_string())
             .env("XDG_RUNTIME_DIR", self.runtime.path());
         command
     }
@@ -230,20 +249,81 @@ impl World {
         line.map(drop).ok_or_else(|| format!("naru wrote:\n{}", naru.output()))
     }
 
-    fn same(&self, step: &Step) -> Held {
+    /// Waits until `naru status` shows every line of the body.
+    async fn shows(&mut self, step: &Step) -> Held {
+        let wanted = step.body.clone();
+        self.eventually(async |world| {
+            let text = written(&world.output(&["status"])?);
+            match wanted.iter().find(|line| !text.contains(line.as_str())) {
+                None => Ok(()),
+                Some(line) => Err(format!("status does not show {line:?}:\n{text}")),
+            }
+        })
+        .await
+    }
+
+    fn silent(&mut self, step: &Step) -> Held {
+        let naru = self.running()?;
+        match naru.output().lines().find(|line| line.contains(&step.argument)) {
+            None => Ok(()),
+            Some(line) => Err(format!("naru wrote: {line}")),
+        }
+    }
+
+    async fn session(&mut self, step: &Step) -> Held {
+        let name = step.argument.clone();
+        if step.word != "ends" {
+            self.server().await;
+            let (server, _) = self.server.as_ref().ok_or("no server")?;
+            self.sessions.begin(&name, server, step.text()).await;
+        }
+        if step.word == "behind" { Ok(()) } else { self.sessions.end(&name, WAIT_MAX).await }
+    }
+
+    /// Flips a byte in the middle of every file whose path matches; the last part of the path may end with `*`.
+    fn damage(&self, pattern: &str) -> Held {
+        let path = self.project.join(pattern.trim_end_matches('*'));
+        let prefix = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().ok_or("a path below the project")?;
+        let mut damaged = 0;
+        for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())?.flatten() {
+            let mut bytes = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) && !bytes.is_empty() {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(entry.path(), bytes).map_err(|error| error.to_string())?;
+                damaged += 1;
+            }
+        }
+        if damaged == 0 { Err(format!("no file with content matches {pattern}")) } else { Ok(()) }
+    }
+
+    async fn same(&mut self, step: &Step) -> Held {
         let tables = step.words();
         if tables.is_empty() {
-            return self.compare(&["compare"]);
+            return self.compare(&["compare"]).await;
         }
-        for table in tables {
-            self.compare(&["compare", &table])?;
+        for table in &tables {
+            self.compare(&["compare", table]).await?;
         }
         Ok(())
     }
 
-    fn compare(&self, words: &[&str]) -> Held {
-        let output = self.output(words)?;
-        if output.status.success() { Ok(()) } else { Err(written(&output)) }
+    /// A table that is on its way is waited for; one that differs is not.
+    async fn compare(&mut self, words: &[&str]) -> Held {
+        let mut differs = None;
+        let compared = self
+            .eventually(async |world| {
+                let output = world.output(words)?;
+                let text = written(&output);
+                if !output.status.success() && text.contains("not compared") && !text.contains("DIFFERENT") {
+                    return Err(text);
+                }
+                differs = (!output.status.success()).then_some(text);
+                Ok(())
+            })
+            .await;
+        compared.and(differs.map_or(Ok(()), Err))
     }
 
     async fn readers(&mut self, step: &Step) -> Held {
@@ -273,10 +353,20 @@ impl World {
                 server.kill9().await;
                 server.start_again().await;
             }
+            ("server-standby", "") => server.become_standby().await,
+            ("server-promote", "") => server.promote().await,
+            ("server-other", "") => {
+                let other = PostgresServer::start(self.options.clone().own_identity()).await;
+                let (server, proxy) = self.server.as_mut().ok_or("no server yet")?;
+                other.execute(&server.dump().await).await;
+                proxy.retarget(other.port());
+                proxy.cut_once().await;
+                *server = other;
+            }
             ("network", "cut") => proxy.cut(),
             ("network", "stall") => proxy.stall(),
             ("network", "mend") => proxy.mend(),
-            _ => return Err("network cut|stall|mend, server-restart, server-kill9".to_owned()),
+            _ => return Err("network cut|stall|mend, server-restart|kill9|standby|promote|other".to_owned()),
         }
         Ok(())
     }
@@ -294,6 +384,14 @@ impl World {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+/// `{hour+N}` becomes the full hour N hours from now, in UTC.
+fn with_hours(text: &str) -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    (1..24).fold(text.to_owned(), |text, later| {
+        text.replace(&format!("{{hour+{later}}}"), &format!("{:02}:00", (seconds / 3600 + later) % 24))
+    })
 }
 
 fn same(wanted: &[String], got: &[String]) -> Held {

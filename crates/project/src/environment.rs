@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use naru_base::{Problem, Secret};
+
 use crate::mistake::Mistake;
 
 /// Bytes of a secret file that are read; a longer one is refused.
@@ -66,6 +68,14 @@ impl Environment {
         }
         out.push_str(rest);
         Ok(out)
+    }
+
+    /// Expands a connection URL again, as it is written in a source file: a secret file may hold something newer now.
+    ///
+    /// # Errors
+    /// The variable or the secret file that is missing.
+    pub fn url(&self, root: &Path, written: &str) -> Result<Secret, Problem> {
+        self.expand(root, "url", written).map(Secret::new).map_err(|mistake| mistake.problem())
     }
 
     /// One variable or secret file; `None` for an empty name.

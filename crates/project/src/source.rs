@@ -44,6 +44,8 @@ pub enum SourceKind {
 pub struct PostgresSource {
     /// `postgres://user:password@host:port/database`, expanded. Empty only beside a problem.
     pub url: Secret,
+    /// `url` as it is written, with its variables and secret files unexpanded: what may be kept to read it again.
+    pub url_written: String,
     /// Where `url` is written.
     pub url_place: Place,
     /// `include` and `exclude`.
@@ -149,9 +151,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
     }
     let place = reading.text.place(0);
     let dataset = read_dataset(reading, &mut file, &name);
-    let (url, url_place) = read_url(reading, &mut file);
+    let (url, url_written, url_place) = read_url(reading, &mut file);
     let postgres = PostgresSource {
         url,
+        url_written,
         url_place,
         selection: Selection {
             include: read_patterns(reading, &mut file, "include"),
@@ -215,14 +218,14 @@ fn read_dataset(reading: &mut Reading<'_>, file: &mut Section<'_>, name: &str) -
 }
 
 /// The URL, whose text never reaches a message.
-fn read_url(reading: &mut Reading<'_>, file: &mut Section<'_>) -> (Secret, Place) {
+fn read_url(reading: &mut Reading<'_>, file: &mut Section<'_>) -> (Secret, String, Place) {
     let example = "url = \"${SHOP_URL}\"";
-    let Some(node) = file.required(reading, "url", example) else {
-        return (Secret::default(), reading.text.place(0));
-    };
+    let nothing = |place| (Secret::default(), String::new(), place);
+    let Some(node) = file.required(reading, "url", example) else { return nothing(reading.text.place(0)) };
     let place = reading.place(&node.span);
-    let Some(text) = reading.text("url", node) else { return (Secret::default(), place) };
-    if has_literal_password(&text.raw) {
+    let Some(text) = reading.text("url", node) else { return nothing(place) };
+    let secret_in_file = has_literal_password(&text.raw);
+    if secret_in_file {
         reading.add(&text.span, Mistake::SecretInFile { key: "url".to_owned() });
     }
     if !text.value.starts_with("postgres://") && !text.value.starts_with("postgresql://") {
@@ -230,26 +233,36 @@ fn read_url(reading: &mut Reading<'_>, file: &mut Section<'_>) -> (Secret, Place
         let wanted = "a PostgreSQL URL".to_owned();
         reading.add(&text.span, Mistake::BadValue { key: "url".to_owned(), wanted, why: None, hint });
     }
-    (Secret::new(text.value), place)
+    let written = if secret_in_file { String::new() } else { text.raw };
+    (Secret::new(text.value), written, place)
 }
 
-/// Whether `scheme://user:password@` stands in the file with a password that is not a variable.
+/// Whether `scheme://user:password@` or `?password=` stands in the file with a password that is not a variable.
 fn has_literal_password(raw: &str) -> bool {
     let Some((_, rest)) = raw.split_once("://") else { return false };
+    let parameter = without_variables(raw);
+    let parameter = parameter.split_once(['?', '&']).and_then(|(_, tail)| tail.split_once("password="));
+    if parameter.is_some_and(|(_, value)| !value.is_empty() && !value.starts_with('&')) {
+        return true;
+    }
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     // `${file:/run/x}` has a slash and a colon of its own; look at what is left without variables.
     let Some((user, _)) = (if authority.contains("${") { rest.rsplit_once('@') } else { authority.rsplit_once('@') })
     else {
         return false;
     };
+    without_variables(user).split_once(':').is_some_and(|(_, password)| !password.is_empty())
+}
+
+fn without_variables(raw: &str) -> String {
     let mut plain = String::new();
-    let mut left = user;
+    let mut left = raw;
     while let Some((before, after)) = left.split_once("${") {
         plain.push_str(before);
         left = after.split_once('}').map_or("", |(_, tail)| tail);
     }
     plain.push_str(left);
-    plain.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+    plain
 }
 
 fn read_patterns(reading: &mut Reading<'_>, file: &mut Section<'_>, key: &'static str) -> Vec<Pattern> {
@@ -303,7 +316,12 @@ mod tests {
 
     #[test]
     fn a_password_counts_as_written_only_when_it_is_not_a_variable() {
-        for raw in ["postgres://u:pw@h/db", "postgres://${U}:pw@h/db", "postgres://u:pw${X}@h/db"] {
+        for raw in [
+            "postgres://u:pw@h/db",
+            "postgres://${U}:pw@h/db",
+            "postgres://u:pw${X}@h/db",
+            "postgres://u@h/db?sslmode=require&password=pw",
+        ] {
             assert!(has_literal_password(raw), "{raw}");
         }
         for raw in [
@@ -311,6 +329,7 @@ mod tests {
             "postgres://u@h/db",
             "postgres://u:${P}@h/db",
             "postgres://u:${file:/run/s:x}@h/db",
+            "postgres://u@h/db?password=${P}&sslmode=require",
             "postgres://h:5432/db",
         ] {
             assert!(!has_literal_password(raw), "{raw}");

@@ -19,6 +19,7 @@ const APPLICATION_ID: i32 = 0x6E61_7275;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("001_state.sql", include_str!("migrations/001_state.sql")),
     ("002_runs.sql", include_str!("migrations/002_runs.sql")),
+    ("003_url_reference.sql", include_str!("migrations/003_url_reference.sql")),
 ];
 
 /// What a file turned out to be.

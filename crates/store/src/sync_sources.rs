@@ -28,13 +28,16 @@ pub struct SyncSource {
     pub last_error: Option<Value>,
     /// When this row last changed, in microseconds since 1970 UTC.
     pub updated_us: i64,
+    /// The connection URL as the source's file writes it: names of variables and secret files, never their values.
+    pub url_reference: Option<String>,
 }
 
-const COLUMNS: &str = "source, system_identifier, timeline, slot, generation, acknowledged, last_error, updated_us";
+const COLUMNS: &str = "source, system_identifier, timeline, slot, generation, acknowledged, last_error, updated_us, \
+                       url_reference";
 
 /// Writes a source over what was known of it.
 pub fn upsert(connection: &Connection, row: &SyncSource) -> Result<(), StoreError> {
-    let sql = format!("INSERT OR REPLACE INTO sync_sources ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    let sql = format!("INSERT OR REPLACE INTO sync_sources ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
     connection.prepare_cached(&sql)?.execute((
         &row.source,
         &row.system_identifier,
@@ -44,6 +47,7 @@ pub fn upsert(connection: &Connection, row: &SyncSource) -> Result<(), StoreErro
         row.acknowledged.map(|lsn| lsn.to_string()),
         row.last_error.as_ref().map(Value::to_string),
         row.updated_us,
+        &row.url_reference,
     ))?;
     Ok(())
 }
@@ -86,5 +90,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Result<SyncSource, StoreError>> {
         acknowledged,
         last_error,
         updated_us: row.get(7)?,
+        url_reference: row.get(8)?,
     }))
 }

@@ -10,33 +10,35 @@ use serde_json::Value;
 
 use crate::error::StoreError;
 
-/// Where a table stands. `sync` sets every one of them and says there what a restart does with it.
+/// Where a table stands. `sync` sets every one of them; how they follow each other stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableState {
-    /// Seen in the source, nothing done yet.
+    /// The catalog scan found it. A restart scans again.
     Discovered,
-    /// Being checked before its copy.
+    /// Its shape is being judged and its publication membership set. A restart judges again.
     Preflight,
-    /// Its snapshot is being copied.
+    /// The copy task reads it under a snapshot; its changes go to the spool. A restart copies it from the beginning.
     Copying,
-    /// Copied; changes since the snapshot are being applied.
+    /// The copy is committed; the spool is being applied. A restart goes on from the table's own position.
     CatchingUp,
-    /// In step.
+    /// Changes are applied as they arrive. A restart goes on from the table's own position.
     Live,
-    /// A new copy is being staged while the old rows stay readable.
+    /// Being copied again while the old rows stay readable. A restart copies it from the beginning.
     Rebuilding,
-    /// Stopped alone, with a reason and a fix.
+    /// Stopped alone, with reason and fix. A restart judges it again.
     Quarantined,
-    /// Gone from the source; its rows stay.
+    /// The source no longer has it, or excludes it; the rows stay.
     Dropped,
-    /// Stopped by a person.
+    /// A person stopped it; its changes go to the spool. A restart leaves it paused.
     Paused,
+    /// Listed, never synced (a view, unlogged, foreign), with the reason. A restart judges it again.
+    NotSynced,
 }
 
 impl TableState {
     /// Every state, in the order of a table's life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Discovered,
         Self::Preflight,
         Self::Copying,
@@ -46,6 +48,7 @@ impl TableState {
         Self::Quarantined,
         Self::Dropped,
         Self::Paused,
+        Self::NotSynced,
     ];
 
     /// The word stored and shown.
@@ -60,6 +63,7 @@ impl TableState {
             Self::Quarantined => "quarantined",
             Self::Dropped => "dropped",
             Self::Paused => "paused",
+            Self::NotSynced => "not_synced",
         }
     }
 }
@@ -129,6 +133,33 @@ pub fn upsert(connection: &Connection, row: &SyncTable) -> Result<(), StoreError
         row.updated_us,
     ))?;
     Ok(())
+}
+
+/// Takes a table's name in the lake for it, for good: `None` when it has it now, else the table that holds it.
+///
+/// A table whose `detail` says `"holds_name": false` holds none, and a dropped one gives its name up. A row that is
+/// there already stays as it is, unless it held nothing.
+pub fn claim(connection: &Connection, row: &SyncTable) -> Result<Option<SyncTable>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sync_tables WHERE dataset = ?1 AND lake_table = ?2 \
+         AND NOT (source = ?3 AND schema_name = ?4 AND table_name = ?5) \
+         AND state NOT IN ('dropped', 'discovered', 'not_synced') \
+         AND coalesce(json_extract(detail, '$.holds_name'), 1) LIMIT 1"
+    );
+    let own = (&row.lake.dataset, &row.lake.table, &row.source, &row.schema, &row.table);
+    let holder = connection.prepare_cached(&sql)?.query_row(own, self::row).optional()?.transpose()?;
+    if holder.is_some() {
+        return Ok(holder);
+    }
+    let before = get(connection, &row.source, &row.schema, &row.table)?;
+    let holds = before.is_some_and(|before| {
+        !matches!(before.state, TableState::Dropped | TableState::Discovered | TableState::NotSynced)
+            && before.detail["holds_name"] != false
+    });
+    if !holds {
+        upsert(connection, row)?;
+    }
+    Ok(None)
 }
 
 /// One table; `None` when it was never seen.

@@ -52,6 +52,7 @@ async fn what_sync_stores_comes_back_after_a_restart() {
         acknowledged: Some(Lsn(0x16_B374_D848)),
         last_error: Some(json!({"code": "sync.slot_lost"})),
         updated_us: 5,
+        url_reference: Some("${SHOP_URL}".into()),
     };
     let stored = source.clone();
     let store = open(folder.path());

@@ -3,14 +3,14 @@
 //! Owns: the catalog queries (server facts, table images, blockers, progress of slots).
 //! Never changes anything at the source. Read next: `image` for the shape, `preflight` for what is made of the facts.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use naru_base::Lsn;
-use tokio_postgres::Client;
 
 use crate::{
     error::SyncError,
     image::{IMAGE_SQL, TableImage},
+    postgres::SqlClient as Client,
 };
 
 /// Facts about the server and the connected role that decide whether syncing can start.
@@ -38,30 +38,46 @@ pub struct ServerFacts {
     pub free_senders: i64,
     /// `max_slot_wal_keep_size` in MB; -1 means unbounded.
     pub wal_keep_mb: i64,
+    /// `wal_sender_timeout` in milliseconds; 0 means that it waits for ever.
+    pub sender_timeout_ms: i64,
     /// Whether this is Amazon RDS or Aurora.
     pub rds: bool,
     /// Whether this is Google Cloud SQL.
     pub cloud_sql: bool,
 }
 
-/// A session that keeps something waiting.
+/// A session that keeps something waiting. What it runs is never read: a query's text may hold values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
-    /// Server process id.
+    /// Server process id; 0 for a prepared transaction, which has none.
     pub pid: i32,
     /// Role.
     pub role: String,
-    /// Client application.
+    /// Client application; the name of a prepared transaction.
     pub application: String,
-    /// Age of its transaction in seconds.
-    pub seconds: i64,
+    /// When its transaction began, in UTC to the second.
+    pub since: String,
 }
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, role, application, since } = self;
+        let application = if application.is_empty() { "without a name" } else { application };
+        if *pid == 0 {
+            return write!(f, "the prepared transaction \"{application}\" of role \"{role}\", since {since}");
+        }
+        write!(f, "session {pid} of role \"{role}\" (application {application}), in its transaction since {since}")
+    }
+}
+
+/// SQL of a moment as people read it.
+const SINCE: &str = "to_char(coalesce(%, now()) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"')";
 
 /// State of naru's replication slot at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotFacts {
-    /// Whether a client is connected to it.
-    pub active: bool,
+    /// Server process of the client that is connected to it.
+    pub active_pid: Option<i32>,
     /// Position up to which everything was acknowledged.
     pub confirmed: Lsn,
     /// `reserved`, `extended`, `unreserved` or `lost`.
@@ -86,6 +102,7 @@ SELECT current_setting('server_version_num')::int4,
        current_setting('max_replication_slots')::int8 - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
        current_setting('max_wal_senders')::int8 - (SELECT count(*) FROM pg_catalog.pg_stat_replication),
        (SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size'),
+       (SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'),
        EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name LIKE 'rds.%'),
        EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name LIKE 'cloudsql.%')
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
@@ -105,8 +122,9 @@ pub async fn server_facts(client: &Client) -> Result<ServerFacts, SyncError> {
         free_slots: row.get(8),
         free_senders: row.get(9),
         wal_keep_mb: row.get(10),
-        rds: row.get(11),
-        cloud_sql: row.get(12),
+        sender_timeout_ms: row.get(11),
+        rds: row.get(12),
+        cloud_sql: row.get(13),
     })
 }
 
@@ -150,12 +168,13 @@ fn parse_lsn(text: &str) -> Result<Lsn, SyncError> {
 
 /// Reads the slot's state; `None` when it does not exist.
 pub async fn slot(client: &Client, name: &str) -> Result<Option<SlotFacts>, SyncError> {
-    let sql = "SELECT active, coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(wal_status, 'lost'), \
-               coalesce(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn), 0)::int8, safe_wal_size \
+    let sql = "SELECT active_pid, coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(wal_status, 'lost'), \
+               coalesce(pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+                 ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn), 0)::int8, safe_wal_size \
                FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
     let Some(row) = client.query_opt(sql, &[&name]).await? else { return Ok(None) };
     Ok(Some(SlotFacts {
-        active: row.get(0),
+        active_pid: row.get(0),
         confirmed: parse_lsn(row.get(1))?,
         wal_status: row.get(2),
         retained_bytes: row.get(3),
@@ -163,34 +182,52 @@ pub async fn slot(client: &Client, name: &str) -> Result<Option<SlotFacts>, Sync
     }))
 }
 
-/// Transactions that have been open for longer than `age` and hold a transaction id: slot creation waits for them.
+/// Transactions that have been open for longer than `age` and hold a transaction id: slot creation waits for them, and
+/// the server keeps its log from the oldest on. The oldest comes first.
 pub async fn open_transactions(client: &Client, age: Duration) -> Result<Vec<Blocker>, SyncError> {
     let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-    let rows = client
-        .query(
-            "SELECT pid, coalesce(usename, '')::text, coalesce(application_name, ''), extract(epoch FROM now() - xact_start)::int8 \
-             FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() \
-             AND xact_start < now() - make_interval(secs => $1::int8::float8) ORDER BY xact_start",
-            &[&seconds],
-        )
-        .await?;
-    Ok(rows.iter().map(blocker).collect())
+    let (session, prepared) = (SINCE.replace('%', "xact_start"), SINCE.replace('%', "prepared"));
+    let sql = format!(
+        "SELECT pid, role, application, since FROM ( \
+           SELECT pid, coalesce(usename, '')::text AS role, coalesce(application_name, '') AS application, {session} AS since, xact_start AS began \
+           FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() \
+           UNION ALL SELECT 0, owner::text, gid, {prepared}, prepared FROM pg_catalog.pg_prepared_xacts) t \
+         WHERE began <= now() - make_interval(secs => $1::int8::float8) ORDER BY began"
+    );
+    Ok(client.query(&sql, &[&seconds]).await?.iter().map(blocker).collect())
 }
 
 /// Sessions that have been waiting for a lock held by `pid` for at least `wait`.
 pub async fn waiting_for(client: &Client, pid: i32, wait: Duration) -> Result<Vec<Blocker>, SyncError> {
     let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
-    let rows = client
-        .query(
-            "SELECT a.pid, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), extract(epoch FROM now() - a.state_change)::int8 \
-             FROM pg_catalog.pg_stat_activity a WHERE a.wait_event_type = 'Lock' AND $1 = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
-             AND a.state_change < now() - make_interval(secs => $2::int8::float8)",
-            &[&pid, &seconds],
-        )
-        .await?;
-    Ok(rows.iter().map(blocker).collect())
+    let since = SINCE.replace('%', "a.xact_start");
+    let sql = format!(
+        "SELECT a.pid, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), {since} \
+         FROM pg_catalog.pg_stat_activity a WHERE a.wait_event_type = 'Lock' AND $1 = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
+         AND a.state_change < now() - make_interval(secs => $2::int8::float8)"
+    );
+    Ok(client.query(&sql, &[&pid, &seconds]).await?.iter().map(blocker).collect())
+}
+
+/// Who holds a lock on a table with which no table can be added to a publication or taken from it; the oldest.
+/// `None` when nobody does any more.
+pub async fn lock_holder(client: &Client, oid: u32) -> Result<Option<Blocker>, SyncError> {
+    let since = SINCE.replace('%', "coalesce(p.prepared, a.xact_start)");
+    let sql = format!(
+        "SELECT coalesce(l.pid, 0), coalesce(a.usename, p.owner, '')::text, coalesce(a.application_name, p.gid, ''), {since} \
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+         LEFT JOIN pg_catalog.pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid' \
+           AND x.virtualtransaction = l.virtualtransaction \
+         LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid \
+         WHERE l.locktype = 'relation' AND l.relation = $1 AND l.granted \
+           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
+           AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') \
+           AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() \
+         ORDER BY coalesce(p.prepared, a.xact_start) LIMIT 1"
+    );
+    Ok(client.query_opt(&sql, &[&oid]).await?.as_ref().map(blocker))
 }
 
 fn blocker(row: &tokio_postgres::Row) -> Blocker {
-    Blocker { pid: row.get(0), role: row.get(1), application: row.get(2), seconds: row.get(3) }
+    Blocker { pid: row.get(0), role: row.get(1), application: row.get(2), since: row.get(3) }
 }

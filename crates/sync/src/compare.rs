@@ -3,54 +3,68 @@
 //! Owns: the temporary slot whose snapshot defines the commit, reading both sides, comparing row counts and hashes.
 //! Never changes either side.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::StreamExt as _;
 use naru_base::{Lsn, TableId};
-use naru_lake::{RowDigest, live::Cut};
+use naru_lake::{Column, RowDigest, TableView};
 use serde::Serialize;
 
 use crate::{
-    catalog,
-    copy::Snapshot,
-    engine::{Commands, Context, prepare::create_slot},
+    catalog::{self, ServerFacts},
+    copy::{Snapshot, lock_and_check},
+    engine::{Commands, Context, CutShown, prepare::create_slot},
     error::SyncError,
-    image::literal,
+    image::{TableImage, literal},
     plan::TableShape,
-    postgres::{CopyDecoder, ReplicationConnection, connect_sql, copy_select_list},
+    postgres::{CopyDecoder, ReplicationConnection, SqlClient, connect_sql, copy_select_list},
     preflight::{Verdict, table_verdict},
+    state::TableState,
 };
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 65_536;
 
+/// Longest wait for a table's lock.
+const LOCK_TIMEOUT: &str = "5s";
+
 /// Outcome for one table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// Name in SQL.
     pub table: TableId,
-    /// Rows at the source.
+    /// Where it stood, as [`TableState::as_str`]; only live tables are compared.
+    pub state: &'static str,
+    /// Rows at the source; 0 where it was not compared.
     pub source_rows: u64,
-    /// Rows in the lake.
+    /// Rows in the lake; 0 where it was not compared.
     pub lake_rows: u64,
-    /// Whether counts and hashes agree.
-    pub equal: bool,
+    /// Whether rows, hashes and columns agree; `None` where it was not compared.
+    pub equal: Option<bool>,
+    /// Why it was not compared, or what differs besides rows.
+    pub note: Option<String>,
 }
 
-/// Compares live tables at one commit; only `only`, when given.
+impl Comparison {
+    fn not_compared(table: TableId, state: TableState, note: String) -> Self {
+        Self { table, state: state.as_str(), source_rows: 0, lake_rows: 0, equal: None, note: Some(note) }
+    }
+}
+
+/// Compares live tables at one commit; only `only`, when given. Tables that are not live are listed as what they are.
 ///
 /// # Errors
-/// A failing connection, or a command that the engine could not carry out.
+/// A failing connection, or a command that the engine could not carry out. What concerns one table stands in its note.
 pub async fn compare(
     context: &Context,
     commands: &Commands,
     only: Option<&TableId>,
 ) -> Result<(Lsn, Vec<Comparison>), SyncError> {
-    let client = connect_sql(&context.connect).await?;
-    let mut replication = ReplicationConnection::connect(&context.connect).await?;
+    let client = connect_sql(&context.connect()).await?;
+    let mut replication = ReplicationConnection::connect(&context.connect()).await?;
     let name = format!("{}_compare", context.names.slot);
     let mut snapshot = None;
-    let cut = {
+    let shown = {
         let take = async {
             let made = create_slot(&mut replication, &client, &name, true).await?;
             let at = made.consistent_point;
@@ -60,7 +74,7 @@ pub async fn compare(
         commands.cut_at(take).await.map_err(|error| SyncError::Protocol(error.to_string()))??
     };
     let Some(snapshot) = snapshot else { return Err(SyncError::Protocol("no snapshot to compare with".into())) };
-    let compared = tables(context, &snapshot, &cut, only).await;
+    let compared = tables(context, &snapshot, &shown, only).await;
     replication.close().await;
     Ok((snapshot.consistent_point, compared?))
 }
@@ -68,42 +82,121 @@ pub async fn compare(
 async fn tables(
     context: &Context,
     snapshot: &Snapshot,
-    cut: &Arc<Cut>,
+    shown: &CutShown,
     only: Option<&TableId>,
 ) -> Result<Vec<Comparison>, SyncError> {
-    let client = connect_sql(&context.connect).await?;
+    let client = connect_sql(&context.connect()).await?;
     let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; \
+         SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = 0; \
+         SET LOCAL idle_in_transaction_session_timeout = 0",
         literal(&snapshot.name)
     );
     client.batch_execute(&begin).await?;
     let facts = catalog::server_facts(&client).await?;
+    let wanted = |id: &TableId| only.is_none_or(|only| only == id);
     let mut compared = Vec::new();
+    let mut seen = BTreeSet::new();
     for image in catalog::tables(&client).await?.into_iter().filter(|image| context.wants(image)) {
-        let Verdict::Sync(kind, _) = table_verdict(&image, &facts) else { continue };
-        let shape = context.shape_of(&image, kind, &[])?;
-        if only.is_some_and(|only| *only != shape.id) {
+        let id = context.source.table_id(&image.schema, &image.name);
+        let state = shown.states.get(&id).copied();
+        if !wanted(&id) || state == Some(TableState::NotSynced) || !seen.insert(id.clone()) {
             continue;
         }
-        let Some(view) = cut.tables.get(&shape.id) else {
-            compared.push(Comparison { table: shape.id, source_rows: 0, lake_rows: 0, equal: false });
+        let view = shown.cut.tables.get(&id);
+        let (Some(TableState::Live), Some(view)) = (state, view) else {
+            let note = match state {
+                Some(state) => format!("it is {state}, not live"),
+                None => "naru has not seen it yet".into(),
+            };
+            compared.push(Comparison::not_compared(id, state.unwrap_or(TableState::Discovered), note));
             continue;
         };
-        let source = source_digest(&client, &shape, &image.quoted(), image.kind == 'p').await?;
-        let names: Vec<String> = shape.columns.iter().map(|column| column.name.clone()).collect();
-        let lake = context.lake.digest(view, &names).await?;
-        compared.push(Comparison {
-            table: shape.id,
-            source_rows: source.rows(),
-            lake_rows: lake.rows(),
-            equal: source == lake,
+        client.batch_execute("SAVEPOINT naru_compare").await?;
+        compared.push(match one(context, &client, &facts, &image, view).await {
+            Ok(comparison) => comparison,
+            Err(error) => {
+                // A connection that is gone says so here.
+                client.batch_execute("ROLLBACK TO SAVEPOINT naru_compare").await?;
+                Comparison::not_compared(id, TableState::Live, why_not(&error))
+            }
         });
+    }
+    for (id, state) in shown.states.iter().filter(|(id, _)| wanted(id) && !seen.contains(id)) {
+        if *state != TableState::NotSynced {
+            compared.push(Comparison::not_compared(id.clone(), *state, "the source does not have it".into()));
+        }
     }
     Ok(compared)
 }
 
+fn why_not(error: &SyncError) -> String {
+    match error {
+        SyncError::Rewritten { .. } => {
+            "it was emptied, rewritten or renamed while it was compared; compare it again".into()
+        }
+        error => {
+            let problem = error.problem();
+            problem.detail.map_or(problem.summary.clone(), |detail| format!("{}: {detail}", problem.summary))
+        }
+    }
+}
+
+/// Compares one live table. The definition at the snapshot may be ahead of what the stream has told: without the event
+/// trigger a new column is known when its first row comes.
+async fn one(
+    context: &Context,
+    client: &SqlClient,
+    facts: &ServerFacts,
+    image: &TableImage,
+    view: &Arc<TableView>,
+) -> Result<Comparison, SyncError> {
+    let table = context.source.table_id(&image.schema, &image.name);
+    let Verdict::Sync(kind, _) = table_verdict(image, facts) else {
+        let note = "it cannot be synced any more as it stands at the source".to_owned();
+        return Ok(Comparison::not_compared(table, TableState::Live, note));
+    };
+    let image = lock_and_check(client, image.oid).await?;
+    let shape = context.shape_of(&image, kind, &[])?;
+    let differing = differing_columns(&shape.columns, &view.columns);
+    let source = source_digest(client, &shape, &image.quoted(), image.kind == 'p').await?;
+    if let Some(note) = differing {
+        let (source_rows, lake_rows) = (source.rows(), view.live_rows());
+        let state = TableState::Live.as_str();
+        return Ok(Comparison { table, state, source_rows, lake_rows, equal: Some(false), note: Some(note) });
+    }
+    let names: Vec<String> = shape.columns.iter().map(|column| column.name.clone()).collect();
+    let lake = context.lake.digest(view, &names).await?;
+    Ok(Comparison {
+        table,
+        state: TableState::Live.as_str(),
+        source_rows: source.rows(),
+        lake_rows: lake.rows(),
+        equal: Some(source == lake),
+        note: None,
+    })
+}
+
+/// What the columns of one side have that those of the other do not, in words. Dropped columns are the lake's own.
+fn differing_columns(source: &[Column], lake: &[Column]) -> Option<String> {
+    for column in source {
+        match lake.iter().find(|other| other.name == column.name) {
+            None => return Some(format!("column \"{}\" is at the source and not in the lake", column.name)),
+            Some(other) if other.dropped => {
+                return Some(format!("column \"{}\" is at the source and dropped in the lake", column.name));
+            }
+            Some(other) if other.data_type != column.data_type => {
+                return Some(format!("column \"{}\" has another type in the lake than at the source", column.name));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = lake.iter().find(|column| !column.dropped && !source.iter().any(|other| other.name == column.name))?;
+    Some(format!("column \"{}\" is in the lake and not at the source", gone.name))
+}
+
 async fn source_digest(
-    client: &tokio_postgres::Client,
+    client: &SqlClient,
     shape: &TableShape,
     table: &str,
     partitioned: bool,
@@ -126,4 +219,28 @@ async fn source_digest(
         digest.add(&batch)?;
     }
     Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    #[test]
+    fn a_column_of_one_side_is_named_and_a_dropped_one_is_no_difference() {
+        let id = Column::new("id", DataType::Int64);
+        let name = Column::new("name", DataType::Utf8);
+        let gone = Column { dropped: true, ..Column::new("gone", DataType::Utf8) };
+        let both = [id.clone(), name.clone()];
+        assert_eq!(differing_columns(&both, &[id.clone(), name.clone(), gone]), None);
+        assert!(
+            differing_columns(&both, std::slice::from_ref(&id)).is_some_and(|note| note.contains("not in the lake"))
+        );
+        assert!(
+            differing_columns(std::slice::from_ref(&id), &both).is_some_and(|note| note.contains("not at the source"))
+        );
+        let retyped = [id, Column::new("name", DataType::Int64)];
+        assert!(differing_columns(&both, &retyped).is_some_and(|note| note.contains("another type")));
+    }
 }

@@ -12,17 +12,22 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use naru_base::{Lsn, failpoint, number::u64_from};
+use naru_base::{
+    Lsn, failpoint,
+    number::{u64_from, usize_from},
+};
 use naru_lake::{StagedFile, Stager, StagerOptions, Table};
 use parking_lot::Mutex;
-use tokio_postgres::Client;
+use tokio_postgres::CancelToken;
 
 use crate::{
     catalog,
     error::SyncError,
     image::{TableImage, literal, quote},
     plan::TableShape,
-    postgres::{ConnectSettings, CopyDecoder, DecodeCounts, cancel_query, connect_sql, copy_select_list},
+    postgres::{
+        ConnectSettings, CopyDecoder, DecodeCounts, SqlClient as Client, cancel_query, connect_sql, copy_select_list,
+    },
 };
 
 /// Heap pages of one chunk: 128 MB.
@@ -31,8 +36,10 @@ const CHUNK_PAGES: u64 = 16_384;
 const YIELD_AFTER: Duration = Duration::from_secs(2);
 /// How often the copy looks whether somebody waits.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
-/// Rows handed to the stager at once.
+/// Rows handed to the stager at once; fewer when a limit is set, so that each pause is short.
 const BATCH_ROWS: usize = 65_536;
+/// Parts of a second that a limited copy goes at once.
+const PACES_A_SECOND: u64 = 4;
 
 /// A snapshot of the source that other connections can import while its keeper lives.
 #[derive(Debug, Clone)]
@@ -93,8 +100,11 @@ struct Chunk {
 pub trait CopyTarget: Send + Sync {
     /// The lake table that receives rows of this shape (created where missing, columns not yet changed).
     async fn table(&self, shape: &TableShape) -> Result<Table, SyncError>;
-    /// The shape for an image: lake columns, exclusions, names.
-    fn shape(&self, image: &TableImage) -> Result<TableShape, SyncError>;
+    /// The shape for an image: lake columns, those dropped earlier among them, exclusions, names.
+    ///
+    /// # Errors
+    /// [`SyncError::Rewritten`] when the snapshot has another table than the one that was judged.
+    async fn shape(&self, image: &TableImage) -> Result<TableShape, SyncError>;
 }
 
 /// Copies the table `oid` under `snapshot`.
@@ -111,9 +121,10 @@ pub async fn copy_table(
     progress: Arc<CopyProgress>,
 ) -> Result<Copied, SyncError> {
     let client = connect_sql(settings).await?;
+    let mut guard = CancelGuard { settings, tokens: vec![client.cancel_token()] };
     begin(&client, snapshot).await?;
     let image = lock_and_check(&client, oid).await?;
-    let shape = target.shape(&image)?;
+    let shape = target.shape(&image).await?;
     let table = target.table(&shape).await?;
     let chunks = chunks(&client, &image).await?;
     progress.chunks.store(u64_from(chunks.len()), Ordering::Relaxed);
@@ -123,6 +134,7 @@ pub async fn copy_table(
     let mut workers = vec![client];
     for _ in 1..limits.parallelism.max(1) {
         let client = connect_sql(settings).await?;
+        guard.tokens.push(client.cancel_token());
         begin(&client, snapshot).await?;
         workers.push(client);
     }
@@ -133,19 +145,21 @@ pub async fn copy_table(
     }
     let mut work = Vec::new();
     for client in &workers {
-        let stager = table.stager_for(shape.columns.clone(), &shape.key, StagerOptions::default())?;
+        let stager = table.stager_for(
+            shape.columns.clone(),
+            &shape.key,
+            StagerOptions { index: true, ..StagerOptions::default() },
+        )?;
         work.push(copy_chunks(client, queue.clone(), &shape, stager, &progress, pace.clone()));
     }
     let work = futures::future::try_join_all(work);
     let parts = tokio::select! {
         parts = work => parts?,
         waiter = watch(&watcher, &pids) => {
-            for worker in &workers {
-                cancel_query(settings, &worker.cancel_token()).await?;
-            }
             return Err(SyncError::Yielded { table: image.full_name(), waiter: waiter? });
         }
     };
+    guard.tokens.clear();
     let mut counts = DecodeCounts::default();
     let mut staged = Vec::new();
     for (files, part) in parts {
@@ -153,6 +167,27 @@ pub async fn copy_table(
         counts += part;
     }
     Ok(Copied { image, shape, staged, rows: progress.rows.load(Ordering::Relaxed), counts })
+}
+
+/// Cancels at the server whatever a copy still runs when it is given up, however it is: the connections' own end would
+/// come only after the rest of their chunks, and the table's lock with it.
+struct CancelGuard<'a> {
+    settings: &'a ConnectSettings,
+    tokens: Vec<CancelToken>,
+}
+
+impl Drop for CancelGuard<'_> {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for token in self.tokens.drain(..) {
+            let settings = self.settings.clone();
+            runtime.spawn(async move {
+                if let Err(error) = cancel_query(&settings, &token).await {
+                    tracing::debug!(problem = %error.problem(), "a copy that was given up could not be cancelled");
+                }
+            });
+        }
+    }
 }
 
 async fn begin(client: &Client, snapshot: &Snapshot) -> Result<(), SyncError> {
@@ -164,9 +199,16 @@ async fn begin(client: &Client, snapshot: &Snapshot) -> Result<(), SyncError> {
     Ok(client.batch_execute(&sql).await?)
 }
 
+/// A table and, when it is partitioned, everything below it, as the snapshot sees them: the functions for partition trees
+/// see the present.
+const TREE_SQL: &str = "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION ALL \
+    SELECT h.inhrelid FROM tree JOIN pg_catalog.pg_class q ON q.oid = tree.oid AND q.relkind = 'p' \
+    JOIN pg_catalog.pg_inherits h ON h.inhparent = q.oid AND NOT h.inhdetachpending)";
+
 /// Takes the ACCESS SHARE lock first, then makes sure the snapshot still sees the table's present files:
-/// a TRUNCATE or a rewrite that committed in between would make the snapshot read no rows.
-async fn lock_and_check(client: &Client, oid: u32) -> Result<TableImage, SyncError> {
+/// a TRUNCATE or a rewrite that committed in between would make the snapshot read no rows. And that the names it knows
+/// still mean the same tables: statements find tables by their present names, whatever the snapshot.
+pub(crate) async fn lock_and_check(client: &Client, oid: u32) -> Result<TableImage, SyncError> {
     let name: Option<String> = client
         .query_opt("SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1", &[&oid])
         .await?
@@ -175,9 +217,12 @@ async fn lock_and_check(client: &Client, oid: u32) -> Result<TableImage, SyncErr
     client.batch_execute(&format!("LOCK TABLE {name} IN ACCESS SHARE MODE")).await?;
     let changed = client
         .query_one(
-            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree($1::oid::regclass) t RIGHT JOIN (SELECT $1::oid AS oid) r ON true \
-             JOIN pg_catalog.pg_class c ON c.oid = coalesce(t.relid::oid, r.oid) \
-             WHERE c.relkind = 'r' AND c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), 0))",
+            &format!(
+                "{TREE_SQL} SELECT EXISTS (SELECT 1 FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE (c.relkind = 'r' AND c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)) \
+                   OR pg_catalog.to_regclass(format('%I.%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid::regclass)"
+            ),
             &[&oid],
         )
         .await?
@@ -192,10 +237,12 @@ async fn lock_and_check(client: &Client, oid: u32) -> Result<TableImage, SyncErr
 /// Splits the heap (of every leaf, for a partitioned table) into page ranges; the last range of each is open.
 async fn chunks(client: &Client, image: &TableImage) -> Result<Vec<Chunk>, SyncError> {
     let leaves = if image.kind == 'p' {
-        let sql = "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_relation_size(c.oid)::int8 / 8192 \
-                   FROM pg_catalog.pg_partition_tree($1::oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid \
-                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.isleaf AND c.relkind = 'r' ORDER BY c.oid";
-        let rows = client.query(sql, &[&image.oid]).await?;
+        let sql = format!(
+            "{TREE_SQL} SELECT n.nspname::text, c.relname::text, pg_catalog.pg_relation_size(c.oid)::int8 / 8192 \
+             FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY c.oid"
+        );
+        let rows = client.query(&sql, &[&image.oid]).await?;
         rows.iter().map(|row| (format!("{}.{}", quote(row.get(0)), quote(row.get(1))), row.get::<_, i64>(2))).collect()
     } else {
         let row = client.query_one("SELECT pg_catalog.pg_relation_size($1::oid)::int8 / 8192", &[&image.oid]).await?;
@@ -262,7 +309,7 @@ async fn copy_chunk(
         let bytes = bytes?;
         progress.bytes.fetch_add(u64_from(bytes.len()), Ordering::Relaxed);
         decoder.feed(&bytes).map_err(|error| shape.broke(error.problem()))?;
-        take(&mut decoder, BATCH_ROWS, shape, stager, progress, pace).await?;
+        take(&mut decoder, pace.batch_rows(), shape, stager, progress, pace).await?;
     }
     decoder.end().map_err(|error| shape.broke(error.problem()))?;
     take(&mut decoder, 1, shape, stager, progress, pace).await?;
@@ -301,7 +348,7 @@ async fn watch(client: &Client, pids: &[i32]) -> Result<String, SyncError> {
         tokio::time::sleep(WATCH_EVERY).await;
         for pid in pids {
             if let Some(waiter) = catalog::waiting_for(client, *pid, YIELD_AFTER).await?.first() {
-                return Ok(format!("session {} of role \"{}\" ({})", waiter.pid, waiter.role, waiter.application));
+                return Ok(waiter.to_string());
             }
         }
     }
@@ -318,6 +365,12 @@ struct Pace {
 impl Pace {
     fn new(rows_per_second: Option<u64>) -> Self {
         Self { rows_per_second, started: Instant::now(), rows: AtomicU64::new(0) }
+    }
+
+    /// Rows to take before the next pause.
+    fn batch_rows(&self) -> usize {
+        let paced = self.rows_per_second.map_or(u64::MAX, |limit| limit / PACES_A_SECOND);
+        usize_from(paced).clamp(1, BATCH_ROWS)
     }
 
     async fn wait(&self, rows: u64) {
@@ -340,5 +393,8 @@ mod tests {
             pace.wait(100).await;
         }
         assert!(before.elapsed() >= Duration::from_millis(95));
+        assert_eq!(pace.batch_rows(), 2_500);
+        assert_eq!(Pace::new(Some(1)).batch_rows(), 1);
+        assert_eq!(Pace::new(None).batch_rows(), BATCH_ROWS);
     }
 }

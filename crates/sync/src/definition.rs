@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::{
-    image::{ColumnImage, Difference, TableImage},
+    image::{ColumnImage, Difference, REWRITTEN, TableImage},
     postgres::ColumnPlan,
 };
 
@@ -67,15 +67,18 @@ pub enum Action {
 /// Decides what a newer image of a known table means.
 ///
 /// `rewritten` is whether the server announced a rewrite in the same transaction.
-/// `trust_files` is whether a changed storage file alone means a rewrite (without the event trigger; with it a
-/// TRUNCATE, VACUUM FULL or CLUSTER changes the file too, and rewrites announce themselves).
-pub fn decide(older: &TableImage, newer: &TableImage, rewritten: bool, trust_files: bool) -> Action {
+/// `announced` is whether the image came with an announcement of the event trigger, which would have told of a rewrite;
+/// otherwise a new storage file together with a new definition of a column means one.
+pub fn decide(older: &TableImage, newer: &TableImage, rewritten: bool, announced: bool) -> Action {
     let difference = Difference::between(older, newer);
     if difference.moved {
         return Action::Move;
     }
-    if rewritten || (trust_files && difference.file_changed) {
-        return Action::Rebuild { reason: "its rows were rewritten by ALTER TABLE".into() };
+    if rewritten || (!announced && difference.rewritten) {
+        return Action::Rebuild { reason: REWRITTEN.into() };
+    }
+    if let Some(reason) = difference.leaves {
+        return Action::Rebuild { reason };
     }
     if let Some((before, after)) = difference.renamed.first() {
         return Action::Rebuild { reason: format!("column \"{before}\" was renamed to \"{after}\"") };
@@ -110,7 +113,10 @@ fn same_lake_type(before: &ColumnImage, after: &ColumnImage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::tests::{column, table};
+    use crate::image::{
+        LeafImage,
+        tests::{column, table},
+    };
 
     const INT8: u32 = 20;
     const INT4: u32 = 23;
@@ -124,8 +130,8 @@ mod tests {
     fn an_added_column_evolves_and_a_rewriting_one_rebuilds() {
         let mut newer = base();
         newer.columns.push(column(3, "email", TEXT));
-        assert!(matches!(decide(&base(), &newer, false, false), Action::Evolve { .. }));
-        assert!(matches!(decide(&base(), &newer, true, false), Action::Rebuild { .. }));
+        assert!(matches!(decide(&base(), &newer, false, true), Action::Evolve { .. }));
+        assert!(matches!(decide(&base(), &newer, true, true), Action::Rebuild { .. }));
     }
 
     #[test]
@@ -137,7 +143,7 @@ mod tests {
         let mut keyed = base();
         keyed.primary_key = vec![1, 2];
         for newer in [renamed, retyped, keyed] {
-            assert!(matches!(decide(&base(), &newer, false, false), Action::Rebuild { .. }));
+            assert!(matches!(decide(&base(), &newer, false, true), Action::Rebuild { .. }));
         }
     }
 
@@ -147,23 +153,45 @@ mod tests {
         older.columns[1] = column(2, "n", INT4);
         let mut newer = base();
         newer.columns[1] = column(2, "n", INT8);
-        assert_eq!(decide(&older, &newer, false, false), Action::Remember);
-        assert!(matches!(decide(&older, &newer, true, false), Action::Rebuild { .. }));
+        assert_eq!(decide(&older, &newer, false, true), Action::Remember);
+        assert!(matches!(decide(&older, &newer, true, true), Action::Rebuild { .. }));
     }
 
     #[test]
-    fn a_changed_file_means_a_rewrite_only_without_the_trigger() {
-        let mut newer = base();
-        newer.file = 99;
-        assert_eq!(decide(&base(), &newer, false, false), Action::Remember);
-        assert!(matches!(decide(&base(), &newer, false, true), Action::Rebuild { .. }));
+    fn a_new_file_with_a_new_definition_is_a_rewrite_unless_the_trigger_would_have_said_so() {
+        let mut emptied = base();
+        emptied.file = 99;
+        assert_eq!(decide(&base(), &emptied, false, false), Action::Remember);
+        let mut rewritten = emptied;
+        rewritten.definition = 99;
+        assert_eq!(decide(&base(), &rewritten, false, true), Action::Remember);
+        assert!(matches!(decide(&base(), &rewritten, false, false), Action::Rebuild { .. }));
+    }
+
+    #[test]
+    fn rows_that_came_or_went_with_a_partition_rebuild() {
+        let older = TableImage { kind: 'p', file: 0, ..base() };
+        let attached = LeafImage {
+            oid: 200,
+            name: "public.leaf".into(),
+            file: 200,
+            kind: 'r',
+            persistence: 'p',
+            identity: 'd',
+            key: vec!["id".into()],
+            born: false,
+        };
+        let newer = TableImage { leaves: vec![attached.clone()], ..older.clone() };
+        assert!(matches!(decide(&older, &newer, false, true), Action::Rebuild { .. }));
+        let made = TableImage { leaves: vec![LeafImage { born: true, ..attached }], ..older.clone() };
+        assert_eq!(decide(&older, &made, false, true), Action::Remember);
     }
 
     #[test]
     fn a_name_that_was_dropped_and_added_again_is_never_read_from_old_files() {
         let mut newer = base();
         newer.columns[1] = column(3, "name", TEXT);
-        assert!(matches!(decide(&base(), &newer, false, false), Action::Rebuild { .. }));
+        assert!(matches!(decide(&base(), &newer, false, true), Action::Rebuild { .. }));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use naru_lake::LakeError;
 use naru_store::StoreError;
 use thiserror::Error;
 
-use crate::postgres::PostgresError;
+use crate::postgres::{PostgresError, QueryError};
 
 /// Why syncing a source or one of its tables failed.
 #[derive(Debug, Error)]
@@ -35,6 +35,12 @@ pub enum SyncError {
         #[source]
         source: std::io::Error,
     },
+    /// Changes on disk that were acknowledged cannot be read any more.
+    #[error("the spool {path} is damaged")]
+    SpoolDamaged {
+        /// File.
+        path: String,
+    },
     /// A broken promise of the stream or of our own: stops the table, not the process.
     #[error("{0}")]
     Protocol(String),
@@ -54,6 +60,32 @@ pub enum SyncError {
         before: String,
         /// Generation found now.
         now: String,
+    },
+    /// The server's log ends before what was already read from it: a backup was put back.
+    #[error("the source went back in time")]
+    WentBack {
+        /// End of what was read.
+        read: Lsn,
+        /// End of the server's log now.
+        server: Lsn,
+    },
+    /// A publication that the stream needs is gone, and with it the changes made since.
+    #[error("the publication \"{publication}\" is gone")]
+    PublicationLost {
+        /// Its name.
+        publication: String,
+    },
+    /// This machine's disk is too full to begin something new.
+    #[error("{free_mb} MB are free on the disk of {place}, and {wanted_mb} MB are to stay free")]
+    DiskLow {
+        /// Folder.
+        place: String,
+        /// Free now, in units of 10^6 bytes.
+        free_mb: u64,
+        /// The mark, in units of 10^6 bytes.
+        wanted_mb: u64,
+        /// The setting that holds the mark.
+        setting: &'static str,
     },
     /// Someone waited for a lock that a copy held.
     #[error("the copy of {table} stepped aside")]
@@ -107,6 +139,15 @@ fn passes(code: &str) -> bool {
         || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
+impl From<QueryError> for SyncError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Refused(error) => Self::Query(error),
+            QueryError::Silent(error) => Self::Wire(error),
+        }
+    }
+}
+
 impl SyncError {
     /// Turns the error into what a person reads.
     pub fn problem(&self) -> Problem {
@@ -119,16 +160,34 @@ impl SyncError {
                 .detail(source.to_string())
                 .hint("Free space in the folder `.naru/spool`, or delete it: its tables are then copied again.")
                 .later(),
+            Self::SpoolDamaged { .. } => Problem::new("sync.spool_damaged", self.to_string())
+                .detail("It held changes that the source was told are safe here.")
+                .hint("Nothing is missing silently: the table is copied again. Check this machine's disk.")
+                .later(),
             Self::Protocol(_) => Problem::new("sync.protocol", self.to_string()),
             Self::Preflight(problems) => Problem::new("sync.preflight", self.to_string())
                 .detail(problems.iter().map(|p| p.summary.clone()).collect::<Vec<_>>().join("; "))
                 .hint(problems.iter().filter_map(|p| p.hint.clone()).collect::<Vec<_>>().join(" ")),
             Self::SlotLost { .. } => Problem::new("sync.slot_lost", self.to_string())
                 .detail("PostgreSQL removed WAL that was not yet read, or somebody dropped the slot.")
-                .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Raise max_slot_wal_keep_size to avoid it."),
+                .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Raise max_slot_wal_keep_size to avoid it.")
+                .later(),
             Self::OtherServer { before, now } => Problem::new("sync.other_server", self.to_string())
                 .detail(format!("Positions belong to {before}, the server is {now} (a restored backup, a promoted standby, or another host)."))
-                .hint("naru makes a new slot and copies every table again while the old rows stay readable."),
+                .hint("naru makes a new slot and copies every table again while the old rows stay readable.")
+                .later(),
+            Self::WentBack { read, server } => Problem::new("sync.went_back", self.to_string())
+                .detail(format!("Its log ends at {server}, and naru has read up to {read}: a backup was put back."))
+                .hint("naru makes a new slot and copies every table again while the old rows stay readable.")
+                .later(),
+            Self::PublicationLost { .. } => Problem::new("sync.publication_lost", self.to_string())
+                .detail("Somebody dropped it. PostgreSQL cannot say which changes it would have sent since.")
+                .hint("naru makes it and the slot anew and copies every table again while the old rows stay readable. To take naru out of a source, run `naru sync drop`.")
+                .later(),
+            Self::DiskLow { setting, .. } => Problem::new("sync.disk_low", self.to_string())
+                .detail(format!("`{setting}` under [limits] in naru.toml sets the mark. SQL goes on, and nothing is acknowledged to the source that is not safe here."))
+                .hint("Free space on this disk, or lower the mark; naru goes on by itself.")
+                .later(),
             Self::Yielded { waiter, .. } => Problem::new("sync.copy_yielded", self.to_string())
                 .detail(format!("{waiter} waited for the table's lock."))
                 .hint("The copy starts again by itself.")

@@ -18,7 +18,8 @@ pub mod publication;
 pub mod spool;
 pub mod state;
 pub mod status;
+pub mod trigger;
 
-pub use engine::{Command, CommandError, Commands, Context, SourceEngine};
+pub use engine::{Command, CommandError, Commands, Context, SourceEngine, Way, room::DiskMarks};
 pub use error::SyncError;
 pub use status::{SourceStatus, StatusCell, TableStatus};

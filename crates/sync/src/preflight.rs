@@ -3,11 +3,13 @@
 //! Owns: the decision, as pure functions over catalog facts: what blocks the source, and what becomes of each table.
 //! Never connects and never changes anything.
 
+use std::collections::BTreeSet;
+
 use naru_base::Problem;
 
 use crate::{
     catalog::ServerFacts,
-    image::{TableImage, quote},
+    image::{LeafImage, TableImage, quote},
 };
 
 /// Oldest server naru reads (13 lacks protocol v2).
@@ -150,7 +152,7 @@ pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
         (_, 't') => return Verdict::NotSynced("temporary".into()),
         _ => {}
     }
-    if let Some(problem) = access_problem(image, facts) {
+    if let Some(problem) = access_problem(image, facts).or_else(|| leaf_problem(image)) {
         return Verdict::Quarantine(problem);
     }
     let mut remarks = Vec::new();
@@ -191,6 +193,51 @@ fn access_problem(image: &TableImage, facts: &ServerFacts) -> Option<Problem> {
     None
 }
 
+/// A partitioned table is one table only if the log has the changes of every leaf.
+fn leaf_problem(image: &TableImage) -> Option<Problem> {
+    let table = image.full_name();
+    let detach = |leaf: &LeafImage| {
+        format!(
+            "Make it an ordinary partition, or run `ALTER TABLE {} DETACH PARTITION {};`.",
+            image.quoted(),
+            leaf.name
+        )
+    };
+    if let Some(leaf) = image.leaves.iter().find(|leaf| leaf.kind == 'f') {
+        return Some(
+            Problem::new(
+                "sync.table.foreign_partition",
+                format!("partition {} of {table} is a foreign table", leaf.name),
+            )
+            .detail("Its changes are in another server's log, so the table could never be followed as a whole.")
+            .hint(detach(leaf)),
+        );
+    }
+    if let Some(leaf) = image.leaves.iter().find(|leaf| leaf.persistence != 'p') {
+        return Some(
+            Problem::new("sync.table.unlogged_partition", format!("partition {} of {table} is unlogged", leaf.name))
+                .detail("Its changes are in no log, so the table could never be followed as a whole.")
+                .hint(format!("Run `ALTER TABLE {} SET LOGGED;`.", leaf.name)),
+        );
+    }
+    let key: BTreeSet<&str> =
+        image.key().iter().filter_map(|attnum| image.column(*attnum)).map(|column| column.name.as_str()).collect();
+    let other =
+        |leaf: &&LeafImage| leaf.identity != 'f' && leaf.key.iter().map(String::as_str).collect::<BTreeSet<_>>() != key;
+    let leaf = image.leaves.iter().find(other).filter(|_| !key.is_empty())?;
+    Some(
+        Problem::new(
+            "sync.table.partition_identity",
+            format!("partition {} of {table} has another replica identity than the table", leaf.name),
+        )
+        .detail("PostgreSQL names the old rows of a partition by the partition's own replica identity.")
+        .hint(format!(
+            "Give it that of the table, usually by `ALTER TABLE {} REPLICA IDENTITY DEFAULT;`, or FULL.",
+            leaf.name
+        )),
+    )
+}
+
 fn key_verdict(image: &TableImage, mut remarks: Vec<String>) -> Verdict {
     if image.identity == 'f' && image.primary_key.is_empty() {
         return Verdict::Quarantine(
@@ -201,7 +248,12 @@ fn key_verdict(image: &TableImage, mut remarks: Vec<String>) -> Verdict {
     }
     let key = image.key();
     if key.is_empty() {
-        remarks.push("no primary key: rows are only added; updates and deletes at the source are not followed".into());
+        let why = match image.identity {
+            'n' => "REPLICA IDENTITY NOTHING",
+            'i' => "the index of its replica identity is gone",
+            _ => "no primary key (a deferrable one does not count)",
+        };
+        remarks.push(format!("{why}: rows are only added; updates and deletes at the source are not followed"));
         return Verdict::Sync(TableKind::AppendOnly, remarks);
     }
     let collated = key.iter().filter_map(|attnum| image.column(*attnum)).find(|c| !c.deterministic);
@@ -236,6 +288,7 @@ mod tests {
             free_slots: 5,
             free_senders: 5,
             wal_keep_mb: 10_240,
+            sender_timeout_ms: 60_000,
             rds: false,
             cloud_sql: false,
         }
@@ -297,6 +350,34 @@ mod tests {
         image.identity = 'f';
         let Verdict::Quarantine(problem) = table_verdict(&image, &facts()) else { panic!() };
         assert_eq!(problem.code, "sync.table.full_without_key");
+    }
+
+    #[test]
+    fn a_leaf_that_the_log_does_not_cover_stops_its_table_with_a_remedy() {
+        let leaf = LeafImage {
+            oid: 200,
+            name: "public.leaf".into(),
+            file: 200,
+            kind: 'r',
+            persistence: 'p',
+            identity: 'd',
+            key: vec!["id".into()],
+            born: true,
+        };
+        let with = |leaf: LeafImage| {
+            let mut image = table(vec![column(1, "id", 20)]);
+            (image.kind, image.leaves) = ('p', vec![leaf]);
+            table_verdict(&image, &facts())
+        };
+        assert!(matches!(with(leaf.clone()), Verdict::Sync(TableKind::Keyed, _)));
+        for (broken, code) in [
+            (LeafImage { kind: 'f', ..leaf.clone() }, "sync.table.foreign_partition"),
+            (LeafImage { persistence: 'u', ..leaf.clone() }, "sync.table.unlogged_partition"),
+            (LeafImage { identity: 'n', key: vec![], ..leaf }, "sync.table.partition_identity"),
+        ] {
+            let Verdict::Quarantine(problem) = with(broken) else { panic!("{code}") };
+            assert_eq!(problem.code, code);
+        }
     }
 
     #[test]

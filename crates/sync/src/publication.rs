@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::Client;
-
 use crate::{
     error::SyncError,
-    image::{IMAGE_SQL, literal, quote},
+    image::{literal, quote},
+    postgres::{QueryError, SqlClient as Client},
+    trigger,
 };
 
-/// Prefix of logical messages that naru's event trigger writes.
-pub const MESSAGE_PREFIX: &str = "naru";
+/// Longest base of the names: with `_keyless`, `_compare` or `_rewrite` behind it, PostgreSQL's 63 bytes.
+const BASE_CHARACTERS_MAX: usize = 55;
 /// How long a statement of ours may wait for a lock at the source before it gives up and tries again later.
 const LOCK_TIMEOUT: &str = "2s";
 
@@ -34,14 +34,19 @@ pub struct SourceNames {
 }
 
 impl SourceNames {
-    /// Builds the names; characters that PostgreSQL refuses in slot names become `_`.
+    /// Builds the names. PostgreSQL takes lower-case letters, digits and `_` in a slot's name, and 63 bytes in any:
+    /// what does not fit is replaced or cut and told apart by a hash, so that two sources never share a name.
     pub fn new(project_id: &str, source: &str) -> Self {
-        let base: String = format!("naru_{project_id}_{source}")
-            .to_lowercase()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' })
-            .take(50)
-            .collect();
+        let whole = format!("naru_{project_id}_{source}");
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let plain: String =
+            whole.to_lowercase().chars().map(|c| if fits(c) { c } else { '_' }).take(BASE_CHARACTERS_MAX + 1).collect();
+        let base = if plain == whole && plain.len() <= BASE_CHARACTERS_MAX {
+            plain
+        } else {
+            let kept: String = plain.chars().take(BASE_CHARACTERS_MAX - 17).collect();
+            format!("{kept}_{:016x}", xxhash_rust::xxh3::xxh3_64(whole.as_bytes()))
+        };
         Self {
             slot: base.clone(),
             keyed: format!("{base}_keyed"),
@@ -52,25 +57,32 @@ impl SourceNames {
     }
 }
 
-/// Tables of one publication, as `schema.name` pairs.
-pub type Members = BTreeSet<(String, String)>;
+/// What became of one table of a publication.
+#[derive(Debug)]
+pub struct Refused {
+    /// The table.
+    pub oid: u32,
+    /// Whether it should have been added; otherwise taken out.
+    pub adding: bool,
+    /// The server's reason.
+    pub error: QueryError,
+}
 
-/// Reads a publication's members; `None` when it does not exist.
-pub async fn members(client: &Client, publication: &str) -> Result<Option<Members>, SyncError> {
-    let exists =
-        client.query_opt("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", &[&publication]).await?;
-    if exists.is_none() {
-        return Ok(None);
-    }
-    let rows = client
-        .query(
-            "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_publication_rel r \
-             JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid JOIN pg_catalog.pg_class c ON c.oid = r.prrelid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1",
-            &[&publication],
-        )
-        .await?;
-    Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+/// What [`set_members`] did.
+#[derive(Debug, Default)]
+pub struct MembersSet {
+    /// Tables that were not members before and are now.
+    pub added: Vec<u32>,
+    /// Tables that could not be added or taken out now.
+    pub refused: Vec<Refused>,
+}
+
+/// Oids of a publication's members; `None` when it does not exist. A rename changes no membership.
+pub async fn members(client: &Client, publication: &str) -> Result<Option<BTreeSet<u32>>, SyncError> {
+    let sql = "SELECT r.prrelid FROM pg_catalog.pg_publication p LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid \
+               WHERE p.pubname = $1";
+    let rows = client.query(sql, &[&publication]).await?;
+    Ok((!rows.is_empty()).then(|| rows.iter().filter_map(|row| row.get::<_, Option<u32>>(0)).collect()))
 }
 
 /// Creates both publications where they are missing, without tables.
@@ -89,103 +101,148 @@ pub async fn ensure(client: &Client, names: &SourceNames) -> Result<(), SyncErro
     Ok(())
 }
 
-/// Makes a publication hold exactly `wanted`, one statement a table, each bounded by a lock timeout.
-///
-/// Returns the tables that could not be added or removed now, with the server's reason.
-pub async fn set_members(
-    client: &Client,
-    publication: &str,
-    wanted: &Members,
-) -> Result<Vec<((String, String), tokio_postgres::Error)>, SyncError> {
-    let have = members(client, publication).await?.unwrap_or_default();
-    let mut failed = Vec::new();
-    let drops = have.difference(wanted).map(|table| ("DROP", table));
-    let adds = wanted.difference(&have).map(|table| ("ADD", table));
-    for (verb, (schema, name)) in drops.chain(adds) {
-        let sql = format!(
-            "SET lock_timeout = '{LOCK_TIMEOUT}'; ALTER PUBLICATION {} {verb} TABLE {}.{}; RESET lock_timeout",
-            quote(publication),
-            quote(schema),
-            quote(name)
-        );
-        if let Err(error) = client.batch_execute(&sql).await {
-            client.batch_execute("RESET lock_timeout").await?;
-            failed.push(((schema.clone(), name.clone()), error));
+/// The first publication that is not there as naru made it: dropped, or changed in what it publishes.
+pub async fn broken(client: &Client, names: &SourceNames) -> Result<Option<String>, SyncError> {
+    for (publication, keyed) in [(&names.keyed, true), (&names.keyless, false)] {
+        let sql = "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1 AND NOT puballtables AND pubviaroot \
+                   AND pubinsert AND pubtruncate AND pubupdate = $2 AND pubdelete = $2";
+        if client.query_opt(sql, &[publication, &keyed]).await?.is_none() {
+            return Ok(Some(publication.clone()));
         }
     }
-    Ok(failed)
+    Ok(None)
 }
 
-/// Statements that install the event trigger; run in one transaction.
+/// Drops both publications and makes them anew, without tables.
+pub async fn remake(client: &Client, names: &SourceNames) -> Result<(), SyncError> {
+    let sql = format!(
+        "DROP PUBLICATION IF EXISTS {}; DROP PUBLICATION IF EXISTS {}",
+        quote(&names.keyed),
+        quote(&names.keyless)
+    );
+    client.batch_execute(&sql).await?;
+    ensure(client, names).await
+}
+
+/// Those of `tables` (by oid) that exist and are in neither publication whole: somebody took them out, or put a row
+/// filter or a list of columns there. What is narrowed is taken out, so that it can be listed whole again.
+pub async fn unpublished(client: &Client, names: &SourceNames, tables: &[u32]) -> Result<Vec<u32>, SyncError> {
+    let narrowed = client
+        .query_opt(
+            "SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = 'pg_catalog.pg_publication_rel'::regclass AND attname = 'prqual'",
+            &[],
+        )
+        .await?
+        .map_or("false", |_| "(r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)");
+    let of_naru = "FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname IN ($2, $3)";
+    let sql = format!(
+        "SELECT c.oid, n.nspname::text, c.relname::text, \
+                (SELECT min(p.pubname::text) {of_naru} WHERE r.prrelid = c.oid AND {narrowed}) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.oid = ANY($1) AND NOT EXISTS (SELECT 1 {of_naru} WHERE r.prrelid = c.oid AND NOT {narrowed})"
+    );
+    let mut found = Vec::new();
+    for row in client.query(&sql, &[&tables, &names.keyed, &names.keyless]).await? {
+        if let Some(publication) = row.get::<_, Option<String>>(3) {
+            let table = format!("{}.{}", quote(row.get(1)), quote(row.get(2)));
+            client.batch_execute(&format!("ALTER PUBLICATION {} DROP TABLE {table}", quote(&publication))).await?;
+        }
+        found.push(row.get(0));
+    }
+    Ok(found)
+}
+
+/// How many of naru's three event triggers are there and fire.
+pub async fn triggers(client: &Client, names: &SourceNames) -> Result<i64, SyncError> {
+    let wanted: Vec<String> =
+        ["ddl", "drop", "rewrite"].iter().map(|suffix| format!("{}_{suffix}", names.trigger)).collect();
+    let sql = "SELECT count(*) FROM pg_catalog.pg_event_trigger WHERE evtname = ANY($1::text[]) AND evtenabled <> 'D'";
+    Ok(client.query_one(sql, &[&wanted]).await?.get(0))
+}
+
+/// How many event triggers naru makes.
+pub const TRIGGERS: i64 = 3;
+
+/// Makes a publication hold exactly `wanted`, one statement a table, each bounded by a lock timeout.
+pub async fn set_members(client: &Client, publication: &str, wanted: &BTreeSet<u32>) -> Result<MembersSet, SyncError> {
+    let have = members(client, publication).await?.unwrap_or_default();
+    let mut done = MembersSet::default();
+    let drops = have.difference(wanted).map(|oid| (false, *oid));
+    let adds = wanted.difference(&have).map(|oid| (true, *oid));
+    for (adding, oid) in drops.chain(adds).collect::<Vec<_>>() {
+        match change_member(client, publication, oid, adding).await? {
+            Ok(true) if adding => done.added.push(oid),
+            Ok(_) => {}
+            Err(error) => done.refused.push(Refused { oid, adding, error }),
+        }
+    }
+    Ok(done)
+}
+
+/// Takes tables out of the keyed publication whose rows nothing identifies any more: while they are in it, PostgreSQL
+/// refuses their owner's updates. Returns them.
 ///
-/// The functions pin `search_path` and swallow every error, so that they never fail anyone's DDL. They write a
-/// transactional logical message, which stands in the stream exactly where the change of schema happened: the message
-/// is written outside the block that catches errors, because such a block is a sub-transaction, and what a
-/// sub-transaction writes is decoded after later changes of its parent (seen on PostgreSQL 15).
-pub fn trigger_sql(names: &SourceNames) -> String {
-    let schema = quote(&names.schema);
-    let prefix = literal(MESSAGE_PREFIX);
-    let trigger = |suffix: &str| quote(&format!("{}_{suffix}", names.trigger));
+/// With the event trigger this has happened before their owner's statement ended.
+pub async fn release_unidentified(client: &Client, names: &SourceNames) -> Result<Vec<u32>, SyncError> {
+    let rows = client.query(&unidentified_sql(&names.keyed), &[]).await?;
+    let mut released = Vec::new();
+    for oid in rows.iter().map(|row| row.get::<_, u32>(0)) {
+        match change_member(client, &names.keyed, oid, false).await? {
+            Ok(_) => released.push(oid),
+            Err(error) => {
+                tracing::warn!(oid, problem = %SyncError::from(error).problem(), "a table without a key stays published for now");
+            }
+        }
+    }
+    Ok(released)
+}
+
+/// Adds a table to a publication or takes it out; `false` when the table is gone. `ONLY`: tables that inherit from it
+/// are tables of their own.
+async fn change_member(
+    client: &Client,
+    publication: &str,
+    oid: u32,
+    adding: bool,
+) -> Result<Result<bool, QueryError>, SyncError> {
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1";
+    let Some(row) = client.query_opt(sql, &[&oid]).await? else { return Ok(Ok(false)) };
+    let sql = format!(
+        "SET lock_timeout = '{LOCK_TIMEOUT}'; ALTER PUBLICATION {} {} TABLE ONLY {}.{}; RESET lock_timeout",
+        quote(publication),
+        if adding { "ADD" } else { "DROP" },
+        quote(row.get(0)),
+        quote(row.get(1))
+    );
+    let done = client.batch_execute(&sql).await;
+    if done.is_err() {
+        client.batch_execute("RESET lock_timeout").await?;
+    }
+    Ok(done.map(|()| true))
+}
+
+/// Lists the members of a publication of which a table, or a leaf, has no replica identity that PostgreSQL could use.
+pub(crate) fn unidentified_sql(publication: &str) -> String {
     format!(
-        r"
-CREATE SCHEMA IF NOT EXISTS {schema};
-GRANT USAGE ON SCHEMA {schema} TO PUBLIC;
-CREATE OR REPLACE FUNCTION {schema}.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $naru$
-DECLARE image jsonb; command record; message text; messages text[] := '{{}}';
-BEGIN
-  BEGIN
-    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-    FOR command IN SELECT DISTINCT d.objid FROM pg_event_trigger_ddl_commands() d
-        WHERE d.classid = 'pg_class'::regclass AND d.object_type IN ('table', 'table column') AND NOT coalesce(d.schema_name LIKE 'pg\_temp%', false) LOOP
-      SELECT {IMAGE_SQL} INTO image FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid = command.objid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
-      IF image IS NOT NULL THEN
-        messages := messages || jsonb_build_object('event', 'table', 'tag', TG_TAG, 'image', image)::text;
-      END IF;
-    END LOOP;
-  EXCEPTION WHEN OTHERS THEN RETURN;
-  END;
-  FOREACH message IN ARRAY messages LOOP PERFORM pg_logical_emit_message(true, {prefix}, message); END LOOP;
-END $naru$;
-CREATE OR REPLACE FUNCTION {schema}.on_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $naru$
-DECLARE message text; messages text[] := '{{}}';
-BEGIN
-  BEGIN
-    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-    messages := ARRAY(SELECT jsonb_build_object('event', 'drop', 'oid', d.objid::int8)::text FROM pg_event_trigger_dropped_objects() d
-      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type = 'table' AND NOT d.is_temporary);
-  EXCEPTION WHEN OTHERS THEN RETURN;
-  END;
-  FOREACH message IN ARRAY messages LOOP PERFORM pg_logical_emit_message(true, {prefix}, message); END LOOP;
-END $naru$;
-CREATE OR REPLACE FUNCTION {schema}.on_rewrite() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $naru$
-DECLARE message text;
-BEGIN
-  BEGIN
-    IF current_setting('wal_level') <> 'logical' THEN RETURN; END IF;
-    message := jsonb_build_object('event', 'rewrite', 'oid', pg_event_trigger_table_rewrite_oid()::int8)::text;
-  EXCEPTION WHEN OTHERS THEN RETURN;
-  END;
-  PERFORM pg_logical_emit_message(true, {prefix}, message);
-END $naru$;
-DROP EVENT TRIGGER IF EXISTS {ddl}; DROP EVENT TRIGGER IF EXISTS {drop}; DROP EVENT TRIGGER IF EXISTS {rewrite};
-CREATE EVENT TRIGGER {ddl} ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'COMMENT')
-  EXECUTE FUNCTION {schema}.on_ddl();
-CREATE EVENT TRIGGER {drop} ON sql_drop WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA') EXECUTE FUNCTION {schema}.on_drop();
-CREATE EVENT TRIGGER {rewrite} ON table_rewrite EXECUTE FUNCTION {schema}.on_rewrite();
-",
-        ddl = trigger("ddl"),
-        drop = trigger("drop"),
-        rewrite = trigger("rewrite"),
+        r"SELECT r.prrelid FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+    WHERE p.pubname = {} AND EXISTS (
+      WITH RECURSIVE tree(oid) AS (
+        SELECT r.prrelid UNION ALL
+        SELECT h.inhrelid FROM tree JOIN pg_catalog.pg_class q ON q.oid = tree.oid AND q.relkind = 'p'
+          JOIN pg_catalog.pg_inherits h ON h.inhparent = q.oid AND NOT h.inhdetachpending)
+      SELECT 1 FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+      WHERE c.relkind = 'r' AND c.relreplident <> 'f' AND NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indislive AND i.indimmediate
+          AND i.indisunique AND i.indpred IS NULL
+          AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))",
+        literal(publication)
     )
 }
 
 /// Installs the event trigger. Fails where the role may not (then the engine polls the catalog instead).
 pub async fn install_trigger(client: &Client, names: &SourceNames) -> Result<(), SyncError> {
-    let sql = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {} COMMIT", trigger_sql(names));
+    let sql = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {} COMMIT", trigger::statements(names));
     if let Err(error) = client.batch_execute(&sql).await {
         client.batch_execute("ROLLBACK").await?;
         return Err(error.into());
@@ -206,6 +263,19 @@ pub async fn remove(client: &Client, names: &SourceNames) -> Result<(), SyncErro
         quote(&names.keyless)
     );
     client.batch_execute(&sql).await?;
+    Ok(())
+}
+
+/// Ends the reader of a slot, if it is still this server process, and waits until the slot is free.
+pub async fn end_reader(client: &Client, slot: &str, pid: i32) -> Result<(), SyncError> {
+    let sql = "SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots \
+               WHERE slot_name = $1 AND active_pid = $2";
+    for _ in 0..50 {
+        if client.execute(sql, &[&slot, &pid]).await? == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     Ok(())
 }
 
@@ -244,5 +314,17 @@ mod tests {
         assert!(names.slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
         assert!(names.slot.starts_with("naru_k3f9_shop"));
         assert!(names.keyless.len() < 64);
+    }
+
+    #[test]
+    fn two_sources_never_share_a_name_at_the_server() {
+        let long = "a".repeat(60);
+        let sources =
+            ["shop-a", "shop_a", "Shop_a", "SHOP-A", &format!("{long}1"), &format!("{long}2"), "주문", "상점"];
+        let names: std::collections::HashSet<String> =
+            sources.iter().map(|source| SourceNames::new("k3f9", source).slot).collect();
+        assert_eq!(names.len(), sources.len());
+        assert!(names.iter().all(|name| name.len() <= BASE_CHARACTERS_MAX));
+        assert_eq!(SourceNames::new("k3f9", "shop_a").slot, "naru_k3f9_shop_a");
     }
 }

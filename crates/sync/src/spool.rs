@@ -20,6 +20,9 @@ use crate::error::SyncError;
 const TRANSACTION_MEMORY_MAX: usize = 8 << 20;
 /// Bytes that one read of a table's spool gives back at most, one record more.
 const READ_BYTES_MAX: u64 = 16 << 20;
+/// Beginnings of the files' names; an oid or a transaction number follows.
+const TABLE_PREFIX: &str = "table-";
+const TRANSACTION_PREFIX: &str = "transaction-";
 /// Largest record; PostgreSQL itself refuses messages past 1 GB.
 const RECORD_MAX: u32 = 1 << 30;
 
@@ -52,7 +55,10 @@ fn failed(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> S
     move |source| SyncError::Spool { path, action, source }
 }
 
-/// Append-only file of one table's changes. A torn last record (crash) is cut off when the file is opened.
+/// Append-only file of one table's changes.
+///
+/// Opening it cuts off what follows the last whole transaction that can be read: the torn end that a crash leaves.
+/// Whether something acknowledged was cut off the file cannot know; who keeps [`TableSpool::durable_bytes`] can.
 #[derive(Debug)]
 pub struct TableSpool {
     path: PathBuf,
@@ -62,6 +68,8 @@ pub struct TableSpool {
     last_begin: Lsn,
     /// End and last position of the whole transactions.
     whole: (u64, Lsn),
+    /// End of the whole transactions that were on disk at the last sync.
+    durable: u64,
     synced: bool,
 }
 
@@ -86,8 +94,21 @@ impl TableSpool {
             end,
             last_begin,
             whole: (end, last_begin),
-            synced: true,
+            durable: end,
+            // A killed process may have left what it wrote to the system's care.
+            synced: end == 0,
         })
+    }
+
+    /// Makes the file anew: what an older one held belongs to a copy that is given up.
+    pub fn create(path: &Path) -> Result<Self, SyncError> {
+        File::create(path).map_err(failed(path, "created"))?;
+        Self::open(path)
+    }
+
+    /// Bytes of whole transactions that were on disk at the last [`TableSpool::sync`]: what may be acknowledged.
+    pub fn durable_bytes(&self) -> u64 {
+        self.durable
     }
 
     /// Start of the commit record of the last transaction in the file; a resent transaction at or before it is skipped.
@@ -156,11 +177,15 @@ impl TableSpool {
             self.file.flush().map_err(failed(&self.path, "written"))?;
             self.file.get_ref().sync_data().map_err(failed(&self.path, "synced"))?;
             self.synced = true;
+            self.durable = self.whole.0;
         }
         Ok(())
     }
 
     /// Reads up to `limit` records from where the last call stopped; empty at the end.
+    ///
+    /// # Errors
+    /// [`SyncError::SpoolDamaged`] when a record is not as it was written.
     pub fn read(&mut self, limit: usize) -> Result<Vec<Record>, SyncError> {
         self.file.flush().map_err(failed(&self.path, "written"))?;
         let mut reader = File::open(&self.path).map_err(failed(&self.path, "opened"))?;
@@ -169,7 +194,9 @@ impl TableSpool {
         let mut records = Vec::new();
         let from = self.read_at;
         while records.len() < limit && self.read_at < self.end && self.read_at - from < READ_BYTES_MAX {
-            let Some((record, length)) = read_record(&mut reader).map_err(failed(&self.path, "read"))? else { break };
+            let Some((record, length)) = read_record(&mut reader).map_err(failed(&self.path, "read"))? else {
+                return Err(SyncError::SpoolDamaged { path: self.path.display().to_string() });
+            };
             self.read_at += length;
             records.push(record);
         }
@@ -235,6 +262,36 @@ fn valid_end(file: &File) -> std::io::Result<(u64, Lsn)> {
         }
     }
     Ok((end, last))
+}
+
+/// Removes what earlier processes left in a source's spool folder: in-progress transactions always, tables' changes
+/// where `keep` says no. Files of other names are left alone. Returns how many were removed.
+///
+/// # Errors
+/// The folder cannot be read, or a file cannot be removed.
+pub fn clean(folder: &Path, keep: impl Fn(u32) -> bool) -> Result<usize, SyncError> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder).map_err(failed(folder, "listed"))? {
+        let entry = entry.map_err(failed(folder, "listed"))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let table = name.strip_prefix(TABLE_PREFIX).and_then(|oid| oid.parse().ok());
+        if name.starts_with(TRANSACTION_PREFIX) || table.is_some_and(|oid| !keep(oid)) {
+            std::fs::remove_file(entry.path()).map_err(failed(&entry.path(), "removed"))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// File of a table's changes.
+pub fn table_path(folder: &Path, oid: u32) -> PathBuf {
+    folder.join(format!("{TABLE_PREFIX}{oid}"))
+}
+
+/// File of an in-progress transaction, if it outgrows memory.
+pub fn transaction_path(folder: &Path, xid: u32) -> PathBuf {
+    folder.join(format!("{TRANSACTION_PREFIX}{xid}"))
 }
 
 /// Messages of one in-progress streamed transaction, in order, each with the sub-transaction it belongs to.
@@ -382,6 +439,42 @@ mod tests {
         spool.append(&Record::Commit(Lsn(21))).unwrap();
         assert_eq!(spool.read(1).unwrap(), [Record::Begin(Lsn(20))]);
         assert_eq!(spool.read(9).unwrap(), [Record::Commit(Lsn(21))]);
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_told_apart_from_a_torn_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = table_path(folder.path(), 1);
+        let mut spool = TableSpool::create(&path).unwrap();
+        for number in 1..=3_u64 {
+            spool.append(&Record::Begin(Lsn(number * 10))).unwrap();
+            spool.append(&change("Irow")).unwrap();
+            spool.append(&Record::Commit(Lsn(number * 10 + 1))).unwrap();
+        }
+        assert_eq!(spool.durable_bytes(), 0);
+        spool.append(&Record::Begin(Lsn(40))).unwrap();
+        spool.sync().unwrap();
+        let durable = spool.durable_bytes();
+        assert_eq!(durable, 3 * (17 + 13 + 17), "an open transaction is not durable");
+        drop(spool);
+        assert_eq!(TableSpool::open(&path).unwrap().durable_bytes(), durable);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[usize::try_from(durable / 2).unwrap()] ^= 1;
+        let mut running = TableSpool::open(&path).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(running.read(100), Err(SyncError::SpoolDamaged { .. })));
+        assert!(TableSpool::open(&path).unwrap().durable_bytes() < durable);
+    }
+
+    #[test]
+    fn what_earlier_processes_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [table_path(folder.path(), 1), table_path(folder.path(), 2), transaction_path(folder.path(), 9)] {
+            std::fs::write(path, "x").unwrap();
+        }
+        std::fs::write(folder.path().join("notes"), "x").unwrap();
+        assert_eq!(clean(folder.path(), |oid| oid == 2).unwrap(), 2);
+        assert!(table_path(folder.path(), 2).exists() && folder.path().join("notes").exists());
     }
 
     #[test]

@@ -1,34 +1,9 @@
 //! Where a table stands, and the only ways it moves.
 //!
-//! Owns: [`TableState`] and [`TableState::next`], one exhaustive transition function.
+//! Owns: [`TableLife::next`], one exhaustive transition function over the states that `naru-store` names and keeps.
 //! Never does what a state asks for; the engine does. States are stored in `sync_tables` at every transition.
 
-use std::{fmt, str::FromStr};
-
-/// State of one source table. Each says who sets it, and what a restart does with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TableState {
-    /// The catalog scan found it. A restart scans again.
-    Discovered,
-    /// Its shape is being judged and its publication membership set. A restart judges again.
-    Preflight,
-    /// The copy task reads it under a snapshot; its changes go to the spool. A restart copies it from the beginning.
-    Copying,
-    /// The copy is committed; the spool is being applied. A restart goes on from the table's own position.
-    CatchingUp,
-    /// Changes are applied as they arrive. A restart goes on from the table's own position.
-    Live,
-    /// Being copied again while the old rows stay readable. A restart copies it from the beginning.
-    Rebuilding,
-    /// Stopped alone, with reason and fix. A restart judges it again.
-    Quarantined,
-    /// The source no longer has it, or excludes it; the rows stay.
-    Dropped,
-    /// A person stopped it; its changes go to the spool. A restart leaves it paused.
-    Paused,
-    /// Listed, never synced (a view, unlogged, foreign, excluded), with the reason.
-    NotSynced,
-}
+pub use naru_store::sync_tables::TableState;
 
 /// What can happen to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,23 +32,20 @@ pub enum TableEvent {
     Resume,
 }
 
-impl TableState {
-    /// Every state, for tests and documentation.
-    pub const ALL: [Self; 10] = [
-        Self::Discovered,
-        Self::Preflight,
-        Self::Copying,
-        Self::CatchingUp,
-        Self::Live,
-        Self::Rebuilding,
-        Self::Quarantined,
-        Self::Dropped,
-        Self::Paused,
-        Self::NotSynced,
-    ];
-
+/// How a table moves through its states.
+pub trait TableLife: Sized {
     /// The state after `event`; `None` when the event does not concern a table in this state.
-    pub fn next(self, event: TableEvent) -> Option<Self> {
+    fn next(self, event: TableEvent) -> Option<Self>;
+
+    /// Whether its position counts: every change since is applied or waits on disk.
+    fn followed(self) -> bool;
+
+    /// Whether arriving changes go to the spool instead of the table.
+    fn spools(self) -> bool;
+}
+
+impl TableLife for TableState {
+    fn next(self, event: TableEvent) -> Option<Self> {
         use TableEvent as E;
         match self {
             Self::Discovered | Self::Quarantined | Self::Dropped | Self::NotSynced => match event {
@@ -127,43 +99,12 @@ impl TableState {
         }
     }
 
-    /// Whether arriving changes go to the spool instead of the table.
-    pub fn spools(self) -> bool {
+    fn followed(self) -> bool {
+        matches!(self, Self::Live | Self::CatchingUp | Self::Paused)
+    }
+
+    fn spools(self) -> bool {
         matches!(self, Self::Copying | Self::Rebuilding | Self::CatchingUp | Self::Paused)
-    }
-
-    /// The name that is stored and shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Discovered => "discovered",
-            Self::Preflight => "preflight",
-            Self::Copying => "copying",
-            Self::CatchingUp => "catching_up",
-            Self::Live => "live",
-            Self::Rebuilding => "rebuilding",
-            Self::Quarantined => "quarantined",
-            Self::Dropped => "dropped",
-            Self::Paused => "paused",
-            Self::NotSynced => "not_synced",
-        }
-    }
-}
-
-impl fmt::Display for TableState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Text that names no state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotAState(pub String);
-
-impl FromStr for TableState {
-    type Err = NotAState;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.name() == text).ok_or_else(|| NotAState(text.to_owned()))
     }
 }
 
@@ -199,13 +140,6 @@ mod tests {
             if state != TableState::CatchingUp {
                 assert_eq!(state.next(TableEvent::CaughtUp), None, "{state}");
             }
-        }
-    }
-
-    #[test]
-    fn names_survive_storage() {
-        for state in TableState::ALL {
-            assert_eq!(state.name().parse(), Ok(state));
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct TableStatus {
     pub table: TableId,
     /// `schema.name` at the source.
     pub source_table: String,
-    /// State, as [`crate::state::TableState::name`].
+    /// State, as [`crate::state::TableState::as_str`].
     pub state: String,
     /// Live rows as the newest view counts them.
     pub rows: u64,
@@ -44,6 +44,29 @@ pub struct TableStatus {
     pub last_definition: Option<String>,
 }
 
+impl TableStatus {
+    /// A table that the source does not have any more; its rows are still in the lake.
+    pub fn departed(table: TableId, source_table: String, rows: u64, reason: &str) -> Self {
+        Self {
+            table,
+            source_table,
+            state: crate::state::TableState::Dropped.as_str().to_owned(),
+            rows,
+            copied: None,
+            expected: None,
+            changes: 0,
+            lag_ms: None,
+            spool_bytes: 0,
+            files: 0,
+            version: None,
+            adjusted_values: 0,
+            reason: Some(reason.to_owned()),
+            fix: None,
+            last_definition: None,
+        }
+    }
+}
+
 /// One source.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SourceStatus {
@@ -53,6 +76,9 @@ pub struct SourceStatus {
     pub phase: String,
     /// Why it is not streaming.
     pub problem: Option<OwnedProblem>,
+    /// What will stop it if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<OwnedProblem>,
     /// End of the last transaction that queries see.
     pub visible: Lsn,
     /// Position acknowledged to the source.

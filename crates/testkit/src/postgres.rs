@@ -206,6 +206,35 @@ impl PostgresServer {
         self.start_again().await;
     }
 
+    /// Starts again as a standby that follows nobody, as an old primary does after a failover.
+    pub async fn become_standby(&mut self) {
+        self.stop().await;
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "").expect("write standby.signal");
+        cluster::hand_over(&signal, self.account);
+        self.start_again().await;
+    }
+
+    /// Ends the standby's recovery; the server goes on as a primary on a new timeline.
+    pub async fn promote(&self) {
+        self.execute("SELECT pg_promote(true, 60)").await;
+    }
+
+    /// Every table of the schema `public`, with its rows, as SQL.
+    pub async fn dump(&self) -> String {
+        let output = tokio::process::Command::new(self.binaries.join("pg_dump"))
+            .args(["--table=public.*", "--inserts", "--rows-per-insert=500", "--no-comments"])
+            .arg(self.url())
+            .output()
+            .await
+            .expect("run pg_dump");
+        assert!(output.status.success(), "pg_dump failed: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout);
+        // What begins with a backslash is for psql alone.
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('\\')).collect();
+        lines.join("\n")
+    }
+
     /// Kills the server and all its backends as a lost machine would.
     pub async fn kill9(&mut self) {
         let Some(server) = &self.server else { return };

@@ -65,6 +65,18 @@ struct Heard {
 
 type Ears = Arc<(Mutex<Heard>, Condvar)>;
 
+/// What a `naru` writes, also after it ended.
+#[derive(Debug, Clone)]
+pub struct Words(Ears);
+
+impl Words {
+    /// The lines from the `first` (from 0) on.
+    pub fn since(&self, first: usize) -> Vec<String> {
+        let heard = self.0.0.lock().expect("no listener panics");
+        heard.lines.get(first..).unwrap_or_default().to_vec()
+    }
+}
+
 /// A `naru` that keeps running, usually `naru up`. Dropping it kills it.
 #[derive(Debug)]
 pub struct Naru {
@@ -113,6 +125,11 @@ impl Naru {
     /// All it wrote so far, both streams, by line.
     pub fn output(&self) -> String {
         self.ears.0.lock().expect("no listener panics").lines.join("\n")
+    }
+
+    /// A way to what it writes for somebody who does not own it.
+    pub fn words(&self) -> Words {
+        Words(Arc::clone(&self.ears))
     }
 
     /// Process id.

@@ -4,6 +4,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +39,7 @@ enum Weather {
 #[derive(Debug)]
 pub struct TcpProxy {
     port: u16,
+    target: Arc<AtomicU16>,
     weather: watch::Sender<Weather>,
     accepting: JoinHandle<()>,
 }
@@ -45,9 +50,9 @@ impl TcpProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bind a loopback port");
         let port = listener.local_addr().expect("address of the proxy").port();
         let (weather, seen) = watch::channel(Weather::Fair(Duration::ZERO));
-        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
-        let accepting = tokio::spawn(accept(listener, target, seen));
-        Self { port, weather, accepting }
+        let target = Arc::new(AtomicU16::new(target));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&target), seen));
+        Self { port, target, weather, accepting }
     }
 
     /// The port to connect to.
@@ -73,6 +78,11 @@ impl TcpProxy {
         self.weather.send_replace(Weather::Stalled);
     }
 
+    /// Sends new connections to another port; open ones stay where they are.
+    pub fn retarget(&self, target: u16) {
+        self.target.store(target, Ordering::Relaxed);
+    }
+
     /// Delays each piece.
     pub fn delay(&self, by: Duration) {
         self.weather.send_replace(Weather::Fair(by));
@@ -91,11 +101,12 @@ impl Drop for TcpProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn accept(listener: TcpListener, target: Arc<AtomicU16>, weather: watch::Receiver<Weather>) {
     while let Ok((from, _)) = listener.accept().await {
         if *weather.borrow() == Weather::Cut {
             continue;
         }
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target.load(Ordering::Relaxed)));
         tokio::spawn(carry(from, target, weather.clone()));
     }
 }

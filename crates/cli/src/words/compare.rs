@@ -28,13 +28,17 @@ impl Compare {
         } else {
             print!("{}", text(&compared));
         }
-        if equal(&compared) { Ok(()) } else { Err(Failure::Said) }
+        // Who names a table wants to know about that one.
+        let settled = equal(&compared) && (self.table.is_none() || tables(&compared).all(|t| t["equal"] == true));
+        if settled { Ok(()) } else { Err(Failure::Said) }
     }
 }
 
-/// Whether every table of a comparison is equal.
+/// Whether every table that is followed was compared and is equal. What a person paused, what is quarantined and what
+/// the source dropped is not followed; a table that is being copied will be.
 pub fn equal(compared: &Value) -> bool {
-    tables(compared).all(|table| table["equal"] == true)
+    let set_aside = |table: &Value| matches!(table["state"].as_str(), Some("paused" | "quarantined" | "dropped"));
+    tables(compared).all(|table| table["equal"] == true || (table["equal"].is_null() && set_aside(table)))
 }
 
 fn tables(compared: &Value) -> impl Iterator<Item = &Value> {
@@ -54,11 +58,36 @@ pub fn text(compared: &Value) -> String {
             table["table"]["dataset"].as_str().unwrap_or("-"),
             table["table"]["table"].as_str().unwrap_or("-")
         );
-        let verdict = if table["equal"] == true { "equal" } else { "DIFFERENT" };
+        let note = table["note"].as_str().map(|note| format!(": {note}")).unwrap_or_default();
+        let verdict = match table["equal"].as_bool() {
+            Some(true) => "equal",
+            Some(false) => "DIFFERENT",
+            None => {
+                text += &format!("  {name:<32} not compared{note}\n");
+                continue;
+            }
+        };
         text += &format!(
-            "  {name:<32} source {:>10} rows  lake {:>10} rows  {verdict}\n",
+            "  {name:<32} source {:>10} rows  lake {:>10} rows  {verdict}{note}\n",
             table["source_rows"], table["lake_rows"]
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_follows_is_no_difference_and_what_is_on_its_way_is_not_equal_yet() {
+        let of = |tables: Value| json!([{"source": "shop", "at": "0/1", "tables": tables}]);
+        let table = |state: &str, equal: Value| json!({"table": {"dataset": "shop", "table": "t"}, "state": state, "equal": equal});
+        assert!(equal(&of(json!([table("live", json!(true)), table("paused", Value::Null)]))));
+        assert!(!equal(&of(json!([table("live", json!(false))]))));
+        assert!(!equal(&of(json!([table("rebuilding", Value::Null)]))));
+        let text = text(&of(json!([{"table": {"dataset": "shop", "table": "t"}, "state": "paused", "equal": null,
+                                    "note": "it is paused, not live"}])));
+        assert!(text.contains("not compared: it is paused, not live"), "{text}");
+    }
 }

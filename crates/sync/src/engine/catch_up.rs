@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use naru_base::Lsn;
 
+use super::names::GONE;
 use super::stream::{RowChange, Stream, push, quarantine_or};
 use crate::{
     definition::DefinitionEvent,
@@ -47,6 +48,10 @@ impl Stream {
         for oid in waiting {
             match self.slice(oid).await {
                 Ok(done) => more |= !done,
+                Err(error @ SyncError::SpoolDamaged { .. }) => {
+                    tracing::warn!(problem = %error.problem(), "changes on disk are lost");
+                    self.rebuild(oid, "its waiting changes on disk are damaged".into())?;
+                }
                 Err(error) => {
                     let Some(table) = self.tables.get_mut(&oid) else { return Err(error) };
                     self.todo.store.insert(oid);
@@ -114,7 +119,7 @@ impl Stream {
             Record::Change(data) => self.spooled_change(oid, &data).await?,
             Record::Definition(content) if !table.cursor.skipping => {
                 if let Ok(event) = serde_json::from_slice::<DefinitionEvent>(&content) {
-                    self.spooled_definition(oid, event)?;
+                    self.spooled_definition(oid, event).await?;
                 }
             }
             Record::Definition(_) => {}
@@ -155,14 +160,15 @@ impl Stream {
         Ok(())
     }
 
-    fn spooled_definition(&mut self, oid: u32, event: DefinitionEvent) -> Result<(), SyncError> {
+    async fn spooled_definition(&mut self, oid: u32, event: DefinitionEvent) -> Result<(), SyncError> {
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         match event {
             DefinitionEvent::Rewrite { .. } => {
                 table.cursor.rewritten = true;
                 Ok(())
             }
-            DefinitionEvent::Drop { .. } => self.drop_table(oid),
+            DefinitionEvent::Drop { oid: dropped } if dropped == oid => self.drop_table(oid, GONE),
+            DefinitionEvent::Drop { .. } => self.rebuild(oid, "a partition was dropped".into()),
             DefinitionEvent::Table { image, .. } => {
                 let rewritten = table.cursor.rewritten;
                 let difference = crate::image::Difference::between(&table.image, &image);
@@ -171,15 +177,13 @@ impl Stream {
                     && difference.renamed.is_empty()
                     && difference.retyped.is_empty()
                     && !difference.key_changed
+                    && difference.leaves.is_none()
                     && !difference.moved;
                 if same && !rewritten {
                     return Ok(());
                 }
                 if difference.moved {
-                    self.drop_table(oid)?;
-                    self.tables.remove(&oid);
-                    self.todo.discovered.push(*image);
-                    return Ok(());
+                    return self.depart(oid, *image).await;
                 }
                 self.rebuild(oid, "its definition changed while it was copied".into())
             }
@@ -187,7 +191,7 @@ impl Stream {
     }
 
     /// Shows what was applied so far, at the table's own position.
-    async fn show(&mut self, oid: u32) -> Result<(), SyncError> {
+    pub(super) async fn show(&mut self, oid: u32) -> Result<(), SyncError> {
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         table.drain().await?;
         if let Some(live) = table.live.clone() {
@@ -201,13 +205,13 @@ impl Stream {
         self.show(oid).await?;
         let cut = self.cut;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
-        table.applied = table.applied.max(cut);
-        table.step(TableEvent::CaughtUp)?;
-        if let Some(mut spool) = table.spool.take() {
+        if let Some(spool) = &mut table.spool {
             // What the spool held is applied but perhaps not flushed: it stays on disk until the lake has it.
             spool.sync()?;
-            table.spent_spool = Some(spool);
         }
+        table.applied = table.applied.max(cut);
+        table.step(TableEvent::CaughtUp)?;
+        table.spent_spool = table.spool.take();
         table.spooled = super::table::SpoolPosition::default();
         table.cursor = SpoolCursor::default();
         table.note = super::table::TableNote { reason: table.remarks(), fix: None };

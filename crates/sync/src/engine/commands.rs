@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use naru_base::{Lsn, TableId, Version};
-use naru_lake::live::Cut;
-use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-use super::stream::Stream;
+use super::{
+    cut::{CutAnswer, CutShown},
+    stream::Stream,
+};
 use crate::{
     error::SyncError,
     state::{TableEvent, TableState},
@@ -32,8 +33,8 @@ pub enum Command {
         held: oneshot::Sender<()>,
         /// The position to show.
         position: oneshot::Receiver<Lsn>,
-        /// Takes the views.
-        cut: oneshot::Sender<Arc<Cut>>,
+        /// Takes the views, or why there are none.
+        cut: CutAnswer,
     },
     /// Put everything visible now into the lake, all tables at one commit of the source, and say where that is.
     Flush(oneshot::Sender<Result<FlushedCut, CommandError>>),
@@ -58,7 +59,7 @@ pub enum CommandError {
     #[error("table \"{0}\" is {1}")]
     WrongState(TableId, TableState),
     /// The engine has ended.
-    #[error("the source is not running")]
+    #[error("the source is not connected, or was disconnected meanwhile")]
     NotRunning,
     /// The engine failed on the way.
     #[error("{0}")]
@@ -106,7 +107,7 @@ impl Commands {
     pub async fn cut_at<E>(
         &self,
         position: impl Future<Output = Result<Lsn, E>>,
-    ) -> Result<Result<Arc<Cut>, E>, CommandError> {
+    ) -> Result<Result<CutShown, E>, CommandError> {
         let (held, is_held) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let (cut, have_cut) = oneshot::channel();
@@ -115,11 +116,9 @@ impl Commands {
         is_held.await.map_err(|_| CommandError::NotRunning)?;
         match position.await {
             Ok(lsn) => {
-                // The engine may have stopped meanwhile; then the next line says so.
-                if tell.send(lsn).is_err() {
-                    return Err(CommandError::NotRunning);
-                }
-                have_cut.await.map(Ok).map_err(|_| CommandError::NotRunning)
+                // The engine may have given up or stopped meanwhile; then the next line says so.
+                let _unheard = tell.send(lsn);
+                have_cut.await.map_err(|_| CommandError::NotRunning)?.map(Ok)
             }
             Err(error) => Ok(Err(error)),
         }
@@ -127,11 +126,13 @@ impl Commands {
 }
 
 impl Stream {
+    /// The table of this name, whether or not it can be synced as it stands; of two, the one that holds the name.
     fn find(&self, id: &TableId) -> Option<u32> {
         self.tables
             .values()
-            .find(|t| t.state != TableState::Dropped && t.shape.as_ref().is_some_and(|shape| shape.id == *id))
-            .map(|t| t.oid)
+            .filter(|table| table.state != TableState::Dropped && table.id == *id)
+            .max_by_key(|table| table.holds_name)
+            .map(|table| table.oid)
     }
 
     /// Copies a table again because somebody asked.
@@ -155,7 +156,7 @@ impl Stream {
         if table.spool.is_none() {
             let spool = match table.spent_spool.take() {
                 Some(spool) => spool,
-                None => crate::spool::TableSpool::open(&path).map_err(failed)?,
+                None => crate::spool::TableSpool::create(&path).map_err(failed)?,
             };
             table.spool = Some(spool);
         }

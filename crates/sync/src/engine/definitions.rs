@@ -6,7 +6,11 @@
 use naru_base::{Lsn, number::i64_from};
 use naru_lake::{Column, LakeError};
 
-use super::stream::{Stream, quarantine_or};
+use super::{
+    names::GONE,
+    stream::{Stream, quarantine_or},
+    table::TableNote,
+};
 use crate::{
     catalog,
     definition::{Action, decide},
@@ -15,7 +19,7 @@ use crate::{
     plan::fill_value,
     postgres::{ColumnPlan, Relation, connect_sql},
     spool::TableSpool,
-    state::{TableEvent, TableState},
+    state::{TableEvent, TableLife as _, TableState},
 };
 
 impl Stream {
@@ -26,32 +30,24 @@ impl Stream {
         if self.touched(oid) {
             return self.rebuild(oid, "its definition changed inside a transaction that changed its rows".into());
         }
-        let client = connect_sql(&self.context.connect).await?;
+        let client = connect_sql(&self.context.connect()).await?;
         match catalog::table(&client, oid).await? {
-            None => self.drop_table(oid),
+            None => self.drop_table(oid, GONE),
             Some(image) if super::table::relation_fits(relation, &image) => {
-                let trust_files = true;
-                self.redefine_with(oid, image, false, trust_files).await
+                self.redefine_with(oid, image, false, false).await
             }
             Some(_) => self.rebuild(oid, "its definition changed several times".into()),
         }
     }
 
-    /// Takes a newer image of a known table, at a place in the stream where it holds.
+    /// Takes a newer image of a known table that the event trigger announced, at a place in the stream where it holds.
     pub(super) async fn redefine(&mut self, oid: u32, image: TableImage, rewritten: bool) -> Result<(), SyncError> {
-        self.redefine_with(oid, image, rewritten, false).await
+        self.redefine_with(oid, image, rewritten, true).await
     }
 
-    /// Takes an image that the catalog poll read, where no event trigger reports changes.
-    ///
-    /// A changed storage file alone means a rewrite only where no trigger would have announced one.
-    pub(super) async fn redefine_polled(
-        &mut self,
-        oid: u32,
-        image: TableImage,
-        trust_files: bool,
-    ) -> Result<(), SyncError> {
-        self.redefine_with(oid, image, false, trust_files).await
+    /// Takes an image that the catalog poll read: a trigger announced nothing, so what changed is concluded.
+    pub(super) async fn redefine_polled(&mut self, oid: u32, image: TableImage) -> Result<(), SyncError> {
+        self.redefine_with(oid, image, false, false).await
     }
 
     async fn redefine_with(
@@ -59,17 +55,33 @@ impl Stream {
         oid: u32,
         image: TableImage,
         rewritten: bool,
-        trust_files: bool,
+        announced: bool,
     ) -> Result<(), SyncError> {
-        self.definitions += 1;
+        self.leave_to_root(&image)?;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
-        let action = decide(&table.image, &image, rewritten, trust_files);
+        if !rewritten && table.image.same_definition(&image) {
+            table.image = image;
+            return Ok(());
+        }
+        self.definitions += 1;
+        let action = decide(&table.image, &image, rewritten, announced);
         if table.state != TableState::Live && action != Action::Move {
             if !table.state.spools() {
                 table.image = image;
+                self.todo.mended.insert(oid);
             }
             return Ok(());
         }
+        self.todo.store.insert(oid);
+        if matches!(action, Action::Remember) && table.image.columns == image.columns {
+            table.image = image;
+            return Ok(());
+        }
+        let action = if self.touched(oid) && matches!(action, Action::Remember | Action::Evolve { .. }) {
+            Action::Rebuild { reason: "its definition changed inside a transaction that changed its rows".into() }
+        } else {
+            action
+        };
         let done = match action {
             Action::Remember => self.evolve(oid, image, &[], &[]).await,
             Action::Evolve { added, dropped } => {
@@ -81,13 +93,7 @@ impl Stream {
                 done
             }
             Action::Rebuild { reason } => self.rebuild(oid, reason),
-            Action::Move => {
-                self.drop_table(oid)?;
-                self.stored.remove(&oid);
-                self.tables.remove(&oid);
-                self.todo.discovered.push(image);
-                Ok(())
-            }
+            Action::Move => return self.depart(oid, image).await,
         };
         match (done, self.tables.get_mut(&oid)) {
             (Err(SyncError::Lake(LakeError::Refused { .. })), _) => {
@@ -134,7 +140,7 @@ impl Stream {
     }
 
     /// Publishes what the table has of whole transactions, so that it can be flushed; gives the position that covers it.
-    async fn settle(&mut self, oid: u32) -> Result<Lsn, SyncError> {
+    pub(super) async fn settle(&mut self, oid: u32) -> Result<Lsn, SyncError> {
         if self.untouched() {
             self.publish().await?;
         } else if let Some(table) = self.tables.get_mut(&oid) {
@@ -159,7 +165,7 @@ impl Stream {
         tracing::info!(table = %table.image.full_name(), %reason, "table is copied again");
         table.give_up_changes();
         table.step(TableEvent::NeedsRebuild)?;
-        table.spool = Some(TableSpool::open(&path)?);
+        table.spool = Some(TableSpool::create(&path)?);
         table.spool_from = from;
         table.copy = None;
         table.note.reason = Some(format!("copied again because {reason}"));
@@ -170,16 +176,29 @@ impl Stream {
         Ok(())
     }
 
-    /// The source dropped the table: its rows stay, marked so.
-    pub(super) fn drop_table(&mut self, oid: u32) -> Result<(), SyncError> {
+    /// A table of its own that became a partition: from here on its changes are those of the root.
+    fn leave_to_root(&mut self, root: &TableImage) -> Result<(), SyncError> {
+        for leaf in &root.leaves {
+            if leaf.oid != root.oid && self.tables.get(&leaf.oid).is_some_and(|t| t.state != TableState::Dropped) {
+                let reason = format!("it became a partition of {}; its rows stay", root.full_name());
+                self.drop_table(leaf.oid, &reason)?;
+                self.todo.members = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The table is no longer followed: its rows stay, marked so.
+    pub(super) fn drop_table(&mut self, oid: u32, reason: &str) -> Result<(), SyncError> {
         self.definitions += 1;
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        self.stored.remove(&table.image.names());
         table.step(TableEvent::Gone)?;
         table.spooled = super::table::SpoolPosition::default();
         if let Some(spool) = table.spool.take() {
             spool.delete()?;
         }
-        table.note.reason = Some("the source dropped the table or gave it another name; its rows stay".into());
+        table.note = TableNote { reason: Some(reason.to_owned()), fix: None };
         self.todo.store.insert(oid);
         Ok(())
     }

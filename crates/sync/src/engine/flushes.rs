@@ -1,6 +1,6 @@
 //! Moves visible changes into the lake, and knows what is durable.
 //!
-//! Owns: which tables flush when, the bookkeeping before and after a flush, maintenance between flushes.
+//! Owns: which tables flush when, the bookkeeping before and after a flush. Compaction is the lake's maintainer's.
 //! Never acknowledges anything to the source; the session does, from `Stream::durable`.
 
 use std::{
@@ -64,8 +64,20 @@ impl Stream {
                 table.unflushed_since = None;
             }
             self.flushes.spawn(async move {
-                let result = flush(&live, &app_id, position, !all).await;
+                let result = flush(&live, &app_id, position).await;
                 FlushEnded { oid, position, result }
+            });
+        }
+    }
+
+    /// Flushes a table of a server that is no longer there; nobody takes note of how it ends.
+    pub(super) fn flush_adrift(&mut self, live: &LiveTable, position: Lsn) {
+        let (live, app_id) = (live.clone(), self.app_id.clone());
+        if live.has_unflushed() && !app_id.is_empty() {
+            self.flushes.spawn(async move {
+                let result = flush(&live, &app_id, position).await;
+                // No table of a source has this number.
+                FlushEnded { oid: 0, position, result }
             });
         }
     }
@@ -107,14 +119,6 @@ impl Stream {
     }
 }
 
-/// One flush, and with `maintain` a compaction when it is due; both hold the table's writer, so they never meet.
-async fn flush(live: &LiveTable, app_id: &str, position: Lsn, maintain: bool) -> Result<(), LakeError> {
-    live.flush(app_id, i64_from(position.0)).await?;
-    if maintain && live.compact_due() {
-        live.compact().await?;
-    }
-    if maintain && live.fill_due() {
-        live.fill().await?;
-    }
-    Ok(())
+async fn flush(live: &LiveTable, app_id: &str, position: Lsn) -> Result<(), LakeError> {
+    live.flush(app_id, i64_from(position.0)).await.map(drop)
 }

@@ -7,20 +7,27 @@
 mod catch_up;
 mod commands;
 pub(crate) mod context;
+mod cut;
 mod definitions;
 mod feedback;
 mod flushes;
+mod generation;
+mod members;
+mod names;
 mod poll;
 pub mod prepare;
+pub mod room;
 mod rounds;
 mod session;
 mod stream;
 mod table;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
 pub use commands::{Command, CommandError, Commands, FlushedCut};
-pub use context::Context;
+pub use context::{Context, Way};
+pub use cut::CutShown;
 use naru_base::{Retry, retry::Backoff};
 use naru_lake::live::LiveSet;
 use tokio::sync::mpsc;
@@ -49,14 +56,14 @@ pub struct SourceEngine {
 
 impl SourceEngine {
     /// An engine and the handle that commands it. Nothing happens before [`SourceEngine::run`].
-    pub fn new(context: Context, live_set: LiveSet) -> (Self, Commands, StatusCell) {
+    pub fn new(context: Arc<Context>, live_set: LiveSet) -> (Self, Commands, StatusCell) {
         let (sender, commands) = mpsc::channel(64);
         let status = StatusCell::default();
         status.update(|s| {
             s.source.clone_from(&context.source.name);
             s.phase = "connecting".into();
         });
-        let engine = Self { context: Arc::new(context), live_set, status: status.clone(), commands };
+        let engine = Self { context, live_set, status: status.clone(), commands };
         (engine, Commands::new(sender), status)
     }
 
@@ -75,7 +82,11 @@ impl SourceEngine {
             if matches!(error, SyncError::Stopped) {
                 break;
             }
-            let problem = error.problem();
+            self.context.renew_connect();
+            let problem = match generation::lost_for_good(&error, &self.context.names.slot) {
+                Some(lost) => stream.lost.insert(lost).problem(),
+                None => error.problem(),
+            };
             tracing::warn!(source = %self.context.source.name, code = %problem.code, %problem, "source session ended");
             let wait = match problem.retry {
                 Retry::Later => backoff.next_wait(),

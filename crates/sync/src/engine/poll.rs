@@ -1,4 +1,4 @@
-//! Looks at the source's catalog now and then: new tables, and changed ones where no event trigger reports them.
+//! Looks at the source's catalog now and then: new tables, and changes that nothing else reports.
 //!
 //! Owns: when to look, and bringing new tables into the publications. Never runs inside an open transaction.
 
@@ -6,13 +6,21 @@ use std::time::{Duration, Instant};
 
 use naru_base::Lsn;
 
-use super::{prepare::Prepared, stream::Stream};
-use crate::{catalog, error::SyncError, image::TableImage, state::TableState};
+use super::{names::GONE, prepare::Prepared, stream::Stream};
+use crate::{
+    catalog,
+    error::SyncError,
+    image::TableImage,
+    preflight::{Verdict, table_verdict},
+    state::TableState,
+};
 
 /// How often the catalog is read when the event trigger reports changes; it is the safety net then.
 const WITH_TRIGGER: Duration = Duration::from_mins(1);
-/// How often it is read otherwise.
+/// How often it is read otherwise, and with partitioned tables: emptying a partition triggers nothing.
 const WITHOUT_TRIGGER: Duration = Duration::from_secs(5);
+/// How often it is made sure that no table without a key makes PostgreSQL refuse its owner's updates.
+const IDENTITIES: Duration = Duration::from_secs(1);
 
 /// How often it is read at the beginning of a session, and how many times: a transaction that was open while the
 /// trigger was made announces nothing.
@@ -24,6 +32,7 @@ const EARLY_LOOKS: u8 = 2;
 pub(super) struct Poll {
     event_trigger: bool,
     last: Instant,
+    identified: Instant,
     waiting: Option<Picture>,
     early: u8,
 }
@@ -33,41 +42,42 @@ pub(super) struct Poll {
 struct Picture {
     at: Lsn,
     definitions: u64,
-    follow: bool,
     images: Vec<TableImage>,
 }
 
 impl Poll {
     /// Starts counting now: the session's preparation has just read the catalog.
     pub(super) fn new(event_trigger: bool) -> Self {
-        Self { event_trigger, last: Instant::now(), waiting: None, early: EARLY_LOOKS }
+        let now = Instant::now();
+        Self { event_trigger, last: now, identified: now, waiting: None, early: EARLY_LOOKS }
     }
 
     /// Takes in tables the stream announced; reads the catalog when it is time.
     pub(super) async fn look(&mut self, stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
+        if self.identified.elapsed() >= IDENTITIES {
+            stream.keep_identified(&prepared.client).await?;
+            self.identified = Instant::now();
+        }
+        stream.todo.members |= stream.members_retry.due();
         if !stream.todo.discovered.is_empty() {
             // The last picture of a table counts: CREATE TABLE and ADD PRIMARY KEY are two messages.
             let mut images = std::mem::take(&mut stream.todo.discovered);
             images.reverse();
             adopt(stream, prepared, images).await?;
         }
-        let every = match (self.early, self.event_trigger) {
-            (1.., _) => EARLY,
-            (0, true) => WITH_TRIGGER,
-            (0, false) => WITHOUT_TRIGGER,
-        };
-        if self.waiting.is_none() && self.last.elapsed() >= every {
+        take_back(stream, prepared)?;
+        if self.waiting.is_none() && self.last.elapsed() >= self.every(stream) {
             self.last = Instant::now();
             let images = catalog::tables(&prepared.client).await?;
             let at = catalog::current_lsn(&prepared.client).await?;
-            let follow = self.early > 0 || !self.event_trigger;
             self.early = self.early.saturating_sub(1);
-            self.waiting = Some(Picture { at, definitions: stream.definitions, follow, images });
+            self.waiting = Some(Picture { at, definitions: stream.definitions, images });
         }
         // Applied only once the stream has passed the moment of reading: until then relation messages say it better.
         if let Some(picture) = self.waiting.take_if(|picture| stream.cut >= picture.at) {
             if picture.definitions == stream.definitions {
-                compare(stream, prepared, picture, !self.event_trigger).await?;
+                stream.find_unpublished(&prepared.client).await?;
+                compare(stream, prepared, picture.images).await?;
             } else {
                 // The stream has told something newer meanwhile; look again soon.
                 self.early = self.early.max(1);
@@ -75,38 +85,57 @@ impl Poll {
         }
         Ok(())
     }
+
+    fn every(&self, stream: &Stream) -> Duration {
+        let partitioned = || stream.tables.values().any(|t| t.image.kind == 'p' && t.state != TableState::Dropped);
+        match (self.early, self.event_trigger) {
+            (1.., _) => EARLY,
+            (0, true) if !partitioned() => WITH_TRIGGER,
+            (0, _) => WITHOUT_TRIGGER,
+        }
+    }
 }
 
-async fn compare(
-    stream: &mut Stream,
-    prepared: &Prepared,
-    picture: Picture,
-    trust_files: bool,
-) -> Result<(), SyncError> {
-    let Picture { images, follow, .. } = picture;
+async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>) -> Result<(), SyncError> {
+    let wanted = |oid: u32| images.iter().any(|image| image.oid == oid && stream.context.wants(image));
     let gone: Vec<u32> = stream
         .tables
         .values()
-        .filter(|t| t.state != TableState::Dropped && !images.iter().any(|image| image.oid == t.oid))
-        .map(|t| t.oid)
+        .filter(|table| table.state != TableState::Dropped && !wanted(table.oid))
+        .map(|table| table.oid)
         .collect();
     for oid in gone {
-        stream.drop_table(oid)?;
+        stream.drop_table(oid, GONE)?;
+        // One that is there and only no longer wanted, a partition now for example, is still listed.
+        stream.todo.members = true;
     }
-    let (known, new): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| stream.tables.contains_key(&image.oid));
-    if follow {
-        for image in known {
-            stream.redefine_polled(image.oid, image, trust_files).await?;
-        }
+    let known = |image: &TableImage| stream.tables.get(&image.oid).is_some_and(|t| t.state != TableState::Dropped);
+    let (known, new): (Vec<_>, Vec<_>) = images.into_iter().partition(known);
+    for image in known {
+        stream.redefine_polled(image.oid, image).await?;
     }
     adopt(stream, prepared, new).await
+}
+
+/// Takes back tables that were set aside and whose owner has mended them since: each new definition is one try.
+fn take_back(stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
+    for oid in std::mem::take(&mut stream.todo.mended) {
+        let Some(table) = stream.tables.get(&oid) else { continue };
+        let set_aside = matches!(table.state, TableState::Quarantined | TableState::NotSynced) && table.holds_name;
+        if set_aside && matches!(table_verdict(&table.image, &prepared.facts), Verdict::Sync(..)) {
+            stream.rebuild(oid, "it was set aside, and its definition changed since".into())?;
+        }
+    }
+    Ok(())
 }
 
 /// Judges new tables, publishes them and sends them to be copied.
 async fn adopt(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>) -> Result<(), SyncError> {
     let mut oids = Vec::new();
     for image in images {
-        if stream.context.wants(&image) && !stream.tables.contains_key(&image.oid) {
+        let new = stream.tables.get(&image.oid).is_none_or(|table| table.state == TableState::Dropped);
+        if new && stream.context.wants(&image) {
+            free_name(stream, prepared, &image).await?;
             oids.push(image.oid);
             stream.judge(image, &prepared.facts);
         }
@@ -114,6 +143,7 @@ async fn adopt(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>
     if oids.is_empty() {
         return Ok(());
     }
+    stream.claim_names(&oids).await?;
     stream.publish_tables(&prepared.client).await?;
     let from = catalog::current_lsn(&prepared.client).await?;
     for oid in oids {
@@ -125,4 +155,19 @@ async fn adopt(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>
         }
     }
     Ok(())
+}
+
+/// Two tables may swap names, and the new holder of one be heard of before the old one has let it go.
+async fn free_name(stream: &mut Stream, prepared: &Prepared, image: &TableImage) -> Result<(), SyncError> {
+    let holder = stream
+        .tables
+        .values()
+        .find(|t| t.oid != image.oid && t.state != TableState::Dropped && t.image.names() == image.names())
+        .map(|table| table.oid);
+    let Some(holder) = holder else { return Ok(()) };
+    match catalog::table(&prepared.client, holder).await? {
+        None => stream.drop_table(holder, GONE),
+        Some(now) if now.names() != image.names() => stream.depart(holder, now).await,
+        Some(_) => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@
 //! Never reads rows itself (`crate::copy`) and never blocks the stream.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use super::{
     context::{Context, Target},
     prepare::{Prepared, create_slot},
     stream::Stream,
+    table::TableNote,
 };
 use crate::{
     copy::{Copied, CopyLimits, CopyProgress, Snapshot, copy_table},
@@ -44,6 +45,8 @@ pub(super) struct Rounds {
     work: JoinSet<Ended>,
     not_before: Option<Instant>,
     fresh: bool,
+    /// What was noted of tables before they had to wait for hours, for disk or for a snapshot.
+    held: HashMap<u32, TableNote>,
 }
 
 impl Rounds {
@@ -58,6 +61,7 @@ impl Rounds {
             work: JoinSet::new(),
             not_before: None,
             fresh,
+            held: HashMap::new(),
         }
     }
 
@@ -79,16 +83,48 @@ impl Rounds {
         self.work.shutdown().await;
     }
 
-    fn stop_unwanted(&mut self, stream: &Stream) {
-        if let Some((oid, handle)) = &self.running
-            && !stream.tables.get(oid).is_some_and(|table| copying(table.state) && table.copy.is_some())
-        {
+    fn stop_unwanted(&mut self, stream: &mut Stream) {
+        let Some((oid, handle)) = &self.running else { return };
+        let Some(table) = stream.tables.get_mut(oid) else { return handle.abort() };
+        if !copying(table.state) || table.copy.is_none() {
             handle.abort();
+        } else if stream.room.for_copying().is_err() {
+            // Its place in the queue is the first one.
+            handle.abort();
+            table.copy = None;
+            stream.todo.copy.insert(0, *oid);
+        }
+    }
+
+    /// Lets every table that waits for a copy say why it does not begin. No snapshot is kept meanwhile: the source
+    /// would keep dead rows for it.
+    async fn hold(&mut self, stream: &mut Stream, note: &TableNote) {
+        self.fresh = false;
+        stream.todo.copy.extend(self.queue.drain(..));
+        if let Some((keeper, _)) = self.keeper.take() {
+            keeper.close().await;
+        }
+        self.note(stream, note);
+    }
+
+    fn note(&mut self, stream: &mut Stream, note: &TableNote) {
+        for oid in &stream.todo.copy {
+            let Some(table) = stream.tables.get_mut(oid).filter(|table| copying(table.state)) else { continue };
+            let before = std::mem::replace(&mut table.note, note.clone());
+            if before.reason != note.reason {
+                tracing::info!(table = %table.image.full_name(), reason = note.reason.as_deref().unwrap_or_default(), "copy waits");
+                stream.todo.store.insert(*oid);
+            }
+            self.held.entry(*oid).or_insert(before);
         }
     }
 
     async fn start(&mut self, stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
         if self.running.is_some() || self.opening || self.not_before.is_some_and(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        if let Some(note) = held_back(stream) {
+            self.hold(stream, &note).await;
             return Ok(());
         }
         if std::mem::take(&mut self.fresh) {
@@ -98,8 +134,8 @@ impl Rounds {
         while let Some(oid) = self.queue.pop_front() {
             let Some(table) = stream.tables.get(&oid).filter(|table| copying(table.state)) else { continue };
             let holds = self.keeper.as_ref().is_some_and(|(_, s)| table.spool_from <= s.consistent_point);
-            if holds {
-                return self.start_copy(stream, oid);
+            if holds && !table.unlisted {
+                return self.start_copy(stream, prepared, oid);
             }
             // Its spool begins after this snapshot: changes in between would be in neither.
             stream.todo.copy.push(oid);
@@ -108,8 +144,10 @@ impl Rounds {
             keeper.close().await;
         }
         stream.todo.copy.retain(|oid| stream.tables.get(oid).is_some_and(|table| copying(table.state)));
-        if !stream.todo.copy.is_empty() && hours_allow(&stream.context) {
+        if waits(stream) {
             stream.rejudge(prepared).await?;
+        }
+        if waits(stream) {
             self.opening = true;
             let context = stream.context.clone();
             self.work.spawn(async move { Ended::Opened(open(&context).await) });
@@ -117,14 +155,23 @@ impl Rounds {
         Ok(())
     }
 
-    fn start_copy(&mut self, stream: &mut Stream, oid: u32) -> Result<(), SyncError> {
+    fn start_copy(&mut self, stream: &mut Stream, prepared: &Prepared, oid: u32) -> Result<(), SyncError> {
         let (Some((_, snapshot)), Some(table)) = (&self.keeper, stream.tables.get_mut(&oid)) else { return Ok(()) };
         let Some(shape) = &table.shape else {
             return Err(SyncError::Protocol(format!("table {} has no shape", table.image.full_name())));
         };
+        if let Some(note) = self.held.remove(&oid) {
+            table.note = note;
+        }
         let progress = Arc::new(CopyProgress::default());
         table.copy = Some(progress.clone());
-        let target = Target { context: stream.context.clone(), kind: shape.kind };
+        let target = Target {
+            context: stream.context.clone(),
+            facts: prepared.facts.clone(),
+            kind: shape.kind,
+            names: table.image.names(),
+            columns_before: table.columns_before.clone().unwrap_or_else(|| table.image.column_names()),
+        };
         let (snapshot, context) = (snapshot.clone(), stream.context.clone());
         let limits = CopyLimits {
             parallelism: context.postgres.copy.parallelism,
@@ -132,7 +179,7 @@ impl Rounds {
         };
         tracing::info!(table = %table.image.full_name(), at = %snapshot.consistent_point, "copy begins");
         let handle = self.work.spawn(async move {
-            let copied = copy_table(&context.connect, oid, &snapshot, limits, &target, progress).await;
+            let copied = copy_table(&context.connect(), oid, &snapshot, limits, &target, progress).await;
             Ended::Copied(oid, Box::new(copied))
         });
         self.running = Some((oid, handle));
@@ -150,7 +197,10 @@ impl Rounds {
                     }
                     Err(error) => {
                         self.not_before = Some(Instant::now() + RETRY_AFTER);
-                        tracing::warn!(problem = %error.problem(), "no snapshot for a copy yet");
+                        let problem = error.problem();
+                        tracing::warn!(%problem, "no snapshot for a copy yet");
+                        let why = problem.detail.unwrap_or(problem.summary);
+                        self.note(stream, &TableNote { reason: Some(why), fix: problem.hint });
                     }
                 }
                 Ok(())
@@ -240,6 +290,7 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
     table.builder = None;
     table.relation = None;
     table.copy = None;
+    table.columns_before = None;
     table.step(TableEvent::Copied)?;
     stream.live_set.insert(&live);
     stream.live_set.publish_behind(&live, at);
@@ -250,20 +301,39 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
 
 /// Makes a snapshot by a temporary slot; the slot lives as long as its connection.
 async fn open(context: &Context) -> Result<(ReplicationConnection, Snapshot), SyncError> {
-    let client = connect_sql(&context.connect).await?;
-    let mut replication = ReplicationConnection::connect(&context.connect).await?;
+    let client = connect_sql(&context.connect()).await?;
+    let mut replication = ReplicationConnection::connect(&context.connect()).await?;
     let name = format!("{}_copy", context.names.slot);
     crate::publication::drop_slot(&client, &name).await?;
     let snapshot = create_slot(&mut replication, &client, &name, true).await?;
     Ok((replication, snapshot))
 }
 
+/// Whether a table waits for a copy that could begin.
+fn waits(stream: &Stream) -> bool {
+    let ready = |oid| stream.tables.get(oid).is_some_and(|table| copying(table.state) && !table.unlisted);
+    stream.todo.copy.iter().any(ready)
+}
+
 fn copying(state: TableState) -> bool {
     matches!(state, TableState::Copying | TableState::Rebuilding)
 }
 
-/// Whether copies may run at this hour of the project's zone.
-fn hours_allow(context: &Context) -> bool {
-    let now = jiff::Timestamp::now().to_zoned(context.zone.clone()).time();
-    context.postgres.copy.hours.as_ref().is_none_or(|window| window.contains(now))
+/// Why no copy may begin now.
+fn held_back(stream: &Stream) -> Option<TableNote> {
+    if let Err(low) = stream.room.for_copying() {
+        let problem = low.problem();
+        return Some(TableNote { reason: Some(format!("its copy waits: {}", problem.summary)), fix: problem.hint });
+    }
+    let context = &stream.context;
+    let now = jiff::Timestamp::now().to_zoned(context.zone.clone());
+    let hours = context.postgres.copy.hours.as_ref().filter(|hours| !hours.contains(now.time()))?;
+    let zone = context.zone.iana_name().unwrap_or("UTC");
+    Some(TableNote {
+        reason: Some(format!("its copy waits for the hours of copying, {hours} {zone}")),
+        fix: Some(format!(
+            "It begins by itself; `hours` under [copy] in sources/{}.toml sets them.",
+            context.source.name
+        )),
+    })
 }

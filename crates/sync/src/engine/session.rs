@@ -2,31 +2,28 @@
 //!
 //! Owns: the event loop and its rhythm. Never decodes a message and never decides about a table.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use naru_base::{Lsn, failpoint, retry::Backoff, time::now_us};
-use naru_store::sync_tables::{self, SyncTable, TableState as Stored};
+use naru_base::{Lsn, failpoint, retry::Backoff};
+use naru_store::sync_tables::{self, SyncTable};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     SourceEngine,
     commands::{Command, CommandError, FlushedCut},
+    cut::CutWanted,
     feedback::Feedback,
     poll::Poll,
     prepare::Prepared,
     rounds::Rounds,
     stream::Stream,
+    watch::Watch,
 };
 use crate::{
-    catalog,
     error::SyncError,
-    postgres::{Event, ReplicationConnection, ReplicationReader, StreamOptions},
-    state::TableState,
+    postgres::{Event, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions, within},
     status::OwnedProblem,
 };
 
@@ -44,6 +41,8 @@ const TICK: Duration = Duration::from_millis(100);
 const FLUSH_CUT_MAX: Duration = Duration::from_mins(1);
 /// How long a stop waits for the end of the transaction that is arriving.
 const STOP_INSIDE_MAX: Duration = Duration::from_secs(10);
+/// After this long a session counts as one that works: the next failure is tried again at once.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// How long a clean stop may take to flush.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
 
@@ -53,6 +52,8 @@ struct Session {
     prepared: Prepared,
     rounds: Rounds,
     poll: Poll,
+    watch: Watch,
+    cut: Option<CutWanted>,
     acknowledged: Lsn,
     shown: Instant,
     told: Instant,
@@ -69,7 +70,10 @@ impl SourceEngine {
     ) -> Result<(), SyncError> {
         self.status.update(|s| s.phase = "preflight".into());
         persist(stream).await?;
-        let mut prepared = stream.prepare().await?;
+        let prepared = tokio::select! {
+            prepared = stream.prepare() => prepared?,
+            () = stop.cancelled() => return Err(SyncError::Stopped),
+        };
         stream.todo.text = false;
         persist(stream).await?;
         let options = StreamOptions {
@@ -80,49 +84,43 @@ impl SourceEngine {
             streaming: true,
             messages: true,
         };
-        let connection = ReplicationConnection::connect(&self.context.connect).await?;
-        let (mut reader, writer) = connection.start_replication(&options).await?;
-        backoff.succeeded();
+        let connect = self.context.connect();
+        let connection = ReplicationConnection::connect(&connect).await?;
+        let starting = connection.start_replication(&options);
+        let (mut reader, writer) = within(&connect, "starting the stream", starting).await?;
         stream.binary = prepared.binary;
         self.status.update(|s| {
             s.phase = "streaming".into();
             s.problem = None;
             s.event_trigger = prepared.event_trigger;
         });
-        let rounds = Rounds::new(prepared.snapshot.take());
-        let poll = Poll::new(prepared.event_trigger);
-        let acknowledged = prepared.start;
-        let now = Instant::now();
-        let mut session = Session {
-            feedback: Feedback::start(writer, (acknowledged, acknowledged)),
-            prepared,
-            rounds,
-            poll,
-            acknowledged,
-            shown: now,
-            told: now,
-            reported: now,
-        };
+        let mut session = Session::new(prepared, writer)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let late = late(stop);
         tokio::pin!(late);
+        let began = Instant::now();
         loop {
+            let reading = session.reads(stream);
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if stream.at_boundary() => return session.stop(stream).await,
                 // The end of a transaction does not come; it is sent again whole.
                 () = &mut late => return Err(SyncError::Stopped),
                 _ = tick.tick() => {
+                    if began.elapsed() >= SETTLED_AFTER {
+                        backoff.succeeded();
+                    }
                     session.look_after(stream, &self.status).await?;
                 }
                 Some(ended) = stream.flushes.join_next(), if !stream.flushes.is_empty() => {
                     stream.flush_ended(ended.map_err(|error| SyncError::Protocol(error.to_string()))?);
                 }
-                command = self.commands.recv(), if stream.at_boundary() => match command {
-                    Some(Command::CutAt { held, position, cut }) => {
-                        session.cut_at(stream, &mut reader, held, position, cut).await?;
-                    }
+                told = CutWanted::told(&mut session.cut) => {
+                    CutWanted::run_to(&mut session.cut, told);
+                    session.show_cut(stream, None).await?;
+                }
+                command = self.commands.recv(), if stream.at_boundary() && session.cut.is_none() => match command {
                     Some(command) => session.command(stream, command).await?,
                     None => return session.stop(stream).await,
                 },
@@ -131,13 +129,37 @@ impl SourceEngine {
                 {
                     session.publish(stream).await?;
                 }
-                event = reader.next() => session.burst(stream, &mut reader, event?).await?,
+                event = reader.next(), if reading => session.burst(stream, &mut reader, event?).await?,
+                () = until(session.watch.silence_ends()), if reading => return Err(Watch::silent(stream)),
             }
         }
     }
 }
 
 impl Session {
+    fn new(mut prepared: Prepared, writer: ReplicationWriter) -> Result<Self, SyncError> {
+        let acknowledged = prepared.start;
+        let patience = u64::try_from(prepared.facts.sender_timeout_ms).ok().filter(|ms| *ms > 0);
+        let now = Instant::now();
+        Ok(Self {
+            feedback: Feedback::start(writer, acknowledged, patience.map(Duration::from_millis))?,
+            rounds: Rounds::new(prepared.snapshot.take()),
+            poll: Poll::new(prepared.event_trigger),
+            watch: Watch::new(),
+            cut: None,
+            prepared,
+            acknowledged,
+            shown: now,
+            told: now,
+            reported: now,
+        })
+    }
+
+    /// Whether the stream is read now: not while somebody fixes a position, and not onto a full disk.
+    fn reads(&self, stream: &Stream) -> bool {
+        !CutWanted::holds(self.cut.as_ref()) && (!stream.at_boundary() || stream.room.for_applying().is_ok())
+    }
+
     async fn publish(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
         stream.publish().await?;
         self.shown = Instant::now();
@@ -151,8 +173,12 @@ impl Session {
         reader: &mut ReplicationReader,
         first: Event,
     ) -> Result<(), SyncError> {
+        self.watch.heard();
         self.event(stream, first).await?;
         for _ in 0..BURST_EVENTS_MAX {
+            if !self.reads(stream) {
+                break;
+            }
             match reader.next().now_or_never() {
                 Some(event) => self.event(stream, event?).await?,
                 None => break,
@@ -163,6 +189,7 @@ impl Session {
 
     /// Handles one event of the stream and shows what is complete when it is time.
     async fn event(&mut self, stream: &mut Stream, event: Event) -> Result<(), SyncError> {
+        self.show_cut(stream, Some(&event)).await?;
         match event {
             Event::XLogData { data, wal_end, .. } => {
                 stream.server = stream.server.max(wal_end);
@@ -181,14 +208,31 @@ impl Session {
         if stream.at_boundary() && stream.unpublished() && self.shown.elapsed() >= PUBLISH_EVERY {
             self.publish(stream).await?;
         }
+        self.show_cut(stream, None).await?;
         if self.told.elapsed() >= FEEDBACK_EVERY {
             self.tell(stream).await?;
         }
         Ok(())
     }
 
+    /// Answers whoever asked for a position, if the stream has come exactly so far before the event `next`.
+    async fn show_cut(&mut self, stream: &mut Stream, next: Option<&Event>) -> Result<(), SyncError> {
+        if CutWanted::is_reached(self.cut.as_ref(), stream, next) {
+            self.publish(stream).await?;
+            CutWanted::answer(&mut self.cut, stream);
+        }
+        Ok(())
+    }
+
     /// Everything that happens by the clock.
     async fn look_after(&mut self, stream: &mut Stream, status: &crate::status::StatusCell) -> Result<(), SyncError> {
+        if !self.reads(stream) {
+            self.watch.heard();
+        }
+        self.watch.look(stream, &self.prepared, &mut self.feedback).await?;
+        if CutWanted::look_after(&mut self.cut) {
+            self.feedback.ask().await?;
+        }
         if stream.at_boundary() {
             if stream.unpublished() {
                 self.publish(stream).await?;
@@ -212,7 +256,7 @@ impl Session {
         }
         if self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();
-            self.report(stream, status).await?;
+            self.report(stream, status);
         }
         Ok(())
     }
@@ -227,33 +271,34 @@ impl Session {
             return Err(SyncError::Protocol("failpoint sync.before_ack".into()));
         }
         let received = stream.server.max(self.acknowledged);
-        self.feedback.tell((received, self.acknowledged)).await?;
+        self.feedback.tell(received, self.acknowledged).await?;
         if failpoint::hit("sync.after_ack") {
             return Err(SyncError::Protocol("failpoint sync.after_ack".into()));
         }
         Ok(())
     }
 
-    async fn report(&mut self, stream: &Stream, status: &crate::status::StatusCell) -> Result<(), SyncError> {
-        let slot = catalog::slot(&self.prepared.client, &stream.context.names.slot).await?;
-        if let Some(facts) = &slot
-            && facts.wal_status == "lost"
-        {
-            return Err(SyncError::SlotLost { slot: stream.context.names.slot.clone() });
-        }
-        let mut tables: Vec<_> = stream.tables.values().map(super::table::TableRuntime::status).collect();
-        tables.sort_by(|a, b| a.source_table.cmp(&b.source_table));
+    fn report(&self, stream: &Stream, status: &crate::status::StatusCell) {
+        let tables = stream.statuses();
         let (visible, server, acknowledged) = (stream.published, stream.server, self.acknowledged);
+        let low = stream.room.for_applying().err().map(|error| OwnedProblem::from(&error.problem()));
         status.update(|s| {
             s.tables = tables;
             s.visible = visible;
             s.server = server;
             s.acknowledged = acknowledged;
-            s.retained_bytes = slot.as_ref().map(|slot| slot.retained_bytes);
-            s.safe_bytes = slot.as_ref().and_then(|slot| slot.safe_bytes);
-            s.problem = None::<OwnedProblem>;
+            s.retained_bytes = self.watch.slot.as_ref().map(|slot| slot.retained_bytes);
+            s.safe_bytes = self.watch.slot.as_ref().and_then(|slot| slot.safe_bytes);
+            if let (Some(low), None) = (&low, &s.problem) {
+                tracing::warn!(source = %s.source, "{}: nothing more is taken from the source until there is room", low.summary);
+            }
+            if let (None, Some(_)) = (&low, &s.problem) {
+                tracing::info!(source = %s.source, "there is room on the disk again; the source is read on");
+            }
+            s.phase = if low.is_some() { "waiting" } else { "streaming" }.into();
+            s.problem = low;
+            s.warnings = self.watch.warnings.iter().map(OwnedProblem::from).collect();
         });
-        Ok(())
     }
 
     async fn command(&mut self, stream: &mut Stream, command: Command) -> Result<(), SyncError> {
@@ -263,39 +308,14 @@ impl Session {
             Command::Pause(table, answer) => drop(answer.send(stream.command_pause(&table).await)),
             Command::Resume(table, answer) => drop(answer.send(stream.command_resume(&table))),
             Command::Flush(answer) => drop(answer.send(self.flush_cut(stream).await?)),
-            Command::CutAt { .. } => {}
+            Command::CutAt { held, position, cut } => {
+                self.publish(stream).await?;
+                if held.send(()).is_ok() {
+                    self.cut = Some(CutWanted::held(position, cut));
+                }
+            }
         }
         persist(stream).await
-    }
-
-    /// Stands still until a position is told, then shows exactly the commits before it.
-    async fn cut_at(
-        &mut self,
-        stream: &mut Stream,
-        reader: &mut ReplicationReader,
-        held: tokio::sync::oneshot::Sender<()>,
-        position: tokio::sync::oneshot::Receiver<Lsn>,
-        cut: tokio::sync::oneshot::Sender<Arc<naru_lake::live::Cut>>,
-    ) -> Result<(), SyncError> {
-        stream.publish().await?;
-        if held.send(()).is_err() {
-            return Ok(());
-        }
-        let Ok(position) = position.await else { return Ok(()) };
-        while stream.cut < position {
-            let event = reader.next().await?;
-            if let Event::XLogData { data, .. } = &event
-                && stream.begins_at_or_after(data, position)
-            {
-                stream.publish().await?;
-                drop(cut.send(stream.live_set.snapshot()));
-                return self.event(stream, event).await;
-            }
-            self.event(stream, event).await?;
-        }
-        stream.publish().await?;
-        drop(cut.send(stream.live_set.snapshot()));
-        Ok(())
     }
 
     /// Shows and flushes everything while the stream stands still, so that all tables stand at one commit.
@@ -331,6 +351,14 @@ impl Session {
     }
 }
 
+/// Comes at a moment; never without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Comes some time after `stop`, for a stream that is silent inside a transaction.
 async fn late(stop: &CancellationToken) {
     stop.cancelled().await;
@@ -339,47 +367,18 @@ async fn late(stop: &CancellationToken) {
 
 /// Stores the states that changed.
 async fn persist(stream: &mut Stream) -> Result<(), SyncError> {
-    if stream.todo.store.is_empty() {
+    if stream.todo.store.is_empty() && stream.todo.departed.is_empty() {
         return Ok(());
     }
     let oids = stream.todo.store.clone();
     let source = stream.context.source.name.clone();
-    let rows: Vec<SyncTable> = oids
-        .iter()
-        .filter_map(|oid| stream.tables.get(oid))
-        .map(|table| SyncTable {
-            source: source.clone(),
-            schema: table.image.schema.clone(),
-            table: table.image.name.clone(),
-            oid: table.oid,
-            lake: stream.context.source.table_id(&table.image.schema, &table.image.name),
-            state: stored(table.state),
-            detail: serde_json::json!({
-                "spool": table.spool.is_some() || table.spent_spool.is_some(),
-                "not_synced": table.state == TableState::NotSynced,
-            }),
-            reason: table.note.reason.clone(),
-            fix: table.note.fix.clone(),
-            rows_copied: table.copy.as_ref().map_or(0, |c| c.rows.load(std::sync::atomic::Ordering::Relaxed)),
-            updated_us: now_us(),
-        })
-        .collect();
+    let rows = oids.iter().filter_map(|oid| stream.tables.get(oid)).map(|table| table.stored_row(&source));
+    // What left a name goes before what has it now.
+    let departed = stream.todo.departed.clone();
+    let rows: Vec<SyncTable> = departed.into_iter().chain(rows).collect();
     stream.context.store.write(move |db| rows.iter().try_for_each(|row| sync_tables::upsert(db, row))).await?;
     // Only what is stored is forgotten: after a failed write the states are tried again.
     stream.todo.store.clear();
+    stream.todo.departed.clear();
     Ok(())
-}
-
-fn stored(state: TableState) -> Stored {
-    match state {
-        TableState::Discovered | TableState::NotSynced => Stored::Discovered,
-        TableState::Preflight => Stored::Preflight,
-        TableState::Copying => Stored::Copying,
-        TableState::CatchingUp => Stored::CatchingUp,
-        TableState::Live => Stored::Live,
-        TableState::Rebuilding => Stored::Rebuilding,
-        TableState::Quarantined => Stored::Quarantined,
-        TableState::Dropped => Stored::Dropped,
-        TableState::Paused => Stored::Paused,
-    }
 }

@@ -10,18 +10,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use naru_base::{Lsn, time::now_us};
+use naru_base::{Lsn, failpoint, time::now_us};
 use naru_lake::live::{LiveSet, LiveTable};
 
-use super::{context::Context, flushes::Flushes, table::TableRuntime};
+use super::{
+    context::Context,
+    flushes::Flushes,
+    members::MembersRetry,
+    names::{DepartedTables, GONE},
+    room::Room,
+    table::TableRuntime,
+};
 use crate::{
     definition::DefinitionEvent,
     error::SyncError,
     image::TableImage,
     postgres::{Decoder, Message, Relation, pgoutput::OldTuple, pgoutput::Tuple},
-    publication::MESSAGE_PREFIX,
     spool::{Record, TransactionSpool},
-    state::TableState,
+    state::{TableLife as _, TableState},
+    trigger::MESSAGE_PREFIX,
 };
 
 /// Bytes a table's builder may hold before its changes go to the live table, still invisible.
@@ -72,6 +79,10 @@ pub(super) struct Todo {
     pub reconnect: bool,
     /// A table's kind may have changed: it is judged again and the publications set anew.
     pub members: bool,
+    /// Tables set aside whose definition changed: their owner may have mended them.
+    pub mended: BTreeSet<u32>,
+    /// Rows of tables that left their names, stored before anything more is acknowledged.
+    pub departed: Vec<naru_store::sync_tables::SyncTable>,
 }
 
 /// State of one source's stream.
@@ -97,10 +108,24 @@ pub(super) struct Stream {
     pub flushes: Flushes,
     /// Where it runs.
     pub context: Arc<Context>,
-    /// What the state database held of this source's tables when the session began, by oid.
-    pub stored: HashMap<u32, naru_store::sync_tables::SyncTable>,
+    /// What the state database held of this source's tables when the session began, by schema and name.
+    pub stored: HashMap<(String, String), naru_store::sync_tables::SyncTable>,
+    /// Tables that left a name; their rows stay under it.
+    pub departed: DepartedTables,
+    /// When the publications are tried again.
+    pub members_retry: MembersRetry,
     /// App id under which positions of the present generation stand in the lake.
     pub app_id: String,
+    /// Why no position counts any more, found out in the middle of a session.
+    pub lost: Option<SyncError>,
+    /// Why this session copies every table again.
+    pub again: Option<String>,
+    /// Live tables of a server that is gone, until a table of the same name takes them over.
+    pub adrift: HashMap<naru_base::TableId, LiveTable>,
+    /// Room on this machine's disks, as last looked at.
+    pub room: Room,
+    /// Server process that sends this session's stream.
+    pub reader_pid: Option<i32>,
     relations: HashMap<u32, RelationSeen>,
     decoder: Decoder,
     open: Option<OpenTransaction>,
@@ -124,9 +149,16 @@ impl Stream {
             todo: Todo::default(),
             live_set,
             flushes: Flushes::new(),
+            room: context.disk.look(),
             context,
             stored: HashMap::new(),
+            departed: DepartedTables::new(),
+            members_retry: MembersRetry::default(),
             app_id: String::new(),
+            lost: None,
+            again: None,
+            adrift: HashMap::new(),
+            reader_pid: None,
             relations: HashMap::new(),
             decoder: Decoder::new(),
             open: None,
@@ -240,7 +272,7 @@ impl Stream {
 
     /// Keeps a message of an in-progress transaction, without its transaction number.
     fn keep(&mut self, xid: u32, subxid: u32, data: &Bytes) -> Result<(), SyncError> {
-        let path = self.context.spool_dir.join(format!("transaction-{xid}"));
+        let path = crate::spool::transaction_path(&self.context.spool_dir, xid);
         let spool = self.streamed.entry(xid).or_insert_with(|| TransactionSpool::new(path));
         let (tag, rest) = (data.get(..1), data.get(5..));
         let (Some(tag), Some(rest)) = (tag, rest) else {
@@ -260,6 +292,9 @@ impl Stream {
     /// Handles a streamed transaction that committed, message by message as if it had come whole.
     async fn replay(&mut self, xid: u32, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<(), SyncError> {
         self.begin(commit_lsn, time_us)?;
+        if failpoint::hit("sync.replay") {
+            return Err(SyncError::Protocol("failpoint sync.replay".into()));
+        }
         if let Some(spool) = self.streamed.remove(&xid) {
             let mut replay = spool.replay()?;
             while let Some(message) = replay.next_message()? {
@@ -361,12 +396,12 @@ impl Stream {
 
     /// Handles a message of the event trigger, which stands exactly where the definition changed.
     async fn definition(&mut self, content: &[u8]) -> Result<(), SyncError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
         let Ok(event) = serde_json::from_slice::<DefinitionEvent>(content) else {
             tracing::warn!("a message with naru's prefix is not one of naru's; ignored");
             return Ok(());
         };
-        let oid = event.oid();
+        let oid = self.concerned(event.oid());
+        let Some(open) = &mut self.open else { return Ok(()) };
         let Some(table) = self.tables.get_mut(&oid) else {
             if let DefinitionEvent::Table { image, .. } = event {
                 self.todo.discovered.push(*image);
@@ -377,7 +412,7 @@ impl Stream {
             return Ok(());
         }
         match event {
-            DefinitionEvent::Drop { .. } => self.drop_table(oid),
+            DefinitionEvent::Drop { oid: dropped } if dropped == oid => self.drop_table(oid, GONE),
             event if table.state.spools() => {
                 open.touched.insert(oid);
                 let record = Record::Definition(Bytes::copy_from_slice(content));
@@ -388,12 +423,24 @@ impl Stream {
                 open.rewritten.insert(oid);
                 Ok(())
             }
+            DefinitionEvent::Drop { .. } if table.state == TableState::Live => {
+                self.rebuild(oid, "a partition was dropped".into())
+            }
+            DefinitionEvent::Drop { .. } => Ok(()),
             DefinitionEvent::Table { image, .. } => {
-                // A table that this transaction already changed cannot be evolved in the middle of it: copy it.
-                let rewritten = open.rewritten.contains(&oid) || open.touched.contains(&oid);
+                let rewritten = open.rewritten.contains(&oid);
                 self.redefine(oid, *image, rewritten).await
             }
         }
+    }
+
+    /// The table that an event about `oid` is about: itself, or the root of which it is a leaf.
+    fn concerned(&self, oid: u32) -> u32 {
+        if self.tables.get(&oid).is_some_and(|table| table.state != TableState::Dropped) {
+            return oid;
+        }
+        let root = self.tables.values().find(|table| table.image.leaves.iter().any(|leaf| leaf.oid == oid));
+        root.map_or(oid, |root| root.oid)
     }
 
     /// Whether the open transaction has changed no table yet, so that a publish holds only whole transactions.
@@ -407,6 +454,10 @@ impl Stream {
         let mut visible: Vec<LiveTable> = Vec::new();
         for oid in &dirty {
             let Some(table) = self.tables.get_mut(oid) else { continue };
+            // Its later changes are in its spool: what it shows must not be flushed under the stream's position.
+            if table.state.spools() {
+                continue;
+            }
             match table.drain().await {
                 Ok(()) => visible.extend(table.live.clone()),
                 Err(error) => {
@@ -456,6 +507,8 @@ impl Stream {
                 && !spool.synced()
             {
                 spool.sync()?;
+                // How much of it is acknowledged from now on is stored before the acknowledgement.
+                self.todo.store.insert(table.oid);
             }
             // An open spooled transaction is not whole yet; its position stays until the commit is synced.
             if !table.spooled.open {
@@ -506,6 +559,10 @@ pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Resul
         | SyncError::Lake(_)
         | SyncError::Catalog(_)
         | SyncError::Spool { .. }
+        | SyncError::SpoolDamaged { .. }
+        | SyncError::WentBack { .. }
+        | SyncError::PublicationLost { .. }
+        | SyncError::DiskLow { .. }
         | SyncError::Protocol(_)
         | SyncError::Preflight(_)
         | SyncError::SlotLost { .. }

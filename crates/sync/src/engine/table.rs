@@ -5,8 +5,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use naru_base::{Lsn, Problem, TableId, number::u64_from};
+use naru_base::{Lsn, Problem, TableId, number::u64_from, time::now_us};
 use naru_lake::live::{ApplyError, LiveTable};
+use naru_store::sync_tables::SyncTable;
 
 use super::catch_up::SpoolCursor;
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     plan::TableShape,
     postgres::{ChangeBuilder, DecodeCounts, Relation},
     spool::{Record, TableSpool},
-    state::{TableEvent, TableState},
+    state::{TableEvent, TableLife as _, TableState},
     status::TableStatus,
 };
 
@@ -71,6 +72,12 @@ pub struct TableRuntime {
     pub last_definition: Option<String>,
     /// When a flush of it failed last, to wait before the next try.
     pub flush_failed: Option<Instant>,
+    /// Its publication does not list it yet, because somebody holds a lock on it: it waits with its copy.
+    pub unlisted: bool,
+    /// Whether its name in the lake is its own; another table may have had it first.
+    pub holds_name: bool,
+    /// Its columns, by catalog position and name, at the last stop; `None` when `image` says it.
+    pub columns_before: Option<Vec<(i16, String)>>,
 }
 
 /// What is durable of a table's spool.
@@ -121,6 +128,9 @@ impl TableRuntime {
             counts: DecodeCounts::default(),
             last_definition: None,
             flush_failed: None,
+            unlisted: false,
+            holds_name: true,
+            columns_before: None,
         }
     }
 
@@ -287,6 +297,28 @@ impl TableRuntime {
         self.flushing_since = None;
     }
 
+    /// What is stored of it.
+    pub fn stored_row(&self, source: &str) -> SyncTable {
+        let spool = self.spool.as_ref().or(self.spent_spool.as_ref());
+        SyncTable {
+            source: source.to_owned(),
+            schema: self.image.schema.clone(),
+            table: self.image.name.clone(),
+            oid: self.oid,
+            lake: self.id.clone(),
+            state: self.state,
+            detail: serde_json::json!({
+                "spool_bytes": spool.map_or(0, TableSpool::durable_bytes),
+                "storage": self.image.storage(),
+                "holds_name": self.holds_name,
+            }),
+            reason: self.note.reason.clone(),
+            fix: self.note.fix.clone(),
+            rows_copied: self.copy.as_ref().map_or(0, |c| c.rows.load(std::sync::atomic::Ordering::Relaxed)),
+            updated_us: now_us(),
+        }
+    }
+
     /// What people see of it.
     pub fn status(&self) -> TableStatus {
         let view = self.live.as_ref().map(LiveTable::view);
@@ -294,7 +326,7 @@ impl TableRuntime {
         TableStatus {
             table: self.id.clone(),
             source_table: self.image.full_name(),
-            state: self.state.name().to_owned(),
+            state: self.state.as_str().to_owned(),
             rows: view.as_ref().map_or(0, |view| view.live_rows()),
             copied: copying,
             expected: u64::try_from(self.image.row_estimate).ok(),
@@ -311,10 +343,13 @@ impl TableRuntime {
     }
 }
 
-/// Whether a relation message describes the same columns as the image, leaving out generated ones, which are not sent.
+/// Whether a relation message describes the same table as the image: its name, and its columns, leaving out generated
+/// ones, which are not sent.
 pub fn relation_fits(relation: &Relation, image: &TableImage) -> bool {
     let sent: Vec<_> = image.columns.iter().filter(|column| column.generated.is_empty()).collect();
-    relation.columns.len() == sent.len()
+    relation.schema == image.schema
+        && relation.name == image.name
+        && relation.columns.len() == sent.len()
         && relation.columns.iter().zip(sent).all(|(sent, column)| {
             sent.name == column.name && sent.type_oid == column.type_oid && sent.typmod == column.typmod
         })

@@ -268,9 +268,12 @@ impl ServerError {
                  Raise max_slot_wal_keep_size if naru was away for less time than it should bear.",
                 false,
             ),
-            ServerCondition::SignInRefused => {
-                ("sync.sign_in_failed", "Check user and password in the source's URL, and pg_hba.conf.", true)
-            }
+            ServerCondition::SignInRefused => (
+                "sync.sign_in_failed",
+                "Put the right user and password where the source's url takes them from, and check pg_hba.conf. A \
+                     secret file (${file:…}) is read again at every try; a variable only when naru starts.",
+                true,
+            ),
             ServerCondition::DatabaseMissing => ("sync.database_missing", "Check the database in the URL.", true),
             ServerCondition::PrivilegeMissing => ("sync.privilege_missing", "", false),
             ServerCondition::NoneFree => (

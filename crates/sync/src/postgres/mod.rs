@@ -29,6 +29,7 @@ pub use pgoutput::{Decoded, Decoder, Message, Relation};
 pub use replication::{Event, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions};
 pub use rows::ChangeBuilder;
 pub use settings::{ConnectSettings, SslMode};
-pub use sql::{cancel_query, connect_sql};
+pub(crate) use sql::within;
+pub use sql::{QueryError, SqlClient, cancel_query, connect_sql};
 pub use table::{RelationMismatch, TablePlan, TargetColumn};
 pub use types::{ColumnPlan, ColumnSource, DecodeCounts, TypeKind, TypeSource};

@@ -1,14 +1,18 @@
 //! Ordinary SQL connections, by the same settings and the same TLS rules as the replication connection.
 //!
-//! Owns: opening a `tokio_postgres` client and cancelling its query. Never decides what to ask.
+//! Owns: opening a `tokio_postgres` client, how long an answer is waited for, and cancelling a query.
+//! Never decides what to ask.
 
-use std::{future::Future, io, pin::Pin};
+use std::{future::Future, io, ops::Deref, pin::Pin, time::Duration};
+
+use thiserror::Error;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{
-    CancelToken, Client, Config,
+    CancelToken, Client, Config, Row,
     config::SslMode as ClientSslMode,
     tls::{ChannelBinding, NoTls, TlsConnect, TlsStream as BoundStream},
+    types::ToSql,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -20,17 +24,123 @@ use super::{
     transport::{Socket, server_end_point},
 };
 
+/// How long a question to the catalog may stay without an answer. None of them waits for a lock longer than its own
+/// `lock_timeout`, so that silence means a way on which nothing arrives any more.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A connection for catalog questions and `COPY`.
+///
+/// Its own methods wait at most ten seconds for their answer. What takes longer by nature (`copy_out`) is reached
+/// through the client below, and has no such bound.
+#[derive(Debug)]
+pub struct SqlClient {
+    client: Client,
+    address: String,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// The server refused, or the connection ended.
+    #[error(transparent)]
+    Refused(#[from] tokio_postgres::Error),
+    /// Nothing came.
+    #[error(transparent)]
+    Silent(PostgresError),
+}
+
+/// Parameters of a question, as `tokio_postgres` takes them.
+type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+impl SqlClient {
+    async fn answered<T>(
+        &self,
+        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, QueryError> {
+        match tokio::time::timeout(ANSWER_MAX, question).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(QueryError::Silent(PostgresError::TimedOut {
+                address: self.address.clone(),
+                during: "asking the catalog",
+                seconds: ANSWER_MAX.as_secs(),
+            })),
+        }
+    }
+
+    /// All rows of a query.
+    ///
+    /// # Errors
+    /// The server's refusal, or its silence.
+    pub async fn query(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, QueryError> {
+        self.answered(self.client.query(sql, parameters)).await
+    }
+
+    /// The one row of a query.
+    ///
+    /// # Errors
+    /// As [`SqlClient::query`]; also when there is not exactly one row.
+    pub async fn query_one(&self, sql: &str, parameters: Parameters<'_>) -> Result<Row, QueryError> {
+        self.answered(self.client.query_one(sql, parameters)).await
+    }
+
+    /// The row of a query, if it has one.
+    ///
+    /// # Errors
+    /// As [`SqlClient::query`]; also when there is more than one row.
+    pub async fn query_opt(&self, sql: &str, parameters: Parameters<'_>) -> Result<Option<Row>, QueryError> {
+        self.answered(self.client.query_opt(sql, parameters)).await
+    }
+
+    /// Runs a statement and tells how many rows it touched.
+    ///
+    /// # Errors
+    /// As [`SqlClient::query`].
+    pub async fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Result<u64, QueryError> {
+        self.answered(self.client.execute(sql, parameters)).await
+    }
+
+    /// Runs statements in one message.
+    ///
+    /// # Errors
+    /// As [`SqlClient::query`].
+    pub async fn batch_execute(&self, sql: &str) -> Result<(), QueryError> {
+        self.answered(self.client.batch_execute(sql)).await
+    }
+}
+
+impl Deref for SqlClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 /// Connects for ordinary queries and `COPY`; the connection's task ends when the client is dropped.
 ///
 /// The session speaks ISO dates in UTC, as [`super::types`] expects of text.
 ///
 /// # Errors
 /// Everything that [`PostgresError`] says about connecting; the server's refusal as [`PostgresError::Server`].
-pub async fn connect_sql(settings: &ConnectSettings) -> Result<Client, PostgresError> {
+pub async fn connect_sql(settings: &ConnectSettings) -> Result<SqlClient, PostgresError> {
     let seconds = settings.connect_timeout.as_secs();
-    tokio::time::timeout(settings.connect_timeout, connect(settings))
-        .await
-        .unwrap_or_else(|_| Err(PostgresError::TimedOut { address: settings.address(), during: "connecting", seconds }))
+    let client = tokio::time::timeout(settings.connect_timeout, connect(settings)).await.unwrap_or_else(|_| {
+        Err(PostgresError::TimedOut { address: settings.address(), during: "connecting", seconds })
+    })?;
+    Ok(SqlClient { client, address: settings.address() })
+}
+
+/// Waits for an answer of a replication connection as long as [`SqlClient`] waits for one.
+///
+/// # Errors
+/// The server's silence, beside what the question itself fails with.
+pub(crate) async fn within<T>(
+    settings: &ConnectSettings,
+    during: &'static str,
+    question: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    let silent = |_| PostgresError::TimedOut { address: settings.address(), during, seconds: ANSWER_MAX.as_secs() };
+    tokio::time::timeout(ANSWER_MAX, question).await.map_err(silent)?
 }
 
 /// Asks the server to cancel what the token's client is doing; it may be too late, and nothing says so.
@@ -38,6 +148,14 @@ pub async fn connect_sql(settings: &ConnectSettings) -> Result<Client, PostgresE
 /// # Errors
 /// No second connection could be made.
 pub async fn cancel_query(settings: &ConnectSettings, token: &CancelToken) -> Result<(), PostgresError> {
+    let cancelling = cancel(settings, token);
+    tokio::time::timeout(settings.connect_timeout, cancelling).await.unwrap_or_else(|_| {
+        let seconds = settings.connect_timeout.as_secs();
+        Err(PostgresError::TimedOut { address: settings.address(), during: "cancelling a query", seconds })
+    })
+}
+
+async fn cancel(settings: &ConnectSettings, token: &CancelToken) -> Result<(), PostgresError> {
     let socket = Socket::open(settings).await?;
     let sent = match TlsClient::new(settings).await? {
         None => token.cancel_query_raw(socket, NoTls).await,

@@ -26,6 +26,13 @@ use super::{
 
 /// After how much silence the kernel asks whether the other side is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Pause between two such questions, and how many stay without an answer before the connection is given up.
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
+const KEEPALIVES_MAX: u32 = 3;
+/// How long what was sent may stay unacknowledged by the other side's kernel. Without it a cut cable is noticed only
+/// after about a quarter of an hour of resending.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_MAX_MS: u32 = 60_000;
 
 /// A socket without TLS.
 #[derive(Debug)]
@@ -43,13 +50,23 @@ impl Socket {
             Host::Tcp(host) => {
                 let stream = TcpStream::connect((host.as_str(), settings.port)).await.map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
-                // Best effort: without it a cut cable is noticed later, by the replication protocol's own timeout.
-                let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-                let _ = rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE);
+                notice_silence(&stream);
                 Ok(Self::Tcp(stream))
             }
         }
     }
+}
+
+/// Lets the kernel notice a way on which nothing arrives any more. Best effort: without it the stream's own watch on
+/// silence notices, later.
+fn notice_silence(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE_AGAIN);
+    let _ = sockopt::set_tcp_keepcnt(stream, KEEPALIVES_MAX);
+    #[cfg(target_os = "linux")]
+    let _ = sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MAX_MS);
 }
 
 /// A socket, with or without TLS.

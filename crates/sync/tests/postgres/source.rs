@@ -12,8 +12,8 @@ use naru_base::Lsn;
 use naru_lake::ChangeBatch;
 use naru_sync::postgres::{
     ChangeBuilder, ColumnPlan, ColumnSource, ConnectSettings, CopyDecoder, DecodeCounts, Decoded, Decoder, Event,
-    Message, Relation, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions, TablePlan,
-    TargetColumn, TypeKind, TypeSource, connect_sql, copy_select_list,
+    Message, Relation, ReplicationConnection, ReplicationReader, ReplicationWriter, SqlClient, StreamOptions,
+    TablePlan, TargetColumn, TypeKind, TypeSource, connect_sql, copy_select_list,
 };
 use naru_testkit::{Options, PostgresServer};
 use tokio_postgres::Client;
@@ -23,7 +23,7 @@ const MARK: &str = "naru.test";
 
 pub struct Source {
     pub server: PostgresServer,
-    pub client: Client,
+    pub client: SqlClient,
     pub settings: ConnectSettings,
 }
 

@@ -1,12 +1,34 @@
 //! A source table as PostgreSQL's catalog describes it at one moment.
 //!
-//! Owns: [`TableImage`], [`ColumnImage`], the one SQL expression that produces them (used by the catalog query and,
-//! word for word, inside the event trigger), and the pure comparison of two images.
-//! Never connects to anything. Read next: `catalog` runs the query, `postgres::types` turns columns into lake columns.
+//! Owns: [`TableImage`], [`ColumnImage`], and the pure comparison of two images.
+//! Never connects to anything. Read next: [`sql`] for the expression that produces an image, [`leaves`] for partitions,
+//! `catalog` runs the query, `postgres::types` turns columns into lake columns.
+
+pub mod leaves;
+pub mod sql;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use self::leaves::{moved_files, moved_rows};
+pub use self::{
+    leaves::LeafImage,
+    sql::{IMAGE_SQL, literal, quote},
+};
 use crate::postgres::types::{ColumnSource, TypeKind, TypeSource};
+
+/// A domain's base type, as the element of an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementBase {
+    /// Oid after following domains.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Type modifier that the domains give it.
+    pub typmod: i32,
+    /// Its `typtype`.
+    pub typtype: char,
+}
 
 /// One column, identified by `attnum` for the table's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +57,9 @@ pub struct ColumnImage {
     pub element_name: Option<String>,
     /// `typtype` of the element type.
     pub element_typtype: Option<char>,
+    /// What the element is below its domains, for arrays of domains.
+    #[serde(default)]
+    pub element_base: Option<ElementBase>,
     /// Declared number of dimensions.
     pub dimensions: i16,
     /// Whether the type has a binary send function.
@@ -66,8 +91,15 @@ pub struct TableImage {
     pub persistence: char,
     /// Whether it is a partition of another table.
     pub is_partition: bool,
-    /// Storage file number; changes when the table is rewritten. 0 for partitioned tables.
+    /// Storage file number; changes when the table is rewritten, emptied or compacted. 0 for partitioned tables.
     pub file: u32,
+    /// Hash over the versions of the rows that describe its columns: only a statement that defines columns changes it,
+    /// VACUUM FULL, CLUSTER and TRUNCATE do not.
+    #[serde(default)]
+    pub definition: i64,
+    /// Where a partitioned table's rows stand; empty for other tables.
+    #[serde(default)]
+    pub leaves: Vec<LeafImage>,
     /// `relreplident`: d default, n nothing, f full, i index.
     pub identity: char,
     /// Primary key columns in key order; empty without one.
@@ -101,12 +133,21 @@ impl ColumnImage {
             'p' => TypeKind::Pseudo,
             _ => TypeKind::Base,
         };
+        let element = |typtype: char| match &self.element_base {
+            Some(base) => TypeKind::Domain(Box::new(TypeSource {
+                oid: base.oid,
+                name: base.name.clone(),
+                typmod: base.typmod,
+                kind: kind(base.typtype),
+            })),
+            None => kind(typtype),
+        };
         let kind = match (&self.element_name, self.element_typtype) {
             (Some(name), Some(typtype)) if self.element_oid != 0 => TypeKind::Array(Box::new(TypeSource {
                 oid: self.element_oid,
                 name: name.clone(),
                 typmod: self.base_typmod,
-                kind: kind(typtype),
+                kind: element(typtype),
             })),
             _ => kind(self.typtype),
         };
@@ -135,6 +176,11 @@ impl TableImage {
         format!("{}.{}", self.schema, self.name)
     }
 
+    /// Schema and name.
+    pub fn names(&self) -> (String, String) {
+        (self.schema.clone(), self.name.clone())
+    }
+
     /// Both names quoted for SQL.
     pub fn quoted(&self) -> String {
         format!("{}.{}", quote(&self.schema), quote(&self.name))
@@ -154,66 +200,47 @@ impl TableImage {
         self.columns.iter().find(|c| c.attnum == attnum)
     }
 
+    /// What tells, together, whether rows changed without a message since this image: stored, so that it outlives a stop.
+    pub fn storage(&self) -> Value {
+        let leaves: Vec<(u32, u32)> = self.leaves.iter().map(|leaf| (leaf.oid, leaf.file)).collect();
+        json!({"file": self.file, "definition": self.definition, "leaves": leaves, "columns": self.column_names()})
+    }
+
+    /// The columns by catalog position and name.
+    pub fn column_names(&self) -> Vec<(i16, String)> {
+        self.columns.iter().map(|column| (column.attnum, column.name.clone())).collect()
+    }
+
+    /// The columns, by catalog position and name, that an image had which was stored by [`TableImage::storage`].
+    pub fn columns_in(stored: &Value) -> Option<Vec<(i16, String)>> {
+        serde_json::from_value(stored.get("columns")?.clone()).ok()
+    }
+
+    /// What happened to the rows without a message since `before` was stored by [`TableImage::storage`], in words.
+    pub fn moved_since(&self, before: &Value) -> Option<String> {
+        if self.kind == 'p' {
+            let stored: Vec<(u32, u32)> = serde_json::from_value(before.get("leaves")?.clone()).ok()?;
+            return moved_files(&stored, &self.leaves);
+        }
+        let (file, definition) = (before.get("file")?.as_u64()?, before.get("definition")?.as_i64()?);
+        let rewritten = u64::from(self.file) != file && self.definition != definition;
+        rewritten.then(|| REWRITTEN.to_owned())
+    }
+
+    /// Whether another image of the same table says the same of everything but sizes.
+    pub fn same_definition(&self, other: &Self) -> bool {
+        let sized = Self { row_estimate: other.row_estimate, pages: other.pages, ..self.clone() };
+        sized == *other
+    }
+
     /// The column with this name.
     pub fn column_named(&self, name: &str) -> Option<&ColumnImage> {
         self.columns.iter().find(|c| c.name == name)
     }
 }
 
-/// Quotes an identifier for SQL.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Quotes a text literal for SQL.
-pub fn literal(text: &str) -> String {
-    if text.contains('\\') {
-        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
-}
-
-/// SQL expression giving a table's [`TableImage`] as jsonb; `c` is its `pg_class` row, `n` its `pg_namespace` row.
-pub const IMAGE_SQL: &str = r"
-jsonb_build_object(
-  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
-  'is_partition', c.relispartition, 'file', coalesce(pg_catalog.pg_relation_filenode(c.oid)::int8, 0),
-  'identity', c.relreplident,
-  'primary_key', coalesce((SELECT jsonb_agg(k.attnum ORDER BY k.ord) FROM pg_catalog.pg_index i,
-      unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, ord)
-      WHERE i.indrelid = c.oid AND i.indisprimary AND k.ord <= i.indnkeyatts), '[]'),
-  'identity_key', coalesce((SELECT jsonb_agg(k.attnum ORDER BY k.ord) FROM pg_catalog.pg_index i,
-      unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, ord)
-      WHERE i.indrelid = c.oid AND i.indisreplident AND k.ord <= i.indnkeyatts), '[]'),
-  'row_security', pg_catalog.row_security_active(c.oid),
-  'readable', pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-  'owned', pg_catalog.pg_has_role(c.relowner, 'USAGE'),
-  'row_estimate', c.reltuples::int8, 'pages', c.relpages::int8,
-  'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
-  'columns', coalesce((SELECT jsonb_agg(jsonb_build_object(
-      'attnum', a.attnum, 'name', a.attname, 'type_oid', a.atttypid::int8, 'typmod', a.atttypmod,
-      'type_name', pg_catalog.format_type(a.atttypid, a.atttypmod),
-      'base_oid', b.oid::int8, 'base_name', b.typname, 'base_typmod', CASE WHEN b.depth = 0 THEN a.atttypmod ELSE b.typmod END,
-      'typtype', b.typtype, 'element_oid', CASE WHEN b.typlen = -1 AND b.typcategory = 'A' THEN b.typelem::int8 ELSE 0 END,
-      'element_name', (SELECT e.typname FROM pg_catalog.pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'),
-      'element_typtype', (SELECT e.typtype FROM pg_catalog.pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'),
-      'dimensions', a.attndims, 'sendable', b.typsend <> 0, 'not_null', a.attnotnull, 'generated', a.attgenerated,
-      'deterministic', coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true),
-      'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,
-      'comment', pg_catalog.col_description(c.oid, a.attnum)
-    ) ORDER BY a.attnum)
-    FROM pg_catalog.pg_attribute a
-    CROSS JOIN LATERAL (
-      WITH RECURSIVE d AS (
-        SELECT t.oid, t.typname, t.typtype, t.typbasetype, t.typtypmod AS typmod, t.typelem, t.typlen, t.typcategory, t.typsend, 0 AS depth
-        FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
-        UNION ALL
-        SELECT t.oid, t.typname, t.typtype, t.typbasetype, CASE WHEN d.typmod = -1 THEN t.typtypmod ELSE d.typmod END,
-               t.typelem, t.typlen, t.typcategory, t.typsend, d.depth + 1
-        FROM d JOIN pg_catalog.pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')
-      SELECT * FROM d ORDER BY depth DESC LIMIT 1) b
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'))";
+/// Why a table is copied whose rows were written anew.
+pub const REWRITTEN: &str = "its rows were rewritten by ALTER TABLE";
 
 /// What changed between two images of one table, in the terms that decide what naru does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -228,8 +255,11 @@ pub struct Difference {
     pub retyped: Vec<String>,
     /// Whether the replica identity's columns changed.
     pub key_changed: bool,
-    /// Whether the storage file changed (rewrite, TRUNCATE, VACUUM FULL or CLUSTER).
-    pub file_changed: bool,
+    /// Whether both the storage file and a column's definition changed. The file alone changes by TRUNCATE, VACUUM FULL
+    /// and CLUSTER too, which leave every value as it was; a statement that writes new values defines a column as well.
+    pub rewritten: bool,
+    /// What happened to the rows of partitions without a message, in words.
+    pub leaves: Option<String>,
     /// Whether the table's own name or schema changed.
     pub moved: bool,
 }
@@ -239,7 +269,8 @@ impl Difference {
     pub fn between(older: &TableImage, newer: &TableImage) -> Self {
         let mut difference = Self {
             key_changed: older.key() != newer.key() || older.identity != newer.identity,
-            file_changed: older.file != newer.file && older.file != 0 && newer.file != 0,
+            rewritten: older.file != newer.file && older.definition != newer.definition,
+            leaves: moved_rows(&older.leaves, &newer.leaves),
             moved: older.full_name() != newer.full_name(),
             ..Self::default()
         };
@@ -284,6 +315,7 @@ pub(crate) mod tests {
             element_oid: 0,
             element_name: None,
             element_typtype: None,
+            element_base: None,
             dimensions: 0,
             sendable: true,
             not_null: false,
@@ -303,6 +335,8 @@ pub(crate) mod tests {
             persistence: 'p',
             is_partition: false,
             file: 7,
+            definition: 1,
+            leaves: vec![],
             identity: 'd',
             primary_key: vec![1],
             identity_key: vec![],
@@ -339,6 +373,37 @@ pub(crate) mod tests {
     fn equal_images_differ_in_nothing() {
         let image = table(vec![column(1, "id", 20)]);
         assert!(Difference::between(&image, &image).is_empty());
+    }
+
+    #[test]
+    fn new_values_are_told_from_a_table_that_was_only_emptied_or_compacted() {
+        let before = table(vec![column(1, "id", 20)]);
+        let mut compacted = before.clone();
+        compacted.file = 8;
+        let mut rewritten = compacted.clone();
+        rewritten.definition = 2;
+        let stored = before.storage();
+        assert_eq!(compacted.moved_since(&stored), None);
+        assert!(rewritten.moved_since(&stored).is_some());
+        assert!(
+            Difference::between(&before, &rewritten).rewritten && !Difference::between(&before, &compacted).rewritten
+        );
+    }
+
+    #[test]
+    fn an_array_of_a_domain_has_elements_of_the_domains_base() {
+        let mut array = column(1, "tags", 1009);
+        array.element_oid = 70_000;
+        array.element_name = Some("tag".into());
+        array.element_typtype = Some('d');
+        array.element_base = Some(ElementBase { oid: 25, name: "text".into(), typmod: -1, typtype: 'b' });
+        let plan = crate::postgres::ColumnPlan::new(array.to_source());
+        assert!(plan.has_binary_decoder());
+        let of_text = column(1, "tags", 1009);
+        let plain =
+            ColumnImage { element_oid: 25, element_name: Some("text".into()), element_typtype: Some('b'), ..of_text };
+        let plain = crate::postgres::ColumnPlan::new(plain.to_source());
+        assert_eq!(plan.column.data_type, plain.column.data_type);
     }
 
     #[test]
