@@ -1,29 +1,40 @@
-//! The stage: one PostgreSQL, one project folder, one `naru up` that is killed and started again, and the comparison.
+//! The stage: one PostgreSQL, one project folder, one `naru up` that is killed and started again, the way between.
 //!
-//! Owns: starting and killing naru, waiting until it has seen everything, `naru compare`.
-//! Never decides what is written; see `workload`.
+//! Owns: starting, killing and breaking things, waiting until naru has seen everything, `naru compare`.
+//! Never decides what is written or what is broken when.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use naru_testkit::{Folder, Naru, Options, PostgresServer, process};
+use naru_testkit::{Folder, Naru, Options, PostgresServer, TcpProxy, process};
 use serde_json::Value;
 use tokio_postgres::Client;
 
+use crate::live::{Door, Shared};
+
 /// How long naru may take to see everything on a loaded machine.
-const WAIT_MAX: Duration = Duration::from_secs(40);
+const WAIT_MAX: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
 
 // Flushes come often, so that kills meet them.
 const NARU_TOML: &str = r#"[project]
 name = "model"
 [lake]
-flush_interval = "300ms"
+flush_interval = "FLUSH"
 [server]
 http = "127.0.0.1:0"
 postgres = "127.0.0.1:0"
 pubsub = false
 "#;
-const SHOP_TOML: &str = "kind = \"postgres\"\nurl = \"${SHOP_URL}\"\n";
+
+/// Commits have no gap: as many as the last one's number.
+const MART: &str = "/* naru
+checks: [{not_null: n}]
+*/
+SELECT COUNT(*) AS n, COALESCE(MAX(seq), 0) AS last_seq FROM shop.commits
+";
 
 /// See the module.
 pub struct Stage {
@@ -31,32 +42,49 @@ pub struct Stage {
     runtime: Folder,
     /// The source.
     pub server: PostgresServer,
-    /// The main writer's connection.
-    pub client: Client,
+    /// The way from naru to the source.
+    pub proxy: TcpProxy,
     naru: Option<Naru>,
-    /// What naru wrote before it was killed, for the report of a failure.
+    shared: Arc<Shared>,
+    token: String,
+    lives: u64,
+    /// What naru wrote before it was killed and what was done, for the report of a failure.
     past: Vec<String>,
 }
 
 impl Stage {
     /// A server that streams even small transactions, and a project that has not run yet.
-    pub async fn new() -> Self {
+    pub async fn new(shared: Arc<Shared>, flush: &str) -> Self {
         let project = Folder::new("model");
-        project.write("naru.toml", NARU_TOML);
-        project.write("sources/shop.toml", SHOP_TOML);
+        project.write("naru.toml", &NARU_TOML.replace("FLUSH", flush));
+        let source = format!("kind = \"postgres\"\nurl = \"${{SHOP_URL}}\"\nevent_trigger = {}\n", shared.announced);
+        project.write("sources/shop.toml", &source);
+        project.write("marts/m/numbers.sql", MART);
+        project.write("marts/m/above.sql", "SELECT n, last_seq FROM m.numbers\n");
         let server = PostgresServer::start(Options::default().with("logical_decoding_work_mem", "64kB")).await;
-        let client = server.client().await;
-        Self { project, runtime: Folder::new("run"), server, client, naru: None, past: Vec::new() }
+        let proxy = TcpProxy::start(server.port()).await;
+        let (runtime, past) = (Folder::new("run"), Vec::new());
+        let mut stage =
+            Self { project, runtime, server, proxy, naru: None, shared, token: String::new(), lives: 0, past };
+        let issued = stage.command().args(["token", "new", "model"]).output().expect("run naru");
+        stage.token = String::from_utf8_lossy(&issued.stdout).lines().next().expect("a token").to_owned();
+        stage
     }
 
-    /// Runs one statement of the main writer.
-    pub async fn write(&self, sql: &str) {
-        run(&self.client, sql).await;
+    /// The lake's folder.
+    pub fn lake(&self) -> std::path::PathBuf {
+        self.project.join("lake")
+    }
+
+    /// A folder for what the test itself keeps.
+    pub fn own(&self) -> std::path::PathBuf {
+        self.runtime.join("reader")
     }
 
     fn command(&self) -> std::process::Command {
         let mut command = process::command(self.project.path());
-        command.env("SHOP_URL", self.server.url()).env("XDG_RUNTIME_DIR", self.runtime.path());
+        let url = format!("postgres://postgres:naru@127.0.0.1:{}/postgres", self.proxy.port());
+        command.env("SHOP_URL", url).env("XDG_RUNTIME_DIR", self.runtime.path());
         command
     }
 
@@ -69,31 +97,47 @@ impl Stage {
         }
         self.note(format!("--- up {faults}"));
         self.naru = Some(Naru::start(&mut command));
+        self.lives += 1;
     }
 
-    /// Starts it and waits until it is up.
+    /// Starts it and waits until it is up; from then on it is watched.
     pub fn up(&mut self) {
         self.start("");
-        if let Some(naru) = &self.naru {
-            naru.wait_line("naru is up");
+        self.wait_up();
+    }
+
+    /// Waits until a started one is up or has ended.
+    pub fn wait_up(&mut self) {
+        let Some(naru) = &self.naru else { return };
+        if naru.find_line("naru is up", WAIT_MAX).is_none() {
+            return;
         }
+        let words = naru.words();
+        let status = self.json(&["status", "--json"]).unwrap_or_default();
+        let Some(address) = status["listeners"]["postgres"].as_str() else { return };
+        let door = Door { address: address.to_owned(), token: self.token.clone(), words, life: self.lives };
+        *self.shared.door.lock().expect("nobody panics with it") = Some(door);
     }
 
     /// Kills it without clean-up, if it still runs.
     pub fn kill9(&mut self) {
+        *self.shared.door.lock().expect("nobody panics with it") = None;
         if let Some(mut naru) = self.naru.take() {
             naru.kill9();
             let written = naru.output();
             self.note(written);
+            self.note("--- killed".to_owned());
         }
     }
 
     /// Asks it to stop as Ctrl-C does.
     pub fn stop(&mut self) {
+        *self.shared.door.lock().expect("nobody panics with it") = None;
         if let Some(mut naru) = self.naru.take() {
             let status = naru.interrupt();
             assert!(status.success(), "naru ended with {status}; it wrote:\n{}", naru.output());
             self.note(naru.output());
+            self.note("--- stopped".to_owned());
         }
     }
 
@@ -107,48 +151,68 @@ impl Stage {
         self.past.push(text);
     }
 
-    /// All that happened, for the report of a failure.
+    /// All that happened, for the report of a failure; also written to `NARU_MODEL_STORY`, if that is set.
     pub fn story(&self) -> String {
         let now = self.naru.as_ref().map(Naru::output).unwrap_or_default();
         format!("{}\n{now}", self.past.join("\n"))
     }
 
-    fn json(&self, words: &[&str]) -> Option<Value> {
+    /// Runs a command of naru that answers in JSON.
+    pub fn json(&self, words: &[&str]) -> Option<Value> {
         let output = self.command().args(words).output().expect("run naru");
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Waits until queries see everything committed so far and every one of `tables` is live.
-    pub async fn caught_up(&mut self, tables: &[&str]) {
-        let sql = "SELECT pg_current_wal_insert_lsn() - '0/0'";
-        let wanted: u64 = self.server.value(sql).await.parse().expect("a position");
+    /// Runs a command of naru; what it wrote, and whether it succeeded.
+    pub fn naru(&self, words: &[&str]) -> (bool, String) {
+        let output = self.command().args(words).output().expect("run naru");
+        let both = [output.stdout.as_slice(), &output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&both).into_owned())
+    }
+
+    /// Waits until queries see the commit that ends at `wanted`, and every one of `tables` is live.
+    ///
+    /// # Errors
+    /// Who is not there in time.
+    pub async fn caught_up(&mut self, wanted: u64, tables: &[String]) -> Result<(), String> {
         let began = Instant::now();
         loop {
-            // What is visible moves only with a commit that changed a live table: make one behind that position.
-            self.write("INSERT INTO marker VALUES (DEFAULT)").await;
             let status = self.json(&["status", "--json"]).unwrap_or_default();
             let source = &status["sources"][0];
             let missing = tables.iter().find(|table| !is_live(source, table));
             if source["visible"].as_u64().is_some_and(|visible| visible >= wanted) && missing.is_none() {
-                return;
+                return Ok(());
             }
-            let late = began.elapsed() > WAIT_MAX;
-            assert!(self.runs() && !late, "at {wanted}, waits for {missing:?}: {status:#}\n{}", self.story());
+            if !self.runs() || began.elapsed() > WAIT_MAX {
+                return Err(format!("naru waits at {wanted} for {missing:?} to be live: {status:#}"));
+            }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// What `naru compare --json` needs to run beside the writers.
-    pub fn compare(&self) -> impl FnOnce() -> std::process::Output + Send + 'static {
-        let mut command = self.command();
-        command.args(["compare", "--json"]);
-        move || command.output().expect("run naru")
+    /// `naru compare`: what differs between source and lake, or why there is no answer. A table that is copied again
+    /// meanwhile is waited for.
+    pub async fn compare(&self, tables: &[String]) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let mut command = self.command();
+            command.args(["compare", "--json"]);
+            let output =
+                tokio::task::spawn_blocking(move || command.output().expect("run naru")).await.expect("compare");
+            let Ok(compared) = serde_json::from_slice::<Value>(&output.stdout) else {
+                return vec![String::from_utf8_lossy(&output.stderr).into_owned()];
+            };
+            let entries: Vec<&Value> = compared[0]["tables"].as_array().into_iter().flatten().collect();
+            let of = |table: &String| entries.iter().find(|entry| entry["table"]["table"] == **table);
+            let unequal: Vec<&String> =
+                tables.iter().filter(|table| of(table).is_none_or(|entry| entry["equal"] != true)).collect();
+            let on_its_way = |table: &&String| of(table).is_some_and(|entry| entry["equal"].is_null());
+            if unequal.is_empty() || !unequal.iter().all(on_its_way) || began.elapsed() > WAIT_MAX {
+                return unequal.into_iter().map(|table| format!("naru compare: {table}: {compared}")).collect();
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
-}
-
-/// Runs a statement that must succeed.
-pub async fn run(client: &Client, sql: &str) {
-    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
 fn is_live(source: &Value, table: &str) -> bool {
@@ -157,13 +221,9 @@ fn is_live(source: &Value, table: &str) -> bool {
     same.next().is_some_and(|entry| entry["state"] == "live")
 }
 
-/// What differs between source and lake, or why there is no answer.
-pub fn differences(output: &std::process::Output, tables: &[&str]) -> Vec<String> {
-    let Ok(compared) = serde_json::from_slice::<Value>(&output.stdout) else {
-        return vec![String::from_utf8_lossy(&output.stderr).into_owned()];
-    };
-    let entries: Vec<&Value> = compared[0]["tables"].as_array().into_iter().flatten().collect();
-    let unequal =
-        |table: &&str| !entries.iter().any(|entry| entry["table"]["table"] == **table && entry["equal"] == true);
-    tables.iter().filter(|table| unequal(table)).map(|table| format!("{table}: {compared}")).collect()
+/// A writer's connection, which does not lose a deadlock to naru.
+pub async fn writer(server: &PostgresServer) -> Client {
+    let client = server.client().await;
+    client.batch_execute("SET deadlock_timeout = '30s'; SET lock_timeout = '60s'").await.expect("a writer's settings");
+    client
 }

@@ -1,336 +1,403 @@
-//! The writers: random transactions as SQL text, and what they leave of each table's definition.
+//! Rows: random statements that cannot fail on what the world holds, and the same changes in the world.
 //!
-//! Owns: which tables and columns exist, and statements that cannot fail on them. Everything is a function of the seed:
-//! rows are picked by a salted hash, never by PostgreSQL's `random()`.
-//! Never connects and never compares.
+//! Owns: inserts, updates, deletes, key changes, truncation. Everything is a function of the seed.
+//! Never connects and never compares. Read next: `definitions` for tables and columns.
+
+use std::sync::Arc;
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
-/// SQL that must run before anything else. Uncompressed large texts are stored out of line.
-pub const PREPARE: &str = "
-    CREATE FUNCTION large(seed text) RETURNS text IMMUTABLE LANGUAGE sql AS
-    $$ SELECT string_agg(md5(seed || i), '') FROM generate_series(1, 100) i $$;
-    CREATE TABLE marker (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
-";
+use crate::{
+    definitions,
+    table::{Column, Row, RowId, Table, TableId},
+    value::{self, Kind, Value},
+    world::{SessionId, World},
+};
 
-/// What identifies a row.
+/// The table that every commit adds its number to.
+pub const COMMITS: &str = "commits";
+/// More rows than this are not kept in a table: then more are deleted than added.
+const ROWS_MAX: usize = 1_200;
+
+/// One SQL statement.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Its text.
+    pub sql: String,
+    /// Rows it must say it changed.
+    pub rows: Option<usize>,
+}
+
+impl Statement {
+    /// One that counts no rows.
+    pub fn new(sql: String) -> Self {
+        Self { sql, rows: None }
+    }
+}
+
+/// How much a transaction may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// `id bigint`.
-    Int,
-    /// `(a text, n numeric)`, the same number written with different scales.
-    Pair,
-    /// Nothing: rows are only added and truncated, as the lake keeps no others of such a table.
-    None,
+pub struct Extent {
+    /// Rows a statement touches at most.
+    pub rows: usize,
+    /// Whether tables and columns change.
+    pub definitions: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Column {
-    name: String,
-    kind: &'static str,
-    nullable: bool,
-}
-
-/// A table as the source has it.
-#[derive(Debug, Clone)]
-pub struct Table {
-    /// Name in schema `public`.
-    pub name: String,
-    /// Its key.
-    pub key: Key,
-    columns: Vec<Column>,
-}
-
-/// The kinds of transactions, so that a caller can leave some out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// Rows only; takes no lock that waits for a writer.
-    Rows,
-    /// Rows, truncation, definitions, new and dropped tables.
-    All,
-}
-
-/// Every table of the source, and the numbers that keep keys and names unique.
-#[derive(Debug, Clone)]
-pub struct Workload {
-    /// Tables that exist once everything issued has committed.
-    pub tables: Vec<Table>,
-    next_row: u64,
-    next_name: u32,
-    created: u32,
-}
-
-const KINDS: [&str; 8] =
-    ["int", "bigint", "text", "numeric(18,4)", "timestamptz", "boolean", "double precision", "uuid"];
-/// More tables than this are not made, so that each gets its share of the changes.
-const TABLES_MAX: usize = 7;
-const COLUMNS_MAX: usize = 6;
-
-impl Workload {
-    /// No tables yet; rows begin at `first_row`, which keeps two workloads on the same tables apart.
-    pub fn new(first_row: u64) -> Self {
-        Self { tables: Vec::new(), next_row: first_row, next_name: 0, created: 0 }
-    }
-
-    /// The same tables, other rows.
-    pub fn beside(&self, first_row: u64) -> Self {
-        Self { next_row: first_row, ..self.clone() }
-    }
-
-    /// The statement that makes a table with a few rows.
-    pub fn create(&mut self, rng: &mut StdRng, key: Key) -> Vec<String> {
-        self.created += 1;
-        let name = format!(
-            "t{}_{}",
-            self.created,
-            match key {
-                Key::Int => "int",
-                Key::Pair => "pair",
-                Key::None => "none",
-            }
-        );
-        let columns = [("v", "int"), ("s", "text"), ("big", "text")];
-        let column = |(name, kind): (&str, &'static str)| Column { name: name.to_owned(), kind, nullable: true };
-        let table = Table { name: name.clone(), key, columns: columns.into_iter().map(column).collect() };
-        let key = match key {
-            Key::Int => "id bigint PRIMARY KEY, ",
-            Key::Pair => "a text, n numeric, PRIMARY KEY (a, n), ",
-            Key::None => "",
-        };
-        let create = format!("CREATE TABLE {name} ({key}v int, s text, big text)");
-        let storage = format!("ALTER TABLE {name} ALTER big SET STORAGE EXTERNAL");
-        let rows = rng.random_range(0..200);
-        let insert = self.insert(rng, &table, rows);
-        self.tables.push(table);
-        vec![create, storage, insert]
-    }
-
-    /// One transaction: `BEGIN` to `COMMIT` or `ROLLBACK`, or a single statement.
-    pub fn transaction(&mut self, rng: &mut StdRng, extent: Extent) -> Vec<String> {
-        let before = self.clone();
-        if rng.random_bool(0.2) {
-            return self.step(rng, extent, 40);
-        }
-        let large = rng.random_bool(0.08);
-        let mut statements = vec!["BEGIN".to_owned()];
-        for _ in 0..rng.random_range(1..5) {
-            if rng.random_bool(0.25) {
-                statements.extend(self.savepoint(rng, extent, large));
-            } else {
-                statements.extend(self.step(rng, extent, if large { 1_500 } else { 40 }));
-            }
-        }
-        if rng.random_bool(0.15) {
-            self.restore(before);
-            statements.push("ROLLBACK".to_owned());
-        } else {
-            statements.push("COMMIT".to_owned());
-        }
-        statements
-    }
-
-    /// The inside of a transaction that waits for no lock of others: new rows, some of them taken back.
-    pub fn inserts(&mut self, rng: &mut StdRng) -> Vec<String> {
-        let mut statements = Vec::new();
-        for _ in 0..3 {
-            if let Some(table) = self.tables.choose(rng).cloned() {
-                let rows = rng.random_range(1..200);
-                statements.push(self.insert(rng, &table, rows));
-            }
-        }
-        let taken_back = rng.random_bool(0.5);
-        statements.insert(1.min(statements.len()), "SAVEPOINT inside".to_owned());
-        if taken_back {
-            statements.insert(2.min(statements.len()), "ROLLBACK TO SAVEPOINT inside".to_owned());
-        }
-        statements
-    }
-
-    fn savepoint(&mut self, rng: &mut StdRng, extent: Extent, large: bool) -> Vec<String> {
-        let before = self.clone();
-        let mut statements = vec!["SAVEPOINT inside".to_owned()];
-        for _ in 0..rng.random_range(1..3) {
-            statements.extend(self.step(rng, extent, if large { 1_500 } else { 40 }));
-        }
-        if rng.random_bool(0.5) {
-            self.restore(before);
-            statements.push("ROLLBACK TO SAVEPOINT inside".to_owned());
-        } else {
-            statements.push("RELEASE SAVEPOINT inside".to_owned());
-        }
-        statements
-    }
-
-    /// Takes back definitions; numbers are never used twice.
-    fn restore(&mut self, before: Self) {
-        self.tables = before.tables;
-    }
-
-    fn step(&mut self, rng: &mut StdRng, extent: Extent, rows_max: u32) -> Vec<String> {
-        match (extent, rng.random_range(0..100)) {
-            (Extent::All, 0..5) => return self.definition(rng),
-            (Extent::All, 5..8) => return self.truncate(rng),
+/// One random step of a session inside its transaction. Empty when there is nothing it may do.
+pub fn step(world: &mut World, rng: &mut StdRng, session: SessionId, extent: Extent) -> Vec<Statement> {
+    if extent.definitions {
+        match rng.random_range(0..100) {
+            0..10 => return definitions::change(world, rng, session),
+            10..13 => return truncate(world, rng, session),
             _ => {}
         }
-        let Some(table) = self.tables.choose(rng).cloned() else { return self.create(rng, Key::Int) };
-        let rows = rng.random_range(1..=rows_max);
-        let word = if table.key == Key::None { 0 } else { rng.random_range(0..100) };
-        vec![match word {
-            0..35 => self.insert(rng, &table, rows),
-            35..65 => update(rng, &table, rows),
-            65..80 => change_of(&table, rng, rows, "DELETE FROM", ""),
-            80..90 => self.change_key(rng, &table, rows),
-            _ => reinsert(rng, &table, rows),
-        }]
     }
-
-    fn insert(&mut self, rng: &mut StdRng, table: &Table, rows: u32) -> String {
-        let (from, salt) = (self.next_row, rng.random::<u32>());
-        self.next_row += u64::from(rows);
-        let keys = match table.key {
-            Key::Int => "i AS id",
-            Key::Pair => "'k' || i / 3 AS a, (i % 3 || CASE WHEN i % 2 = 0 THEN '.50' ELSE '.5' END)::numeric AS n",
-            Key::None => "0 AS nothing",
-        };
-        let names = match table.key {
-            Key::Int => vec!["id"],
-            Key::Pair => vec!["a", "n"],
-            Key::None => vec![],
-        };
-        let values = table.columns.iter().map(|column| value(column, "i", salt));
-        let values: Vec<String> = names.iter().map(|&name| name.to_owned()).chain(values).collect();
-        let columns = names.into_iter().chain(table.columns.iter().map(|column| column.name.as_str()));
-        format!(
-            "INSERT INTO {} ({}) SELECT {} FROM (SELECT i, {keys} FROM generate_series({from}::bigint, {}::bigint) i) r",
-            table.name,
-            columns.collect::<Vec<_>>().join(", "),
-            values.join(", "),
-            (from + u64::from(rows)).saturating_sub(1),
-        )
-    }
-
-    fn change_key(&mut self, rng: &mut StdRng, table: &Table, rows: u32) -> String {
-        self.next_row += 1;
-        // Far beyond all rows, and another distance each time: no two keys meet.
-        let set = match table.key {
-            Key::Int => format!("SET id = id + {}", self.next_row * 1_000_000_000),
-            Key::Pair if rng.random_bool(0.5) => format!("SET a = a || '~{}'", self.next_row),
-            Key::Pair => format!("SET n = n + {}", self.next_row * 1_000),
-            Key::None => String::new(),
-        };
-        change_of(table, rng, rows.min(40), "UPDATE", &set)
-    }
-
-    fn truncate(&self, rng: &mut StdRng) -> Vec<String> {
-        let names: Vec<_> = self.tables.choose_multiple(rng, 2).map(|table| table.name.as_str()).collect();
-        let few = rng.random_range(1..=2).min(names.len());
-        names
-            .get(..few)
-            .filter(|names| !names.is_empty())
-            .map(|names| format!("TRUNCATE {}", names.join(", ")))
-            .into_iter()
-            .collect()
-    }
-
-    fn definition(&mut self, rng: &mut StdRng) -> Vec<String> {
-        let word = rng.random_range(0..100);
-        if word < 15 && self.tables.len() < TABLES_MAX {
-            let key = *[Key::Int, Key::Pair].choose(rng).unwrap_or(&Key::Int);
-            return self.create(rng, key);
-        }
-        let keyed: Vec<usize> = (0..self.tables.len()).filter(|&at| self.tables[at].key != Key::None).collect();
-        let Some(&at) = keyed.choose(rng) else { return self.create(rng, Key::Int) };
-        if word < 22 && keyed.len() > 2 {
-            return vec![format!("DROP TABLE {}", self.tables.remove(at).name)];
-        }
-        self.next_name += 1;
-        let new = format!("c{}", self.next_name);
-        let table = &mut self.tables[at];
-        let name = table.name.clone();
-        let extra: Vec<usize> = (3..table.columns.len()).collect();
-        let some = extra.choose(rng).copied();
-        vec![match (word, some) {
-            (22..35, Some(some)) => format!("ALTER TABLE {name} DROP COLUMN {}", table.columns.remove(some).name),
-            (35..45, Some(some)) => {
-                let old = std::mem::replace(&mut table.columns[some].name, new.clone());
-                format!("ALTER TABLE {name} RENAME COLUMN {old} TO {new}")
-            }
-            (45..55, Some(some)) if table.columns[some].kind != "text" => {
-                let column = &mut table.columns[some];
-                column.kind = "text";
-                format!("ALTER TABLE {name} ALTER {0} DROP DEFAULT, ALTER {0} TYPE text USING {0}::text", column.name)
-            }
-            _ if table.columns.len() < COLUMNS_MAX => add_column(rng, table, new),
-            _ => return Vec::new(),
-        }]
+    let tables: Vec<TableId> = world
+        .offered(session)
+        .into_iter()
+        .filter(|id| world.table(*id).is_some_and(|table| table.name != COMMITS))
+        .collect();
+    let Some(id) = tables.choose(rng).copied() else { return Vec::new() };
+    let Some(table) = world.table(id) else { return Vec::new() };
+    let (updatable, full) = (table.updatable(), table.rows.len() > ROWS_MAX);
+    let rows = rng.random_range(1..=extent.rows);
+    match rng.random_range(0..100) {
+        _ if !updatable => insert(world, rng, session, id, rows.min(200)),
+        0..35 if !full => insert(world, rng, session, id, rows),
+        0..65 => update(world, rng, session, id, rows),
+        65..80 => delete(world, rng, session, id, rows),
+        80..86 => move_keys(world, rng, session, id, rows.min(40)),
+        86..90 => swap_keys(world, rng, session, id),
+        90..93 => twice(world, rng, session, id, rows),
+        93..96 => upsert(world, rng, session, id, rows),
+        _ => reinsert(world, rng, session, id, rows),
     }
 }
 
-fn add_column(rng: &mut StdRng, table: &mut Table, new: String) -> String {
-    let kind = *KINDS.choose(rng).unwrap_or(&"int");
-    let column = Column { name: new.clone(), kind, nullable: true };
-    let constant = value(&Column { nullable: false, ..column.clone() }, "7", rng.random());
-    let (rest, nullable) = match rng.random_range(0..4) {
-        0 => (String::new(), true),
-        1 => (format!(" DEFAULT {constant}"), true),
-        2 => (format!(" NOT NULL DEFAULT {constant}"), false),
-        _ => {
-            let volatile = Column { name: new.clone(), kind, nullable: false };
-            (format!(" DEFAULT {}", value(&volatile, "(random() * 1000)::bigint", 1)), true)
-        }
+/// A few new rows, some under keys that rows had before.
+pub fn insert(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    let salt = value::salt(rng);
+    let mut omitted: Vec<bool> = table.columns.iter().map(|column| omitted(column, rng)).collect();
+    // A statement names a column at least.
+    omitted.iter_mut().take(2).for_each(|omitted| *omitted = false);
+    let mut again = if rng.random_bool(0.4) { world.reusable(id, rng, rows / 2 + 1) } else { Vec::new() };
+    let mut literals = Vec::new();
+    for _ in 0..rows {
+        let number = world.number();
+        let key = again.pop();
+        let row = new_row(&table, number, salt, &omitted, key.as_deref());
+        let keys: Vec<String> =
+            keys(&table).zip(table.key_values(&row)).map(|(column, v)| literal(column, v, number)).collect();
+        literals.push(format!("({number}::bigint{})", keys.iter().map(|key| format!(", {key}")).collect::<String>()));
+        world.insert(session, id, row);
+    }
+    let names = |wanted: fn(&Column) -> bool| {
+        let columns = table.columns.iter().zip(&omitted);
+        columns.filter(move |(column, omitted)| !**omitted && wanted(column)).map(|(column, _)| column)
     };
-    let sql = format!("ALTER TABLE {} ADD COLUMN {new} {kind}{rest}", table.name);
-    table.columns.push(Column { nullable, ..column });
-    sql
+    let into: Vec<&str> = names(|_| true).map(|column| column.name.as_str()).collect();
+    let values: Vec<String> = names(|_| true)
+        .map(|column| if column.key { format!("u.{}", column.name) } else { expression(column, "u.i", salt) })
+        .collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT {} FROM (VALUES {}) u(i{})",
+        table.name,
+        into.join(", "),
+        values.join(", "),
+        literals.join(", "),
+        keys(&table).map(|column| format!(", {}", column.name)).collect::<String>(),
+    );
+    vec![Statement { sql, rows: Some(rows) }]
 }
 
-fn update(rng: &mut StdRng, table: &Table, rows: u32) -> String {
-    let salt = rng.random();
-    // Often without the large text, whose value then does not come with the change.
+fn omitted(column: &Column, rng: &mut StdRng) -> bool {
+    !column.key && (column.default.is_some() || column.nullable) && column.name != "u" && rng.random_bool(0.15)
+}
+
+fn new_row(table: &Table, number: i64, salt: i64, omitted: &[bool], key: Option<&[Value]>) -> Row {
+    let mut again = key.into_iter().flatten();
+    let value = |(column, omitted): (&Column, &bool)| {
+        if column.key && key.is_some() {
+            return again.next().cloned().flatten();
+        }
+        if *omitted { column.default.clone() } else { value_of(column, number, salt) }
+    };
+    Arc::new(table.columns.iter().zip(omitted).map(value).collect())
+}
+
+/// The value of a column for a row's number.
+pub fn value_of(column: &Column, number: i64, salt: i64) -> Value {
+    let key_salt = number;
+    match (column.key, column.name.as_str()) {
+        (true, "a") => Some(format!("k{}", number / 3).into()),
+        (true, "n") => Some(Kind::Exact.value(number, key_salt)),
+        (true, _) | (_, "u") => Some(number.to_string().into()),
+        _ if column.nullable && value::is_null(number, salt) => None,
+        _ => Some(column.kind.value(number, salt)),
+    }
+}
+
+fn expression(column: &Column, number: &str, salt: i64) -> String {
+    if column.name == "u" {
+        return number.to_owned();
+    }
+    let value = column.kind.expression(number, salt);
+    if column.nullable {
+        format!("CASE WHEN {} THEN NULL ELSE {value} END", value::null_sql(number, salt))
+    } else {
+        value
+    }
+}
+
+/// The columns that tell a table's rows apart.
+pub fn keys(table: &Table) -> impl Iterator<Item = &Column> {
+    table.columns.iter().filter(|column| column.key)
+}
+
+fn literal(column: &Column, value: &Value, number: i64) -> String {
+    match value {
+        None => format!("NULL::{}", column.kind.sql()),
+        // The same number with another scale is the same key.
+        Some(exact) if column.kind == Kind::Exact && number % 2 == 0 => format!("{exact}0::numeric"),
+        Some(value) => format!("{}::{}", column.kind.literal(value), column.kind.sql()),
+    }
+}
+
+/// `(VALUES (i, key…), …) u(i, key…)` and `t.key = u.key AND …` for rows.
+fn named_rows(table: &Table, rows: &[(i64, Row)]) -> (String, String) {
+    let tuple = |(number, row): &(i64, Row)| {
+        let keys = keys(table)
+            .zip(table.key_values(row))
+            .map(|(column, value)| format!(", {}", literal(column, value, *number)));
+        format!("({number}::bigint{})", keys.collect::<String>())
+    };
+    let names: String = keys(table).map(|column| format!(", {}", column.name)).collect();
+    let values: Vec<String> = rows.iter().map(tuple).collect();
+    let on: Vec<String> = keys(table).map(|column| format!("t.{0} = u.{0}", column.name)).collect();
+    (format!("(VALUES {}) u(i{names})", values.join(", ")), on.join(" AND "))
+}
+
+/// Other values for some columns; often without the large text, whose value then does not come with the change.
+fn update(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows);
+    update_rows(world, rng, session, id, &picked)
+}
+
+fn update_rows(
+    world: &mut World,
+    rng: &mut StdRng,
+    session: SessionId,
+    id: TableId,
+    picked: &[(RowId, Row)],
+) -> Vec<Statement> {
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    let salt = value::salt(rng);
+    let chance = |column: &Column| if column.kind == Kind::Big { 0.15 } else { 0.5 };
+    let changed: Vec<bool> = table
+        .columns
+        .iter()
+        .map(|column| !column.key && column.name != "u" && rng.random_bool(chance(column)))
+        .collect();
+    if picked.is_empty() || !changed.contains(&true) {
+        return Vec::new();
+    }
+    let mut numbered = Vec::new();
+    for (row_id, row) in picked {
+        let number = world.number();
+        let value = |((column, changed), old): ((&Column, &bool), &Value)| {
+            if *changed { value_of(column, number, salt) } else { old.clone() }
+        };
+        let new = table.columns.iter().zip(&changed).zip(row.iter()).map(value).collect();
+        numbered.push((number, row.clone()));
+        world.set(session, id, *row_id, Some(Arc::new(new)));
+    }
+    let (values, on) = named_rows(&table, &numbered);
     let set: Vec<String> = table
         .columns
         .iter()
-        .filter(|column| rng.random_bool(if column.name == "big" { 0.1 } else { 0.5 }))
-        .map(|column| format!("{} = {}", column.name, value(column, &hash(table, 0), salt)))
+        .zip(&changed)
+        .filter(|(_, changed)| **changed)
+        .map(|(column, _)| format!("{} = {}", column.name, expression(column, "u.i", salt)))
         .collect();
-    let set = if set.is_empty() { "v = v".to_owned() } else { set.join(", ") };
-    change_of(table, rng, rows, "UPDATE", &format!("SET {set}"))
+    let sql = format!("UPDATE {} t SET {} FROM {values} WHERE {on}", table.name, set.join(", "));
+    vec![Statement { sql, rows: Some(picked.len()) }]
 }
 
-/// Rows that leave and come back under the same key in one statement.
-fn reinsert(rng: &mut StdRng, table: &Table, rows: u32) -> String {
-    let deleted = change_of(table, rng, rows, "DELETE FROM", "");
-    format!("WITH deleted AS ({deleted} RETURNING *) INSERT INTO {} SELECT * FROM deleted", table.name)
+/// The same rows changed by two statements, so that the second finds values of the first, not of the lake.
+fn twice(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows);
+    let mut statements = update_rows(world, rng, session, id, &picked);
+    let now = |(row_id, _): &(RowId, Row)| Some((*row_id, world.table(id)?.rows.get(row_id)?.clone()));
+    let picked: Vec<(RowId, Row)> = picked.iter().filter_map(now).collect();
+    statements.extend(update_rows(world, rng, session, id, &picked));
+    statements
 }
 
-/// `verb table set` for up to `rows` rows that the salt picks.
-fn change_of(table: &Table, rng: &mut StdRng, rows: u32, verb: &str, set: &str) -> String {
-    let (name, order) = (&table.name, hash(table, rng.random()));
-    format!("{verb} {name} {set} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {name} ORDER BY {order} LIMIT {rows}))")
+fn delete(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows);
+    delete_rows(world, session, id, &picked)
 }
 
-/// A number of the row's key that the salt scatters.
-fn hash(table: &Table, salt: u32) -> String {
-    match table.key {
-        Key::Int => format!("hashint8extended(id, {salt})"),
-        Key::Pair => format!("hashtextextended(a || ':' || n, {salt})"),
-        Key::None => format!("hashint8extended(v, {salt})"),
+fn delete_rows(world: &mut World, session: SessionId, id: TableId, picked: &[(RowId, Row)]) -> Vec<Statement> {
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    if picked.is_empty() {
+        return Vec::new();
     }
+    let numbered: Vec<(i64, Row)> = picked.iter().map(|(_, row)| (0, row.clone())).collect();
+    let (values, on) = named_rows(&table, &numbered);
+    for (row_id, _) in picked {
+        world.set(session, id, *row_id, None);
+    }
+    let sql = format!("DELETE FROM {} t USING {values} WHERE {on}", table.name);
+    vec![Statement { sql, rows: Some(picked.len()) }]
 }
 
-/// An expression of the column's type over the row's number; null now and then where that is allowed.
-fn value(column: &Column, number: &str, salt: u32) -> String {
-    let hash = format!("hashint8extended(({number})::bigint, {salt})");
-    let value = match column.kind {
-        "int" => format!("({hash} % 100000)::int"),
-        "bigint" => hash.clone(),
-        "text" if column.name == "big" => format!("large(({number})::text || '{salt}')"),
-        "text" => format!("md5({hash}::text)"),
-        "numeric(18,4)" => format!("({hash} % 100000000000)::numeric(18,4) / 7"),
-        "timestamptz" => format!("to_timestamp(({hash} % 1000000000)::double precision / 1000)"),
-        "boolean" => format!("({hash} % 2 = 0)"),
-        "double precision" => format!("({hash}::double precision / 3)"),
-        _ => format!("md5({hash}::text)::uuid"),
+/// New rows and present ones in one statement; the present ones get another number in `v`.
+fn upsert(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows / 2);
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    let (Some(at), None) = (table.at("v"), table.at("u")) else { return Vec::new() };
+    let key_places: Vec<usize> = (0..table.columns.len()).filter(|at| table.columns[*at].key).collect();
+    let mut tuples = Vec::new();
+    let value = |number: i64| -> Value { Some((number % 100_000).to_string().into()) };
+    for (row_id, row) in &picked {
+        let number = world.number();
+        let keys = keys(&table).zip(table.key_values(row)).map(|(column, key)| literal(column, key, number));
+        tuples.push(format!("({}, {number}::int % 100000)", keys.collect::<Vec<_>>().join(", ")));
+        let mut new = row.as_ref().clone();
+        new[at] = value(number);
+        world.set(session, id, *row_id, Some(Arc::new(new)));
+    }
+    for _ in 0..=rows / 2 {
+        let number = world.number();
+        let mut new: Vec<Value> = table.columns.iter().map(|column| column.default.clone()).collect();
+        for at in &key_places {
+            new[*at] = value_of(&table.columns[*at], number, 1);
+        }
+        new[at] = value(number);
+        let keys = keys(&table).zip(table.key_values(&new)).map(|(column, key)| literal(column, key, number));
+        tuples.push(format!("({}, {number}::int % 100000)", keys.collect::<Vec<_>>().join(", ")));
+        world.insert(session, id, Arc::new(new));
+    }
+    let names: Vec<&str> = keys(&table).map(|column| column.name.as_str()).collect();
+    let (names, name) = (names.join(", "), &table.name);
+    let sql = format!(
+        "INSERT INTO {name} ({names}, v) VALUES {} ON CONFLICT ({names}) DO UPDATE SET v = EXCLUDED.v",
+        tuples.join(", ")
+    );
+    vec![Statement { sql, rows: Some(tuples.len()) }]
+}
+
+/// Rows that leave and come back under the same key, some with other values.
+fn reinsert(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows);
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    if picked.is_empty() {
+        return Vec::new();
+    }
+    let numbered: Vec<(i64, Row)> = picked.iter().map(|(_, row)| (0, row.clone())).collect();
+    let (values, on) = named_rows(&table, &numbered);
+    for (row_id, row) in &picked {
+        world.set(session, id, *row_id, None);
+        world.insert(session, id, row.clone());
+    }
+    let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let (names, name) = (names.join(", "), &table.name);
+    let sql = format!(
+        "WITH gone AS (DELETE FROM {name} t USING {values} WHERE {on} RETURNING t.*) \
+         INSERT INTO {name} ({names}) SELECT {names} FROM gone"
+    );
+    let mut statements = vec![Statement { sql, rows: Some(picked.len()) }];
+    if rng.random_bool(0.3) {
+        let now = world.pick(session, id, rng, rows);
+        statements.extend(update_rows(world, rng, session, id, &now));
+    }
+    statements
+}
+
+/// New keys for rows: never seen ones, or such as other rows had before.
+fn move_keys(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, rows: usize) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, rows);
+    let again = if rng.random_bool(0.5) { world.reusable(id, rng, picked.len()) } else { Vec::new() };
+    let mut again = again.into_iter();
+    let mut moves = Vec::new();
+    for (row_id, row) in picked {
+        let number = world.number();
+        let Some(table) = world.table(id) else { return Vec::new() };
+        let key = again.next().unwrap_or_else(|| keys(table).map(|column| value_of(column, number, 1)).collect());
+        moves.push((row_id, row, key));
+    }
+    change_keys(world, session, id, &moves).into_iter().collect()
+}
+
+fn change_keys(
+    world: &mut World,
+    session: SessionId,
+    id: TableId,
+    moves: &[(RowId, Row, Vec<Value>)],
+) -> Option<Statement> {
+    let table = world.table(id).cloned().filter(|_| !moves.is_empty())?;
+    let columns: Vec<&Column> = keys(&table).collect();
+    let mut tuples = Vec::new();
+    for (row_id, row, key) in moves {
+        let old = columns.iter().zip(table.key_values(row)).map(|(column, value)| literal(column, value, 1));
+        let new = columns.iter().zip(key).map(|(column, value)| literal(column, value, 1));
+        tuples.push(format!("({})", old.chain(new).collect::<Vec<_>>().join(", ")));
+        let mut values = row.as_ref().clone();
+        let places: Vec<usize> = (0..table.columns.len()).filter(|at| table.columns[*at].key).collect();
+        places.iter().zip(key).for_each(|(at, value)| values[*at] = value.clone());
+        world.set(session, id, *row_id, Some(Arc::new(values)));
+    }
+    let list = |prefix: &str| columns.iter().map(|c| format!("{prefix}{}", c.name)).collect::<Vec<_>>().join(", ");
+    let pairs = |left: &str, right: &str, by: &str| {
+        columns.iter().map(|c| format!("{left}{0} = {right}{0}", c.name)).collect::<Vec<_>>().join(by)
     };
-    if column.nullable { format!("CASE WHEN {hash} % 5 = 0 THEN NULL ELSE {value} END") } else { value }
+    let sql = format!(
+        "UPDATE {} t SET {} FROM (VALUES {}) u({}, {}) WHERE {}",
+        table.name,
+        pairs("", "u.new_", ", "),
+        tuples.join(", "),
+        list("old_"),
+        list("new_"),
+        pairs("t.", "u.old_", " AND "),
+    );
+    Some(Statement { sql, rows: Some(moves.len()) })
+}
+
+/// Two rows exchange their keys within one transaction.
+fn swap_keys(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId) -> Vec<Statement> {
+    let picked = world.pick(session, id, rng, 2);
+    let [(first, one), (second, two)] = picked.as_slice() else { return Vec::new() };
+    let number = world.number();
+    let Some(table) = world.table(id).cloned() else { return Vec::new() };
+    let key = |row: &Row| table.key_values(row).cloned().collect::<Vec<Value>>();
+    let aside: Vec<Value> = keys(&table).map(|column| value_of(column, number, 1)).collect();
+    let (key_one, key_two) = (key(one), key(two));
+    let mut statements = Vec::new();
+    for (row_id, to) in [(*first, aside), (*second, key_one), (*first, key_two)] {
+        let row = world.table(id).and_then(|table| table.rows.get(&row_id)).cloned();
+        statements.extend(row.and_then(|row| change_keys(world, session, id, &[(row_id, row, to)])));
+    }
+    statements
+}
+
+fn truncate(world: &mut World, rng: &mut StdRng, session: SessionId) -> Vec<Statement> {
+    let alone: Vec<TableId> = definitions::own(world, session);
+    let few = rng.random_range(1..=2);
+    let chosen: Vec<TableId> = alone.choose_multiple(rng, few).copied().collect();
+    let names: Vec<String> = chosen.iter().filter_map(|id| Some(world.table(*id)?.name.clone())).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    for id in chosen {
+        world.define(session, id, |mut table| {
+            table.rows.clear();
+            table.keys.clear();
+            Some(table)
+        });
+    }
+    let rest = if rng.random_bool(0.3) { " RESTART IDENTITY" } else { "" };
+    vec![Statement::new(format!("TRUNCATE {}{rest}", names.join(", ")))]
 }

@@ -1,0 +1,131 @@
+//! Faults: kills anywhere, kills at named places twice in a row, a broken network, a dying server, a person's commands.
+//!
+//! Owns: what breaks and how. When is decided by the history's seed in `model`.
+
+use std::time::{Duration, Instant};
+
+use naru_testkit::Failpoints;
+use rand::Rng;
+
+use crate::{
+    model::{Model, SESSIONS},
+    stage::writer,
+    workload::COMMITS,
+};
+
+/// Places where a kill leaves something half done.
+pub const PLACES: [&str; 25] = [
+    "lake.before_upload",
+    "lake.after_upload",
+    "lake.before_commit",
+    "lake.after_commit",
+    "lake.before_checkpoint",
+    "lake.compact.before_rewrite",
+    "lake.compact.before_commit",
+    "lake.compact.after_commit",
+    "live.before_flush_commit",
+    "live.after_flush_commit",
+    "live.before_compact_commit",
+    "live.after_compact_commit",
+    "index.before_manifest",
+    "index.after_manifest",
+    "sync.copy.chunk_done",
+    "sync.copy.before_commit",
+    "sync.copy.after_commit",
+    "sync.before_ack",
+    "sync.after_ack",
+    "flow.after_started",
+    "flow.after_stage",
+    "flow.after_audit",
+    "flow.before_publish",
+    "flow.after_publish",
+    "flow.after_published",
+];
+/// Steps that may pass until a place is visited; then naru is killed wherever it is.
+const PLACE_STEPS_MAX: u32 = 40;
+
+impl Model {
+    /// Something breaks.
+    pub(crate) async fn fault(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..50 => {
+                self.stage.kill9();
+                let wait = self.rng.random_range(0..600);
+                if self.rng.random_bool(0.5) {
+                    self.stage.start("");
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    self.stage.kill9();
+                }
+                self.stage.up();
+            }
+            50..65 => {
+                self.stage.note("--- network cut".to_owned());
+                self.stage.proxy.cut_once().await;
+            }
+            65..75 => {
+                self.stage.note("--- network stalls".to_owned());
+                self.stage.proxy.stall();
+                let wait = self.rng.random_range(50..1_500);
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                self.stage.proxy.mend();
+            }
+            75..90 => self.command().await,
+            _ => self.server_dies().await,
+        }
+    }
+
+    /// A person resyncs a table, or pauses it for a while.
+    async fn command(&mut self) {
+        let names: Vec<String> =
+            self.world.tables().filter(|table| table.name != COMMITS).map(|table| table.name.clone()).collect();
+        let name = format!("shop.{}", names[self.rng.random_range(0..names.len())]);
+        // A table that is on its way refuses; that is an answer too.
+        let words: &[&str] = if self.rng.random_bool(0.5) { &["resync"] } else { &["pause", "resume"] };
+        for word in words {
+            let (done, said) = self.stage.naru(&["sync", word, &name]);
+            self.stage.note(format!("--- naru sync {word} {name}: {done} {said}"));
+            let wait = self.rng.random_range(0..300);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+    }
+
+    /// The server is gone as after a power cut; open transactions with it.
+    async fn server_dies(&mut self) {
+        self.stage.note("--- the server dies".to_owned());
+        self.stage.server.kill9().await;
+        for session in 0..SESSIONS {
+            self.world.rollback(session);
+        }
+        let began = Instant::now();
+        self.stage.server.start_again().await;
+        for session in 0..SESSIONS {
+            self.writers[session] = writer(&self.stage.server).await;
+        }
+        self.asker = self.stage.server.client().await;
+        self.stage.note(format!("--- the server is back after {:?}", began.elapsed()));
+    }
+
+    /// Runs under a fault that kills naru, twice in a row, then starts it whole and looks.
+    pub async fn killed_twice_at(&mut self, place: &str) {
+        self.stage.kill9();
+        for _ in 0..2 {
+            let visit = self.rng.random_range(1..=3);
+            self.stage.start(&Failpoints::new().kill(place, visit).value());
+            let mut left = PLACE_STEPS_MAX;
+            while self.stage.runs() && left > 0 {
+                left -= 1;
+                self.quiet_step().await;
+                if place.starts_with("flow.") && left.is_multiple_of(10) {
+                    // The mart's run dies with it, or ends.
+                    let (done, said) = self.stage.naru(&["run"]);
+                    self.stage.note(format!("--- naru run: {done} {said}"));
+                }
+            }
+            let died = !self.stage.runs();
+            self.stage.note(format!("--- {place}@{visit}: {}", if died { "died there" } else { "not visited" }));
+            self.stage.kill9();
+        }
+        self.stage.up();
+        self.look().await;
+    }
+}
