@@ -13,7 +13,7 @@ use naru_testkit::{Folder, Naru, Options, PostgresServer, TcpProxy, process, pyt
 use crate::{answer, script::Step, sessions::Sessions};
 
 /// How long a step that waits for the pipeline waits, on a loaded machine.
-const WAIT_MAX: Duration = Duration::from_mins(1);
+const WAIT_MAX: Duration = Duration::from_mins(2);
 /// Pause between two questions.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -85,6 +85,7 @@ impl World {
             "up" => self.up(step).await,
             "naru" => self.naru(step, true),
             "fails" => self.naru(step, false),
+            "interrupt" => self.interrupt(step),
             "query" => self.query(step).await,
             "holds" => self.holds(step).await,
             "live" => self.live(step).await,
@@ -94,7 +95,7 @@ impl World {
             "readers" => self.readers(step).await,
             "kill9" => self.running().map(Naru::kill9).map(|()| self.naru = None),
             "stop" => self.stop(),
-            "aborted" => self.running().map(|naru| naru.wait_aborted(WAIT_MAX)),
+            "aborted" => self.running().map(|naru| naru.wait_aborted(WAIT_MAX)).map(|()| self.naru = None),
             "server-restart" | "server-kill9" | "server-standby" | "server-promote" | "server-other" | "network" => {
                 self.break_something(step).await
             }
@@ -183,6 +184,23 @@ impl World {
         let written = written(&output);
         if output.status.success() != succeeds {
             return Err(format!("ended with {}; it wrote:\n{written}", output.status));
+        }
+        match step.body.iter().find(|line| !written.contains(line.as_str())) {
+            None => Ok(()),
+            Some(line) => Err(format!("did not write {line:?}; it wrote:\n{written}")),
+        }
+    }
+
+    fn interrupt(&self, step: &Step) -> Held {
+        let mut command = self.command();
+        let mut naru = Naru::start(command.args(step.words()).env("NARU_LOG", "naru=debug"));
+        if naru.find_line("the query runs", WAIT_MAX).is_none() {
+            return Err(format!("it never ran; it wrote:\n{}", naru.output()));
+        }
+        let status = naru.interrupt();
+        let written = naru.output();
+        if status.code() != Some(1) {
+            return Err(format!("ended with {status}; it wrote:\n{written}"));
         }
         match step.body.iter().find(|line| !written.contains(line.as_str())) {
             None => Ok(()),

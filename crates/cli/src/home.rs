@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use naru_base::Problem;
+use naru_base::{Place, Problem};
 use naru_flow::{Graph, KnownTables};
 use naru_lake::{Lake, LakeSettings};
 use naru_project::{Environment, Loaded, Project};
 use naru_store::{DATABASE_FILE, LOCK_FILE, Store, sync_tables};
 
-use crate::{adapters::front::Front, words::Failure};
+use crate::{adapters::front::Front, failure::Failure};
 
 /// A sound project folder.
 #[derive(Debug, Clone)]
@@ -29,6 +29,22 @@ pub fn find(place: Option<PathBuf>) -> Result<PathBuf, Failure> {
     Project::find(&start).map_err(|mistake| Failure::from(mistake.problem()))
 }
 
+/// Files that nothing would act on. What is written and does nothing is worse than an error.
+pub fn not_built(project: &Project) -> Vec<Problem> {
+    let told = |place: Place, what: &str, instead: &str| {
+        Problem::new("project.not_built", format!("not built yet: {what}")).hint(instead).at(place)
+    };
+    let topics = project.topics.iter().map(|topic| {
+        let hint = "Topics come with a later version. Move the file out of topics/ until then.";
+        told(topic.place.clone(), &format!("topic \"{}\"", topic.name), hint)
+    });
+    let functions = project.functions.iter().map(|function| {
+        let hint = "Shared functions come with a later version. Write the expression where it is used, and move the file out of functions/ until then.";
+        told(function.sql.body_place(0), &format!("shared functions ({})", function.name), hint)
+    });
+    topics.chain(functions).collect()
+}
+
 /// Reads the folder, whatever is wrong with it.
 pub fn load(place: Option<PathBuf>) -> Result<Loaded, Failure> {
     Ok(Project::load(&find(place)?, &Environment::of_process()))
@@ -38,7 +54,20 @@ impl Home {
     /// Reads the folder; every mistake in it is a reason not to go on.
     pub fn open(place: Option<PathBuf>) -> Result<Self, Failure> {
         let project = load(place)?.sound().map_err(Failure::Problems)?;
-        Ok(Self { project })
+        let ignored = not_built(&project);
+        if ignored.is_empty() { Ok(Self { project }) } else { Err(Failure::Problems(ignored)) }
+    }
+
+    /// Reads the folder for a word that reaches no source: variables that only sources need may be unset, as they often
+    /// are in the shell of somebody who only asks.
+    pub fn look(place: Option<PathBuf>) -> Result<Self, Failure> {
+        let loaded = load(place)?;
+        let of_sources =
+            |problem: &Problem| matches!(&*problem.code, "project.missing_variable" | "project.missing_secret_file");
+        match loaded.project {
+            Some(project) if loaded.problems.iter().all(of_sources) => Ok(Self { project }),
+            _ => Err(Failure::Problems(loaded.problems)),
+        }
     }
 
     /// The state folder, made where missing.

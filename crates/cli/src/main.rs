@@ -6,6 +6,7 @@
 
 mod adapters;
 mod demo;
+mod failure;
 mod home;
 mod remote;
 mod running;

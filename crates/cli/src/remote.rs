@@ -8,7 +8,7 @@ use naru_server::control::Client;
 use naru_store::{LOCK_FILE, Lock};
 use serde_json::Value;
 
-use crate::words::Failure;
+use crate::failure::Failure;
 
 /// The version both halves of the control socket must share.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use naru_access::Principal;
 use naru_base::{Problem, RunId, TableId, Version};
 use naru_flow::{
     Attempt, CheckWork, Executor, Input, Inputs, Kind, Pins, StageWork, Staged, StagedColumn, executor::transaction_app,
@@ -51,8 +52,17 @@ impl LakeExecutor {
         Self { lake, warehouse, sources, pins: Mutex::default(), staged: Mutex::default() }
     }
 
-    fn session(&self) -> Result<Session, Problem> {
-        self.warehouse.session(SessionOptions::default()).map_err(|error| error.problem())
+    fn session(&self, memory_bytes: Option<u64>) -> Result<Session, Problem> {
+        let memory_bytes = memory_bytes.map(naru_base::number::usize_from);
+        let options = SessionOptions { memory_bytes, ..SessionOptions::of(Principal::Project) };
+        self.warehouse.session(options).map_err(|error| error.problem())
+    }
+
+    /// A table as a run may read it; a mart that was never published is not there.
+    async fn readable(&self, id: &TableId) -> Result<Option<Table>, Problem> {
+        let Some(table) = self.lake.open_table(id).await.map_err(lake)? else { return Ok(None) };
+        let Some(application) = self.warehouse.settings().published_by.get(id) else { return Ok(Some(table)) };
+        Ok(table.position(application).await.map_err(lake)?.map(|_| table))
     }
 
     async fn view_at(&self, id: &TableId, version: Version) -> Result<Arc<TableView>, Problem> {
@@ -186,7 +196,7 @@ impl Executor for LakeExecutor {
         }
         let mut views = HashMap::new();
         for id in tables.iter().filter(|id| !held.contains_key(*id)) {
-            let Some(table) = self.lake.open_table(id).await.map_err(lake)? else { continue };
+            let Some(table) = self.readable(id).await? else { continue };
             let newest = table.view();
             let version = at_cut.get(id).copied().unwrap_or(newest.version);
             let view = if newest.version == version { newest } else { table.view_at(version).await.map_err(lake)? };
@@ -207,7 +217,7 @@ impl Executor for LakeExecutor {
     }
 
     async fn stage(&self, work: StageWork) -> Result<Staged, Problem> {
-        let session = self.session()?;
+        let session = self.session(work.memory_bytes)?;
         let pinned = self.pinned(work.run, &work.inputs).await?;
         match work.kind {
             Kind::Table => {
@@ -236,7 +246,7 @@ impl Executor for LakeExecutor {
             pinned.queries.remove(&work.staged.mart);
             pinned.views.insert(work.staged.mart.clone(), view);
         }
-        let session = self.session()?;
+        let session = self.session(None)?;
         let mut rows = session.stream(&work.sql, &Params::default(), pinned).await.map_err(warehouse)?;
         let mut failing = FailingRows::default();
         while let Some(batch) = rows.next().await {

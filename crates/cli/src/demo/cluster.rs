@@ -13,7 +13,7 @@ use std::{
 
 use naru_base::Problem;
 
-use crate::words::Failure;
+use crate::failure::Failure;
 
 /// How long a start may take.
 const START_MAX: Duration = Duration::from_secs(30);

@@ -22,9 +22,10 @@ use naru_project::{Environment, Project};
 use tokio::sync::mpsc;
 
 use crate::{
+    failure::Failure,
     home::Home,
     running::{Running, control::watch_run},
-    words::{Failure, up::Everything},
+    words::up::Everything,
 };
 
 /// How long the demo waits for the first copy; the large size takes minutes.

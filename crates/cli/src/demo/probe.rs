@@ -12,12 +12,13 @@ use std::{
 };
 
 use arrow::{array::AsArray as _, datatypes::Int64Type};
+use naru_access::Principal;
 use naru_warehouse::{SessionOptions, Warehouse};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::shop;
-use crate::words::Failure;
+use crate::failure::Failure;
 
 /// Pause between two heartbeats.
 const EVERY: Duration = Duration::from_millis(200);
@@ -76,7 +77,7 @@ impl Probe {
 /// The newest heartbeat that a query sees; -1 when the query fails.
 async fn newest(warehouse: &Warehouse) -> i64 {
     let answer = async {
-        let session = warehouse.session(SessionOptions::default())?;
+        let session = warehouse.session(SessionOptions::of(Principal::Project))?;
         session.run("SELECT MAX(beat) FROM shop.heartbeats").await?.collect().await
     };
     match answer.await {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
 use super::Size;
-use crate::words::Failure;
+use crate::failure::Failure;
 
 /// Tables of the shop, the probe's own included.
 pub const TABLES: usize = 6;

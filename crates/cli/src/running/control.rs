@@ -16,7 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Running, flow_problem, sources::RunningSource};
+use crate::words::lake::ids;
+
+use super::{Running, flow_problem, sources::RunningSource, vanished};
 
 /// Words of the control socket.
 pub struct Commands {
@@ -30,8 +32,11 @@ pub struct Commands {
 #[serde(default)]
 struct Asked {
     table: Option<String>,
+    source: Option<String>,
     marts: Vec<String>,
     run: Option<i64>,
+    tables: Vec<String>,
+    dry_run: bool,
 }
 
 impl Asked {
@@ -93,9 +98,42 @@ impl Running {
         self.flow.resume(self.graph.clone(), run).await.map_err(|error| flow_problem(&error))
     }
 
+    /// One source's status; `None` once it was dropped.
+    fn source_status(&self, source: &RunningSource) -> Option<Value> {
+        let status = source.status.get();
+        let mut value = json!(status);
+        if !vanished::has_file(&self.home, &source.name) {
+            if status.phase == "stopped" {
+                return None;
+            }
+            value["problem"] = vanished::problem(&source.name, &Ok(status.retained_bytes));
+        }
+        Some(value)
+    }
+
+    /// Takes naru out of a source whose file is gone.
+    async fn drop_source(&self, name: &str) -> Result<Value, Problem> {
+        if vanished::has_file(&self.home, name) {
+            return Err(Problem::new(
+                "cli.source_in_use",
+                format!("source \"{name}\" is followed by the running naru"),
+            )
+            .hint(format!("Move sources/{name}.toml away, or stop `naru up` first: it would make the slot again.")));
+        }
+        if let Some(source) = self.sources.iter().find(|source| source.name == name) {
+            source.stop().await;
+        }
+        vanished::drop_source(&self.home, &self.store, name).await?;
+        Ok(json!({"source": name}))
+    }
+
     /// The state of everything, as `naru status --json` prints it.
     pub async fn status(&self) -> Value {
-        let sources: Vec<_> = self.sources.iter().map(|source| source.status.get()).collect();
+        let mut sources: Vec<Value> = self.sources.iter().filter_map(|source| self.source_status(source)).collect();
+        match vanished::list(&self.home, &self.store).await {
+            Ok(vanished) => sources.extend(vanished),
+            Err(problem) => tracing::warn!(%problem, "sources without a file could not be listed"),
+        }
         let marts = history::status(&self.store, &self.graph, jiff::Timestamp::now()).await;
         json!({
             "project": self.home.project.settings.name,
@@ -103,6 +141,7 @@ impl Running {
             "ready": self.not_ready().is_empty(),
             "sources": sources,
             "marts": marts.unwrap_or_default(),
+            "lake": self.upkeep.status(),
         })
     }
 }
@@ -151,7 +190,9 @@ impl Control for Commands {
             .map_err(|error| Problem::from_error("cli.request", "the request was not understood", &error))?;
         match word {
             "sync.resync" | "sync.pause" | "sync.resume" => self.table_word(word, &asked.one_table()?).await,
+            "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
+            "compact" | "vacuum" => self.maintain(word, &asked, progress).await,
             "run" => {
                 let handle = self.running.run_marts(&asked.marts, Reason::Manual).await?;
                 report(watch_run(&self.running, handle, &progress).await?)
@@ -170,6 +211,16 @@ fn report(report: RunReport) -> Result<Value, Problem> {
 }
 
 impl Commands {
+    async fn maintain(&self, word: &str, asked: &Asked, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
+        let upkeep = &self.running.upkeep;
+        let tables = upkeep.tables(ids(&asked.tables)?).await?;
+        let done = match word {
+            "compact" => upkeep.compact(tables, progress).await,
+            _ => upkeep.vacuum(tables, asked.dry_run, progress).await,
+        };
+        done.map(|done| json!(done))
+    }
+
     async fn table_word(&self, word: &str, table: &TableId) -> Result<Value, Problem> {
         let Some(source) = self.running.source_of(table) else {
             return Err(command_problem(&CommandError::NoTable(table.clone())));

@@ -9,7 +9,7 @@ use naru_server::{Door, Listen, control::ControlDoor, http::Metrics};
 use serde_json::{Value, json};
 
 use super::{Running, control::Commands};
-use crate::words::Failure;
+use crate::failure::Failure;
 
 /// How long running commands may finish at the end.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl Listeners {
         let readiness = move || ready.not_ready();
         let http =
             naru_server::http::serve(listen(settings.http), Arc::new(readiness), metrics).await.map_err(failed)?;
-        let tokens = Arc::new(WireTokens { tokens: Tokens::new(running.store.clone()) });
+        let tokens = Arc::new(Tokens::new(running.store.clone()));
         let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
             .await
             .map_err(failed)?;
@@ -68,18 +68,5 @@ impl Listeners {
             door.close().await;
         }
         self.control.close(CONTROL_PATIENCE).await;
-    }
-}
-
-/// Tokens as the wire asks for them.
-struct WireTokens {
-    tokens: Tokens,
-}
-
-#[async_trait::async_trait]
-impl naru_server::postgres::Tokens for WireTokens {
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, naru_base::Problem> {
-        let verified = self.tokens.verify(name, token).await.map_err(|error| error.problem())?;
-        Ok(verified.map(|principal| principal.to_string()))
     }
 }

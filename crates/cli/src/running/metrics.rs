@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Running;
+use super::{Running, upkeep::LakeTable};
 
 /// Registers everything.
 pub fn registry(running: &Arc<Running>) -> Metrics {
@@ -49,8 +49,31 @@ impl Collector for Status {
         family(&mut encoder, "naru_source_streaming", "1 while the source is streamed", &streaming)?;
         family(&mut encoder, "naru_table_rows", "Rows that queries see", &rows)?;
         family(&mut encoder, "naru_table_lag_ms", "Milliseconds from source commit to visible", &lag)?;
+        self.upkeep(&mut encoder)?;
         let used = i64_from(u64_from(self.0.warehouse.memory_used()));
         family(&mut encoder, "naru_sql_memory_bytes", "Memory held by running queries", &[(Vec::new(), used)])
+    }
+}
+
+impl Status {
+    /// What the files of every open table come to, and what maintenance did.
+    fn upkeep(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let tables = self.0.upkeep.facts();
+        let of = |value: &dyn Fn(&LakeTable) -> u64| -> Family {
+            let labels = |table: &LakeTable| vec![("table".to_owned(), table.table.to_string())];
+            tables.iter().map(|table| (labels(table), i64_from(value(table)))).collect()
+        };
+        family(encoder, "naru_table_files", "Data files of the newest version", &of(&|table| table.files))?;
+        family(encoder, "naru_table_bytes", "Bytes of those files", &of(&|table| table.bytes))?;
+        family(encoder, "naru_table_dead_rows", "Rows in those files that no longer count", &of(&|t| t.dead_rows))?;
+        let log = of(&|table| table.upkeep.log_bytes);
+        family(encoder, "naru_table_log_bytes", "Bytes of the log when it was last cleaned", &log)?;
+        let compactions = of(&|table| table.upkeep.compactions);
+        family(encoder, "naru_compactions", "Compactions since the start", &compactions)?;
+        let vacuumed = of(&|table| table.upkeep.vacuumed_bytes);
+        family(encoder, "naru_vacuumed_bytes", "Bytes removed by vacuum since the start", &vacuumed)?;
+        let failing = of(&|table| u64::from(table.upkeep.problem.is_some()));
+        family(encoder, "naru_upkeep_failing", "1 while the last piece of maintenance failed", &failing)
     }
 }
 

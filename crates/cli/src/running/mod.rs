@@ -7,23 +7,27 @@ pub mod control;
 pub mod listeners;
 pub mod metrics;
 pub mod sources;
+pub mod upkeep;
+pub mod vanished;
 
 use std::{collections::HashMap, sync::Arc};
 
 use naru_base::{Problem, TableId};
-use naru_flow::{Flow, FlowOptions, Graph};
+use naru_flow::{Flow, FlowOptions, Graph, executor::transaction_app};
 use naru_lake::Lake;
+use naru_project::MartKind;
 use naru_store::{Store, runs_read};
 use naru_warehouse::{ViewSource, Warehouse, WarehouseSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::{executor::LakeExecutor, tables::LiveTables},
+    failure::Failure,
     home::Home,
-    words::Failure,
 };
 
 use sources::RunningSource;
+use upkeep::Upkeep;
 
 /// Rooms that are open.
 pub struct Running {
@@ -37,6 +41,8 @@ pub struct Running {
     pub flow: Flow,
     /// The graph of marts, as of the start.
     pub graph: Arc<Graph>,
+    /// Maintenance of the lake's tables; at rest in a command that runs by itself.
+    pub upkeep: Upkeep,
     /// Engines; empty in a command that runs by itself.
     pub sources: Vec<RunningSource>,
     /// Cancelled when everything shall stop.
@@ -61,6 +67,9 @@ pub fn warehouse(home: &Home, lake: &Lake, store: Option<&Store>, live: LiveTabl
     chosen.time_zone.clone_from(&settings.sql.timezone.name);
     chosen.memory_bytes = naru_base::number::usize_from(settings.sql.memory);
     chosen.spill_bytes_max = settings.sql.spill;
+    chosen.timeout = settings.sql.timeout;
+    let marts = home.project.marts.iter().filter(|mart| mart.kind == MartKind::Table);
+    chosen.published_by = marts.map(|mart| (mart.id.clone(), transaction_app(&mart.id))).collect();
     let views = store.map(|store| -> Arc<dyn ViewSource> { Arc::new(PublishedViews(store.clone())) });
     Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), views).map_err(|error| error.problem().into())
 }
@@ -73,6 +82,11 @@ impl Running {
         let stop = CancellationToken::new();
         let (engines, sets) =
             if sync { sources::start(&home, &lake, &store, &stop).await? } else { (Vec::new(), Vec::new()) };
+        if sync {
+            for source in vanished::list(&home, &store).await? {
+                tracing::warn!(problem = %source["problem"]["summary"], hint = %source["problem"]["hint"], "a source has no file");
+            }
+        }
         let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
         let handles = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
         let executor = Arc::new(LakeExecutor::new(lake.clone(), warehouse.clone(), handles));
@@ -82,7 +96,11 @@ impl Running {
         let (graph, _) = home.graph(&known);
         let settled = flow.settle().await.map_err(flow_failed)?;
         tracing::debug!(?settled, "half-done marts settled");
-        Ok(Self { home, store, warehouse, flow, graph: Arc::new(graph), sources: engines, stop })
+        let upkeep = Upkeep::new(lake, sources::disk_marks(&home))?;
+        if sync {
+            upkeep.begin();
+        }
+        Ok(Self { home, store, warehouse, flow, graph: Arc::new(graph), upkeep, sources: engines, stop })
     }
 
     /// The engine of a table's source, by the dataset it writes.

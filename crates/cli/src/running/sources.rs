@@ -9,10 +9,11 @@ use naru_lake::{
     Lake,
     live::{Budget, FlushPolicy, LiveSet, LiveSettings},
 };
-use naru_project::{PostgresSource, Project, Source};
+use naru_project::{Environment, PostgresSource, Project, Source};
 use naru_store::{Store, kv};
 use naru_sync::{
-    Commands, Context, SourceEngine, StatusCell, engine::prepare, postgres::ConnectSettings, publication::SourceNames,
+    Commands, Context, DiskMarks, SourceEngine, StatusCell, Way, engine::prepare, postgres::ConnectSettings,
+    publication::SourceNames,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +34,17 @@ pub struct RunningSource {
     pub commands: Commands,
     /// Its newest status.
     pub status: StatusCell,
+    stop: CancellationToken,
     ended: watch::Receiver<bool>,
 }
 
 impl RunningSource {
+    /// Stops this engine alone and waits for its end.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.ended().await;
+    }
+
     /// Waits until the engine has stopped; `stop` was cancelled before.
     pub async fn ended(&self) {
         // An error means that the engine's task is gone, which is an end too.
@@ -47,8 +55,12 @@ impl RunningSource {
 /// Surroundings of one source.
 pub fn context(home: &Home, source: &Source, lake: &Lake, store: &Store, project_id: &str) -> Result<Context, Problem> {
     let postgres = postgres(source)?;
-    let connect = connect(source, &postgres.url)?;
+    let settings = connect(source, &postgres.url)?;
+    let (again, root, written) = (source.clone(), home.project.root.clone(), postgres.url_written.clone());
+    let way = Way::new(settings, move || connect(&again, &Environment::of_process().url(&root, &written)?));
+    let disk = disk_marks(home);
     let mut flush = FlushPolicy::default();
+    flush.bytes_max = home.project.settings.lake.flush_bytes;
     flush.interval = postgres.flush_interval.unwrap_or(home.project.settings.lake.flush_interval);
     flush.interval_max = flush.interval_max.max(flush.interval);
     let live = LiveSettings { budget: Budget::new(TAIL_BYTES), flush, ..LiveSettings::default() };
@@ -57,12 +69,23 @@ pub fn context(home: &Home, source: &Source, lake: &Lake, store: &Store, project
         spool_dir: home.project.state_folder().join("spool").join(&source.name),
         source: source.clone(),
         postgres,
-        connect,
+        way,
         lake: lake.clone(),
         store: Arc::new(store.clone()),
         zone: home.project.settings.timezone.zone.clone(),
         live,
+        disk,
     })
+}
+
+/// When the disks of a project count as full.
+pub fn disk_marks(home: &Home) -> DiskMarks {
+    let limits = &home.project.settings.limits;
+    DiskMarks {
+        folders: vec![home.project.state_folder(), home.project.lake_folder()],
+        copy_free_min: limits.copy_free_min,
+        apply_free_min: limits.apply_free_min,
+    }
 }
 
 fn postgres(source: &Source) -> Result<PostgresSource, Problem> {
@@ -91,16 +114,16 @@ pub async fn start(
     let (mut running, mut sets) = (Vec::new(), Vec::new());
     for source in &home.project.sources {
         let set = LiveSet::new();
-        let beside = Arc::new(context(home, source, lake, store, &project_id)?);
-        let own = context(home, source, lake, store, &project_id)?;
-        let (engine, commands, status) = SourceEngine::new(own, set.clone());
+        let context = Arc::new(context(home, source, lake, store, &project_id)?);
+        let (engine, commands, status) = SourceEngine::new(context.clone(), set.clone());
         let (tell, ended) = watch::channel(false);
-        let stop = stop.clone();
+        let stop = stop.child_token();
+        let stopped = stop.clone();
         tokio::spawn(async move {
-            engine.run(stop).await;
+            engine.run(stopped).await;
             tell.send_replace(true);
         });
-        running.push(RunningSource { name: source.name.clone(), context: beside, commands, status, ended });
+        running.push(RunningSource { name: source.name.clone(), context, commands, status, stop, ended });
         sets.push(set);
     }
     Ok((running, sets))

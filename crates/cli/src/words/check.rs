@@ -28,6 +28,7 @@ impl Check {
             let known = home::known_tables(project)?;
             let built = naru_flow::Graph::build(project, &Front, &known);
             problems.extend(built.problems);
+            problems.extend(home::not_built(project));
             notes.extend(built.notes);
             if self.live {
                 for source in &project.sources {

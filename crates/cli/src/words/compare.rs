@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::{home::Home, remote};
+use crate::{home, remote};
 
 /// Compare source and lake at one same commit: rows and hash.
 #[derive(Debug, Args)]
@@ -20,8 +20,7 @@ pub struct Compare {
 
 impl Compare {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let home = Home::open(place)?;
-        let client = remote::needed(&home.project.root).await?;
+        let client = remote::needed(&home::find(place)?).await?;
         let compared = remote::call(&client, "compare", &json!({"table": self.table}), |_| {}).await?;
         if self.json {
             println!("{compared:#}");

@@ -1,12 +1,15 @@
 //! The words a user types.
 //!
-//! Owns: the grammar of the command line and the failure type whose exit status scripts rely on.
+//! Owns: the grammar of the command line.
 //! Never does a word's work itself; each has its file.
 
 mod check;
 pub mod compare;
 mod graph;
 mod init;
+mod interrupt;
+pub mod lake;
+mod progress;
 mod runs;
 mod sql;
 mod status;
@@ -14,10 +17,11 @@ mod sync;
 mod token;
 pub mod up;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use naru_base::Problem;
+
+pub use crate::failure::Failure;
 
 /// The whole data pipeline of a company in one program and one folder of text files.
 #[derive(Debug, Parser)]
@@ -49,6 +53,10 @@ enum Word {
     Sync(sync::Sync),
     /// Compare source and lake at one same commit: rows and hash.
     Compare(compare::Compare),
+    /// Join small files and leave dead rows out.
+    Compact(lake::Compact),
+    /// Remove what no version that can still be read needs.
+    Vacuum(lake::Vacuum),
     /// Run marts now, in dependency order.
     Run(runs::Run),
     /// Go on where a failed run stopped.
@@ -72,48 +80,6 @@ impl Arguments {
     }
 }
 
-/// Why a word ended without doing what was asked.
-#[derive(Debug)]
-pub enum Failure {
-    /// It failed; problems say why. Exit status 1.
-    Problems(Vec<Problem>),
-    /// It was misused. Exit status 2.
-    Misused(String),
-    /// It did its work and the answer is "no" (`check` found mistakes that it has printed). Exit status 1.
-    Said,
-}
-
-impl Failure {
-    /// Prints the reason on standard error and gives the exit status.
-    pub fn print(self) -> ExitCode {
-        match self {
-            Self::Problems(problems) => {
-                for problem in problems {
-                    eprintln!("{problem}");
-                }
-                ExitCode::FAILURE
-            }
-            Self::Misused(reason) => {
-                eprintln!("{reason}");
-                ExitCode::from(2)
-            }
-            Self::Said => ExitCode::FAILURE,
-        }
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Problems(vec![problem])
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Problem::from_error("cli.io", "reading or writing failed", &error).into()
-    }
-}
-
 /// Does what was typed.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let place = arguments.project;
@@ -126,6 +92,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Sql(word) => word.run(place).await,
         Word::Sync(word) => word.run(place).await,
         Word::Compare(word) => word.run(place).await,
+        Word::Compact(word) => word.run(place).await,
+        Word::Vacuum(word) => word.run(place).await,
         Word::Run(word) => word.run(place).await,
         Word::Resume(word) => word.run(place).await,
         Word::Graph(word) => word.run(place),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Failure;
 use crate::{
-    home::Home,
+    home::{self, Home},
     remote,
     running::{Running, control::watch_run},
 };
@@ -63,10 +63,11 @@ where
     F: FnOnce(Arc<Running>) -> Fut,
     Fut: Future<Output = Result<naru_flow::RunHandle, naru_base::Problem>>,
 {
-    let home = Home::open(place)?;
-    if let Some(client) = remote::find(&home.project.root).await? {
+    let root = home::find(place)?;
+    if let Some(client) = remote::find(&root).await? {
         return remote::call(&client, word, &body, |step| eprintln!("{}", step_line(&step))).await;
     }
+    let home = Home::open(Some(root))?;
     let lock_path = home.lock_path()?;
     let _lock =
         Lock::acquire(&lock_path, word, Duration::from_secs(10)).map_err(|error| Failure::from(error.problem()))?;

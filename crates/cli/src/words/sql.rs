@@ -1,20 +1,31 @@
 //! `naru sql`: runs SQL over the lake, with unflushed rows when a naru is up. Rows go to standard output.
 
-use std::{
-    io::{IsTerminal as _, Write},
-    path::PathBuf,
-};
+use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use clap::{Args, ValueEnum};
+use naru_access::Principal;
 use naru_base::Problem;
 use naru_server::control::{Client, SqlRequest};
 use naru_warehouse::{
     SessionOptions,
-    output::{self, Format, OutputError, RowWriter},
+    output::{self, Format, RowWriter},
+};
+use tokio::time::Interval;
+
+use super::{
+    Failure,
+    interrupt::Interrupt,
+    progress::{ProgressLine, Standing},
+};
+use crate::{
+    adapters::tables::LiveTables,
+    home::{self, Home},
+    remote, running,
 };
 
-use super::Failure;
-use crate::{adapters::tables::LiveTables, home::Home, remote, running};
+/// How often the line that says how far a query is is drawn.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Run SQL; several statements are separated by semicolons, the last one with rows is printed.
 #[derive(Debug, Args)]
@@ -61,21 +72,20 @@ impl Sql {
         if format.is_binary() && terminal {
             return Err(Failure::Misused("parquet goes into a file or a pipe: add `> rows.parquet`".into()));
         }
-        let home = Home::open(place)?;
+        let root = home::find(place)?;
         let asked = SqlRequest { sql, default_dataset: self.dataset, time_zone: None };
-        match remote::find(&home.project.root).await? {
-            Some(client) => remotely(&client, &asked, format).await,
-            None => here(&home, asked, format).await,
+        let interrupt = Interrupt::listen()?;
+        let work = async {
+            match remote::find(&root).await? {
+                Some(client) => remotely(&client, &asked, format).await,
+                None => here(&Home::look(Some(root))?, asked, format).await,
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            // Dropping the work stops the query, here or in the running naru.
+            () = interrupt.pressed() => Err(cancelled()),
         }
-    }
-}
-
-fn printed(result: Result<(), OutputError>) -> Result<(), Failure> {
-    match result {
-        // `naru sql … | head` is no failure.
-        Err(error) if error.reader_went_away() => Ok(()),
-        Err(error) => Err(error.problem().into()),
-        Ok(()) => Ok(()),
     }
 }
 
@@ -88,24 +98,23 @@ fn footer(rows: usize, zone: &str) {
 async fn remotely(client: &Client, asked: &SqlRequest, format: Format) -> Result<(), Failure> {
     let failed = |error: naru_server::ServerError| Failure::from(error.problem());
     let mut answer = client.sql(asked).await.map_err(failed)?;
-    let out = std::io::BufWriter::new(std::io::stdout());
-    let mut writer = output::writer(format, &answer.schema, out).map_err(|error| Failure::from(error.problem()))?;
-    let mut rows = 0;
+    tracing::debug!("the query runs");
+    let mut rows = Rows::new(format, &answer.schema)?;
     loop {
         let next = tokio::select! {
             next = answer.next() => next,
-            _ = tokio::signal::ctrl_c() => return Err(cancelled()),
+            _ = rows.tick.tick() => {
+                let (read, total) = (answer.rows_read, answer.rows_total);
+                rows.line.draw(Standing { rows: read, rows_total: total, spilled: answer.bytes_spilled });
+                continue;
+            }
         };
         let Some(batch) = next else { break };
-        let batch = batch.map_err(failed)?;
-        rows += batch.num_rows();
-        if let Err(error) = writer.write(&batch) {
-            return printed(Err(error));
+        if !rows.write(&batch.map_err(failed)?)? {
+            return Ok(());
         }
     }
-    printed(writer.finish())?;
-    footer(rows, &answer.time_zone);
-    Ok(())
+    rows.finish(&answer.time_zone)
 }
 
 async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Failure> {
@@ -113,32 +122,68 @@ async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Fail
     let lake = home.lake().await?;
     let warehouse = running::warehouse(home, &lake, store.as_ref(), LiveTables::default())?;
     let failed = |error: naru_warehouse::WarehouseError| Failure::from(error.problem());
-    let options = SessionOptions { default_dataset: asked.default_dataset, time_zone: asked.time_zone };
+    let options = SessionOptions {
+        default_dataset: asked.default_dataset,
+        time_zone: asked.time_zone,
+        ..SessionOptions::of(Principal::Owner)
+    };
     let session = warehouse.session(options).map_err(failed)?;
     let mut answer = session.run(&asked.sql).await.map_err(failed)?;
-    let out = std::io::BufWriter::new(std::io::stdout());
-    let mut writer = output::writer(format, &answer.schema, out).map_err(|error| Failure::from(error.problem()))?;
-    let rows = drain(&mut answer, &mut *writer).await?;
-    printed(writer.finish())?;
-    footer(rows, &answer.time_zone);
-    std::io::stdout().flush()?;
-    Ok(())
-}
-
-async fn drain(answer: &mut naru_warehouse::ResultSet, writer: &mut dyn RowWriter) -> Result<usize, Failure> {
-    let mut rows = 0;
+    tracing::debug!("the query runs");
+    let mut rows = Rows::new(format, &answer.schema)?;
     loop {
         let next = tokio::select! {
             next = answer.next() => next,
-            _ = tokio::signal::ctrl_c() => return Err(cancelled()),
+            _ = rows.tick.tick() => {
+                let seen = answer.progress.seen();
+                let (read, total) = (seen.rows_read, seen.rows_total);
+                rows.line.draw(Standing { rows: read, rows_total: total, spilled: seen.bytes_spilled });
+                continue;
+            }
         };
-        let Some(batch) = next else { return Ok(rows) };
-        let batch = batch.map_err(|error| Failure::from(error.problem()))?;
-        rows += batch.num_rows();
-        match writer.write(&batch) {
-            Err(error) if error.reader_went_away() => return Ok(rows),
-            Err(error) => return Err(error.problem().into()),
-            Ok(()) => {}
+        let Some(batch) = next else { break };
+        if !rows.write(&batch.map_err(failed)?)? {
+            return Ok(());
+        }
+    }
+    rows.finish(&answer.time_zone)
+}
+
+/// Where an answer goes: rows to standard output, talk to standard error.
+struct Rows {
+    writer: Box<dyn RowWriter>,
+    count: usize,
+    line: ProgressLine,
+    tick: Interval,
+}
+
+impl Rows {
+    fn new(format: Format, schema: &SchemaRef) -> Result<Self, Failure> {
+        let out = std::io::BufWriter::new(std::io::stdout());
+        let writer = output::writer(format, schema, out).map_err(|error| Failure::from(error.problem()))?;
+        Ok(Self { writer, count: 0, line: ProgressLine::begin(), tick: tokio::time::interval(PROGRESS_EVERY) })
+    }
+
+    /// `false` when nobody reads any more: `naru sql … | head` is no failure.
+    fn write(&mut self, batch: &RecordBatch) -> Result<bool, Failure> {
+        self.line.clear();
+        self.count += batch.num_rows();
+        match self.writer.write(batch) {
+            Err(error) if error.reader_went_away() => Ok(false),
+            Err(error) => Err(error.problem().into()),
+            Ok(()) => Ok(true),
+        }
+    }
+
+    fn finish(mut self, zone: &str) -> Result<(), Failure> {
+        self.line.clear();
+        match self.writer.finish() {
+            Err(error) if error.reader_went_away() => Ok(()),
+            Err(error) => Err(error.problem().into()),
+            Ok(()) => {
+                footer(self.count, zone);
+                Ok(())
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `naru status`: one line per source, table and mart; works while naru runs and when it does not.
 
-use std::path::PathBuf;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::Args;
 use naru_flow::history;
@@ -8,7 +8,11 @@ use naru_store::{sync_sources, sync_tables};
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::{home::Home, remote};
+use crate::{
+    home::{self, Home},
+    remote,
+    running::vanished,
+};
 
 /// One line per table and mart: state, freshness, last error, next step.
 #[derive(Debug, Args)]
@@ -20,18 +24,28 @@ pub struct Status {
 
 impl Status {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let home = Home::open(place)?;
-        let status = match remote::find(&home.project.root).await? {
+        let root = home::find(place)?;
+        let status = match remote::find(&root).await? {
             Some(client) => client.status().await.map_err(|error| Failure::from(error.problem()))?,
-            None => at_rest(&home).await?,
+            None => at_rest(&Home::open(Some(root))?).await?,
         };
         if self.json {
             println!("{status:#}");
         } else {
-            print!("{}", text(&status));
+            print!("{}", coloured(&text(&status)));
         }
         Ok(())
     }
+}
+
+/// Lines that tell a problem in red, on a terminal that is not told to do without colours.
+fn coloured(text: &str) -> String {
+    if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return text.to_owned();
+    }
+    let red =
+        |line: &str| if line.starts_with("  ! ") { format!("\x1b[31m{line}\x1b[0m\n") } else { format!("{line}\n") };
+    text.lines().map(red).collect()
 }
 
 /// What the state database holds while nothing runs.
@@ -46,23 +60,12 @@ async fn at_rest(home: &Home) -> Result<Value, Failure> {
     let (graph, _) = home.graph(&home.known_tables()?);
     let marts = history::status(&store, &graph, jiff::Timestamp::now()).await;
     let mut sources = Vec::new();
-    for source in known {
-        let vanished = home.project.source(&source.source).is_none();
-        let of_source: Vec<Value> = tables
-            .iter()
-            .filter(|table| table.source == source.source)
-            .map(|table| {
-                json!({"table": table.lake, "source_table": format!("{}.{}", table.schema, table.table),
-                       "state": table.state.as_str(), "reason": table.reason, "fix": table.fix})
-            })
-            .collect();
-        let problem = vanished.then(|| {
-            json!({"code": "sync.source_vanished",
-                   "summary": format!("the file of source {} is gone, its slot still keeps WAL", source.source),
-                   "hint": format!("Put sources/{0}.toml back, or run `naru sync drop {0}`.", source.source)})
-        });
-        sources.push(json!({"source": source.source, "phase": "stopped", "problem": problem, "tables": of_source}));
+    for source in known.into_iter().filter(|source| home.project.source(&source.source).is_some()) {
+        let of_source = tables.iter().filter(|table| table.source == source.source);
+        let of_source: Vec<Value> = of_source.map(vanished::table).collect();
+        sources.push(json!({"source": source.source, "phase": "stopped", "problem": null, "tables": of_source}));
     }
+    sources.extend(vanished::list(home, &store).await?);
     Ok(json!({"project": name, "running": false, "ready": false, "sources": sources,
               "marts": marts.unwrap_or_default()}))
 }
@@ -78,9 +81,11 @@ pub fn text(status: &Value) -> String {
     lines.push(format!("project {} ({running})", word(&status["project"])));
     for source in status["sources"].as_array().into_iter().flatten() {
         lines.push(format!("source {}: {}", word(&source["source"]), word(&source["phase"])));
-        if let Some(summary) = source["problem"]["summary"].as_str() {
-            lines.push(format!("  ! {summary}"));
-            lines.extend(source["problem"]["hint"].as_str().map(|hint| format!("    {hint}")));
+        let warnings = source["warnings"].as_array().into_iter().flatten();
+        for problem in std::iter::once(&source["problem"]).chain(warnings) {
+            lines.extend(problem["summary"].as_str().map(|summary| format!("  ! {summary}")));
+            lines.extend(problem["detail"].as_str().map(|detail| format!("    {detail}")));
+            lines.extend(problem["hint"].as_str().map(|hint| format!("    {hint}")));
         }
         for table in source["tables"].as_array().into_iter().flatten() {
             lines.push(table_line(table));
@@ -90,16 +95,39 @@ pub fn text(status: &Value) -> String {
     for mart in status["marts"].as_array().into_iter().flatten() {
         lines.push(mart_line(mart));
     }
+    lines.extend(lake_lines(&status["lake"]));
     lines.push(String::new());
     lines.join("\n")
 }
 
 fn table_line(table: &Value) -> String {
     let name = format!("{}.{}", word(&table["table"]["dataset"]), word(&table["table"]["table"]));
-    let rows = table["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows"));
+    let rows = match (table["copied"].as_u64(), table["expected"].as_u64()) {
+        (Some(copied), Some(expected)) if expected > 0 => format!("{copied} of about {} rows", expected.max(copied)),
+        (Some(copied), _) => format!("{copied} rows copied"),
+        (None, _) => table["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows")),
+    };
     let lag = table["lag_ms"].as_u64().map_or(String::new(), |lag| format!("lag {lag} ms"));
     let reason = table["reason"].as_str().unwrap_or_default();
     format!("  {name:<32} {:<12} {rows:>14}  {lag:<12} {reason}", word(&table["state"])).trim_end().to_owned()
+}
+
+/// One line for the lake, and one for each table whose maintenance fails.
+fn lake_lines(lake: &Value) -> Vec<String> {
+    let Some(tables) = lake["tables"].as_array() else { return Vec::new() };
+    let name = |table: &Value| format!("{}.{}", word(&table["dataset"]), word(&table["table"]));
+    let sum = |key: &str| tables.iter().filter_map(|table| table[key].as_u64()).sum::<u64>();
+    let doing = match lake["doing"]["piece"].as_str() {
+        Some(piece) => format!("; {} {}", piece.replace('_', " "), name(&lake["doing"]["table"])),
+        None => String::new(),
+    };
+    let (files, mb) = (sum("files"), sum("bytes") / 1_000_000);
+    let mut lines = vec![format!("lake: {} tables open, {files} files, {mb} MB{doing}", tables.len())];
+    for table in tables {
+        let problem = table["upkeep"]["problem"].as_str();
+        lines.extend(problem.map(|problem| format!("  ! upkeep of {} failed: {problem}", name(&table["table"]))));
+    }
+    lines
 }
 
 fn mart_line(mart: &Value) -> String {

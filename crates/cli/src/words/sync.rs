@@ -3,13 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
-use naru_base::Problem;
-use naru_store::{Lock, kv, sync_sources};
-use naru_sync::{postgres::connect_sql, publication};
+use naru_store::Lock;
 use serde_json::json;
 
 use super::{Failure, status};
-use crate::{home::Home, remote, running::sources};
+use crate::{home::Home, remote, running::vanished};
 
 /// Look after synced sources.
 #[derive(Debug, Subcommand)]
@@ -31,7 +29,8 @@ pub enum Sync {
         /// dataset.table
         table: String,
     },
-    /// Remove everything naru made at a source: slot, publications, trigger. The lake's tables stay.
+    /// Remove everything naru made at a source: slot, publications, trigger. The lake's tables stay. Works without
+    /// the source's file too.
     Drop {
         /// Name of the source.
         source: String,
@@ -61,25 +60,14 @@ impl Sync {
 }
 
 async fn drop_source(home: &Home, name: &str) -> Result<(), Failure> {
-    let Some(source) = home.project.source(name) else {
-        return Err(Problem::new("cli.no_source", format!("there is no source \"{name}\""))
-            .hint(format!("Its file sources/{name}.toml is needed to connect; put it back for this."))
-            .into());
-    };
-    let lock_path = home.lock_path()?;
-    let _lock = Lock::acquire(&lock_path, "naru sync drop", Duration::from_secs(1))
-        .map_err(|error| Failure::from(error.problem().hint("Stop `naru up` first: it would make the slot again.")))?;
-    let store = home.store()?;
-    let failed = |error: naru_store::StoreError| Failure::from(error.problem());
-    let project_id = store.write(|db| kv::project_id(db)).await.map_err(failed)?;
-    let lake = home.lake().await?;
-    let context = sources::context(home, source, &lake, &store, &project_id)?;
-    let client = connect_sql(&context.connect).await.map_err(|error| Failure::from(error.problem()))?;
-    let refused = |error: naru_sync::SyncError| Failure::from(error.problem());
-    publication::drop_slot(&client, &context.names.slot).await.map_err(refused)?;
-    publication::remove(&client, &context.names).await.map_err(refused)?;
-    let owned = name.to_owned();
-    store.write(move |db| sync_sources::remove(db, &owned)).await.map_err(failed)?;
+    if let Some(client) = remote::find(&home.project.root).await? {
+        remote::call(&client, "sync.drop", &json!({"source": name}), |_| {}).await?;
+    } else {
+        let lock_path = home.lock_path()?;
+        let _lock = Lock::acquire(&lock_path, "naru sync drop", Duration::from_secs(1))
+            .map_err(|error| Failure::from(error.problem().hint("Stop `naru up` first.")))?;
+        vanished::drop_source(home, &home.store()?, name).await?;
+    }
     eprintln!("source {name}: slot, publications and trigger are gone; the lake's tables stay");
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `naru token`: the way in for programs. A token is shown once and stored as a hash.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use naru_access::Tokens;
 
 use super::Failure;
-use crate::home::Home;
+use crate::{home::Home, remote};
 
 /// Make and list tokens.
 #[derive(Debug, Subcommand)]
@@ -30,7 +30,7 @@ pub enum Token {
 
 impl Token {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let home = Home::open(place)?;
+        let home = Home::look(place)?;
         let tokens = Tokens::new(home.store()?);
         let failed = |error: naru_access::AccessError| Failure::from(error.problem());
         match self {
@@ -39,8 +39,9 @@ impl Token {
                 let issued = tokens.issue(&name, &owner(), life).await.map_err(failed)?;
                 let project = &home.project.settings.name;
                 println!("{}", issued.secret.expose());
-                if let Some(address) = home.project.settings.server.postgres {
-                    println!("postgres://{name}:{}@{address}/{project}", issued.secret.expose());
+                match postgres_address(&home).await? {
+                    Some(address) => println!("{}", issued.postgres_url(address, project).expose()),
+                    None => eprintln!("the Postgres wire is off, or its port is known only while `naru up` runs"),
                 }
                 eprintln!("shown once; `naru token revoke {name}` ends it");
             }
@@ -53,6 +54,15 @@ impl Token {
         }
         Ok(())
     }
+}
+
+/// Where the Postgres wire listens: as the running naru says, else as the settings do.
+async fn postgres_address(home: &Home) -> Result<Option<SocketAddr>, Failure> {
+    if let Some(client) = remote::find(&home.project.root).await? {
+        let status = client.status().await.map_err(|error| Failure::from(error.problem()))?;
+        return Ok(status["listeners"]["postgres"].as_str().and_then(|address| address.parse().ok()));
+    }
+    Ok(home.project.settings.server.postgres.filter(|address| address.port() != 0))
 }
 
 fn owner() -> String {

@@ -63,6 +63,8 @@ impl Everything {
     pub async fn stop(self) {
         self.listeners.close().await;
         self.running.flow.stop().await;
+        // The last flushes must not wait for a compaction.
+        self.running.upkeep.stop().await;
         self.running.stop.cancel();
         if let Err(error) = self.scheduler.await {
             tracing::warn!(%error, "the scheduler ended badly");
