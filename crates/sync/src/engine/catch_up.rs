@@ -3,6 +3,8 @@
 //! Owns: reading a spool back in slices between two transactions of the stream, and the step to live.
 //! Never runs inside an open transaction: a table becomes live exactly at the stream's cut.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use naru_base::Lsn;
 
@@ -22,7 +24,7 @@ const SLICE_RECORDS: usize = 20_000;
 /// Where reading a table's spool stands; kept with the table between slices.
 #[derive(Debug, Default)]
 pub struct SpoolCursor {
-    relation: Option<Relation>,
+    relation: Option<Arc<Relation>>,
     skipping: bool,
     begin: Lsn,
     rewritten: bool,
@@ -132,7 +134,7 @@ impl Stream {
         let change = match decoded.message {
             Message::Relation(relation) => {
                 if let Some(table) = self.tables.get_mut(&oid) {
-                    table.cursor.relation = Some(relation);
+                    table.cursor.relation = Some(Arc::new(relation));
                 }
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 //! Never decides about single rows (`stream`) or definitions (`definitions`).
 //! Read next: [`prepare`] for the start of a session, [`stream`] for messages, [`rounds`] for copies.
 
+mod ahead;
 mod catch_up;
 mod commands;
 pub(crate) mod context;
@@ -16,6 +17,7 @@ mod members;
 mod names;
 mod poll;
 pub mod prepare;
+mod pump;
 pub mod room;
 mod rounds;
 mod session;
@@ -28,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 pub use commands::{Command, CommandError, Commands, FlushedCut};
 pub use context::{Context, Way};
 pub use cut::CutShown;
-use naru_base::{Retry, retry::Backoff};
+use naru_base::{Problem, Retry, retry::Backoff};
 use naru_lake::live::LiveSet;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +89,7 @@ impl SourceEngine {
                 Some(lost) => stream.lost.insert(lost).problem(),
                 None => error.problem(),
             };
-            tracing::warn!(source = %self.context.source.name, code = %problem.code, %problem, "source session ended");
+            self.tell(&problem);
             let wait = match problem.retry {
                 Retry::Later => backoff.next_wait(),
                 Retry::Never => RETRY_MENDING,
@@ -99,6 +101,16 @@ impl SourceEngine {
             self.wait(wait, &stop).await;
         }
         self.status.update(|s| s.phase = "stopped".into());
+    }
+
+    /// Says once why a session ended, however often it is tried again for the same reason.
+    fn tell(&self, problem: &Problem) {
+        let (source, code) = (&self.context.source.name, &problem.code);
+        if self.status.get().problem.is_some_and(|before| before.code == *code) {
+            tracing::debug!(%source, %code, %problem, "source session ended");
+        } else {
+            tracing::warn!(%source, %code, %problem, "source session ended");
+        }
     }
 
     /// Waits between two sessions. Whoever asks for something meanwhile is told that the source is not running.

@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use naru_base::{Lsn, failpoint, retry::Backoff};
 use naru_store::sync_tables::{self, SyncTable};
 use tokio::time::MissedTickBehavior;
@@ -17,13 +16,14 @@ use super::{
     feedback::Feedback,
     poll::Poll,
     prepare::Prepared,
+    pump::Pump,
     rounds::Rounds,
     stream::Stream,
     watch::Watch,
 };
 use crate::{
     error::SyncError,
-    postgres::{Event, ReplicationConnection, ReplicationReader, ReplicationWriter, StreamOptions, within},
+    postgres::{Event, ReplicationConnection, ReplicationWriter, StreamOptions, within},
     status::OwnedProblem,
 };
 
@@ -43,6 +43,8 @@ const FLUSH_CUT_MAX: Duration = Duration::from_mins(1);
 const STOP_INSIDE_MAX: Duration = Duration::from_secs(10);
 /// After this long a session counts as one that works: the next failure is tried again at once.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// Code of the problem that a full disk is.
+const LOW: &str = "sync.disk_low";
 /// How long a clean stop may take to flush.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
 
@@ -68,6 +70,7 @@ impl SourceEngine {
         stop: &CancellationToken,
         backoff: &mut Backoff,
     ) -> Result<(), SyncError> {
+        self.room().await?;
         self.status.update(|s| s.phase = "preflight".into());
         persist(stream).await?;
         let prepared = tokio::select! {
@@ -87,7 +90,8 @@ impl SourceEngine {
         let connect = self.context.connect();
         let connection = ReplicationConnection::connect(&connect).await?;
         let starting = connection.start_replication(&options);
-        let (mut reader, writer) = within(&connect, "starting the stream", starting).await?;
+        let (reader, writer) = within(&connect, "starting the stream", starting).await?;
+        let mut pump = Pump::start(reader);
         stream.binary = prepared.binary;
         self.status.update(|s| {
             s.phase = "streaming".into();
@@ -101,7 +105,7 @@ impl SourceEngine {
         tokio::pin!(late);
         let began = Instant::now();
         loop {
-            let reading = session.reads(stream);
+            let reading = session.reads();
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if stream.at_boundary() => return session.stop(stream).await,
@@ -129,10 +133,32 @@ impl SourceEngine {
                 {
                     session.publish(stream).await?;
                 }
-                event = reader.next(), if reading => session.burst(stream, &mut reader, event?).await?,
+                event = pump.next(), if reading => session.burst(stream, &mut pump, event?).await?,
                 () = until(session.watch.silence_ends()), if reading => return Err(Watch::silent(stream)),
             }
         }
+    }
+}
+
+impl SourceEngine {
+    /// Refuses to begin onto a full disk; people still see what the source keeps for naru meanwhile.
+    async fn room(&self) -> Result<(), SyncError> {
+        let low = self.status.get().problem.is_some_and(|problem| problem.code == LOW);
+        let Err(error) = self.context.disk.look().for_applying() else {
+            if low {
+                tracing::info!(source = %self.context.source.name, "there is room on the disk again; the source is read on");
+            }
+            return Ok(());
+        };
+        match Watch::from_afar(&self.context).await {
+            Ok((slot, warnings)) => self.status.update(|s| {
+                s.retained_bytes = slot.as_ref().map(|slot| slot.retained_bytes);
+                s.safe_bytes = slot.as_ref().and_then(|slot| slot.safe_bytes);
+                s.warnings = warnings.iter().map(OwnedProblem::from).collect();
+            }),
+            Err(error) => tracing::debug!(problem = %error.problem(), "the source could not be looked at"),
+        }
+        Err(error)
     }
 }
 
@@ -155,9 +181,9 @@ impl Session {
         })
     }
 
-    /// Whether the stream is read now: not while somebody fixes a position, and not onto a full disk.
-    fn reads(&self, stream: &Stream) -> bool {
-        !CutWanted::holds(self.cut.as_ref()) && (!stream.at_boundary() || stream.room.for_applying().is_ok())
+    /// Whether the stream is read now: not while somebody fixes a position.
+    fn reads(&self) -> bool {
+        !CutWanted::holds(self.cut.as_ref())
     }
 
     async fn publish(&mut self, stream: &mut Stream) -> Result<(), SyncError> {
@@ -167,19 +193,14 @@ impl Session {
     }
 
     /// Handles an event and those that have arrived behind it, up to a bound that keeps the clock's work on time.
-    async fn burst(
-        &mut self,
-        stream: &mut Stream,
-        reader: &mut ReplicationReader,
-        first: Event,
-    ) -> Result<(), SyncError> {
+    async fn burst(&mut self, stream: &mut Stream, pump: &mut Pump, first: Event) -> Result<(), SyncError> {
         self.watch.heard();
         self.event(stream, first).await?;
         for _ in 0..BURST_EVENTS_MAX {
-            if !self.reads(stream) {
+            if !self.reads() {
                 break;
             }
-            match reader.next().now_or_never() {
+            match pump.arrived() {
                 Some(event) => self.event(stream, event?).await?,
                 None => break,
             }
@@ -226,10 +247,15 @@ impl Session {
 
     /// Everything that happens by the clock.
     async fn look_after(&mut self, stream: &mut Stream, status: &crate::status::StatusCell) -> Result<(), SyncError> {
-        if !self.reads(stream) {
+        if !self.reads() {
             self.watch.heard();
         }
         self.watch.look(stream, &self.prepared, &mut self.feedback).await?;
+        if stream.at_boundary() {
+            // A connection that is not read makes the source's checkpoint and its shutdown wait (seen on PostgreSQL 15,
+            // once the slot runs out of log): on a full disk there must be none.
+            stream.room.for_applying()?;
+        }
         if CutWanted::look_after(&mut self.cut) {
             self.feedback.ask().await?;
         }
@@ -281,7 +307,6 @@ impl Session {
     fn report(&self, stream: &Stream, status: &crate::status::StatusCell) {
         let tables = stream.statuses();
         let (visible, server, acknowledged) = (stream.published, stream.server, self.acknowledged);
-        let low = stream.room.for_applying().err().map(|error| OwnedProblem::from(&error.problem()));
         status.update(|s| {
             s.tables = tables;
             s.visible = visible;
@@ -289,14 +314,7 @@ impl Session {
             s.acknowledged = acknowledged;
             s.retained_bytes = self.watch.slot.as_ref().map(|slot| slot.retained_bytes);
             s.safe_bytes = self.watch.slot.as_ref().and_then(|slot| slot.safe_bytes);
-            if let (Some(low), None) = (&low, &s.problem) {
-                tracing::warn!(source = %s.source, "{}: nothing more is taken from the source until there is room", low.summary);
-            }
-            if let (None, Some(_)) = (&low, &s.problem) {
-                tracing::info!(source = %s.source, "there is room on the disk again; the source is read on");
-            }
-            s.phase = if low.is_some() { "waiting" } else { "streaming" }.into();
-            s.problem = low;
+            s.problem = None;
             s.warnings = self.watch.warnings.iter().map(OwnedProblem::from).collect();
         });
     }

@@ -5,7 +5,7 @@
 //! Read next: `engine::catch_up` for spools, `engine::definitions` for changed tables.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -14,6 +14,7 @@ use naru_base::{Lsn, failpoint, time::now_us};
 use naru_lake::live::{LiveSet, LiveTable};
 
 use super::{
+    ahead::{Ahead, Part, Streamed},
     context::Context,
     flushes::Flushes,
     members::MembersRetry,
@@ -25,8 +26,8 @@ use crate::{
     definition::DefinitionEvent,
     error::SyncError,
     image::TableImage,
-    postgres::{Decoder, Message, Relation, pgoutput::OldTuple, pgoutput::Tuple},
-    spool::{Record, TransactionSpool},
+    postgres::{ChangeBuilder, Decoder, Message, PostgresError, Relation, pgoutput::OldTuple, pgoutput::Tuple},
+    spool::Record,
     state::{TableLife as _, TableState},
     trigger::MESSAGE_PREFIX,
 };
@@ -47,10 +48,25 @@ pub(super) enum RowChange<'a> {
     Truncate,
 }
 
+impl RowChange<'_> {
+    /// Puts the change into a builder that follows its relation.
+    pub(super) fn put(self, builder: &mut ChangeBuilder) -> Result<(), PostgresError> {
+        match self {
+            Self::Insert(new) => builder.insert(new),
+            Self::Update(old, new) => builder.update(old, new),
+            Self::Delete(old) => builder.delete(old),
+            Self::Truncate => {
+                builder.truncate();
+                Ok(())
+            }
+        }
+    }
+}
+
 /// The newest relation message of a table outside any open stream block.
 #[derive(Debug, Clone)]
 struct RelationSeen {
-    relation: Relation,
+    relation: Arc<Relation>,
     raw: Bytes,
     generation: u32,
 }
@@ -129,7 +145,7 @@ pub(super) struct Stream {
     relations: HashMap<u32, RelationSeen>,
     decoder: Decoder,
     open: Option<OpenTransaction>,
-    streamed: HashMap<u32, TransactionSpool>,
+    pub(super) streamed: HashMap<u32, Streamed>,
     block_xid: Option<u32>,
     dirty: BTreeSet<u32>,
     last_commit_time_us: i64,
@@ -238,7 +254,7 @@ impl Stream {
             Message::StreamAbort { xid, subxid } => self.abort(xid, subxid),
             Message::Origin { .. } | Message::Type { .. } => {}
             message => match (decoded.xid, self.block_xid) {
-                (Some(subxid), Some(xid)) => self.keep(xid, subxid, data)?,
+                (Some(subxid), Some(xid)) => self.keep(xid, subxid, data, message).await?,
                 _ => self.change(data, message).await?,
             },
         }
@@ -270,46 +286,97 @@ impl Stream {
         Ok(())
     }
 
-    /// Keeps a message of an in-progress transaction, without its transaction number.
-    fn keep(&mut self, xid: u32, subxid: u32, data: &Bytes) -> Result<(), SyncError> {
-        let path = crate::spool::transaction_path(&self.context.spool_dir, xid);
-        let spool = self.streamed.entry(xid).or_insert_with(|| TransactionSpool::new(path));
+    /// Keeps a message of an in-progress transaction, without its transaction number, and works it out ahead.
+    async fn keep(&mut self, xid: u32, subxid: u32, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
+        let path = || crate::spool::transaction_path(&self.context.spool_dir, xid);
+        let streamed = match self.streamed.entry(xid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Streamed::new(path())),
+        };
         let (tag, rest) = (data.get(..1), data.get(5..));
         let (Some(tag), Some(rest)) = (tag, rest) else {
             return Err(SyncError::Protocol("a streamed message ends before its transaction number".into()));
         };
-        spool.push(subxid, tag, rest)
+        streamed.spool.push(subxid, tag, rest)?;
+        self.work_ahead(xid, subxid, data, message).await
     }
 
     fn abort(&mut self, xid: u32, subxid: u32) {
         if xid == subxid {
             self.streamed.remove(&xid);
-        } else if let Some(spool) = self.streamed.get_mut(&xid) {
-            spool.abort(subxid);
+        } else if let Some(streamed) = self.streamed.get_mut(&xid) {
+            streamed.abort(subxid);
         }
     }
 
-    /// Handles a streamed transaction that committed, message by message as if it had come whole.
+    /// Handles a streamed transaction that committed: takes over what was worked out, and goes through the rest message
+    /// by message as if it had come whole.
     async fn replay(&mut self, xid: u32, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<(), SyncError> {
         self.begin(commit_lsn, time_us)?;
         if failpoint::hit("sync.replay") {
             return Err(SyncError::Protocol("failpoint sync.replay".into()));
         }
-        if let Some(spool) = self.streamed.remove(&xid) {
+        if let Some(Streamed { spool, ahead }) = self.streamed.remove(&xid)
+            && let Some(done) = self.join(ahead, commit_lsn).await?
+        {
             let mut replay = spool.replay()?;
             while let Some(message) = replay.next_message()? {
                 let data = Bytes::from(message);
                 let decoded = Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
-                self.change(&data, decoded.message).await?;
+                if decoded.message.row_of().is_none_or(|oid| !done.contains(&oid)) {
+                    self.change(&data, decoded.message).await?;
+                }
             }
         }
         self.commit(end_lsn)
     }
 
+    /// Takes over what was worked out of a transaction that committed at `commit_lsn` and is the open one now. `None` when
+    /// that is everything; otherwise the tables that are done.
+    async fn join(&mut self, ahead: Ahead, commit_lsn: Lsn) -> Result<Option<HashSet<u32>>, SyncError> {
+        let (parts, relations) = ahead.finish();
+        let Some(parts) = parts else { return Ok(Some(HashSet::new())) };
+        let (mut done, mut whole) = (HashSet::new(), true);
+        for (oid, part) in parts {
+            let joined = match part {
+                Some(part) => self.join_table(oid, part, commit_lsn).await?,
+                None => false,
+            };
+            whole &= joined;
+            if joined {
+                done.insert(oid);
+            }
+        }
+        if whole {
+            // The server does not send these again.
+            for (data, relation) in relations {
+                self.saw(&data, relation);
+            }
+            return Ok(None);
+        }
+        Ok(Some(done))
+    }
+
+    async fn join_table(&mut self, oid: u32, mut part: Part, commit_lsn: Lsn) -> Result<bool, SyncError> {
+        let (Some(open), Some(table)) = (&mut self.open, self.tables.get_mut(&oid)) else { return Ok(false) };
+        if table.has(commit_lsn) {
+            return Ok(true);
+        }
+        if !part.fits(table) || !drained(table, &mut self.todo).await? || part.drain().await.is_err() {
+            return Ok(false);
+        }
+        let Some((changes, counts)) = part.commit().await? else { return Ok(false) };
+        table.counts += counts;
+        table.changes += changes;
+        open.touched.insert(oid);
+        table.unflushed_since.get_or_insert(self.cut);
+        Ok(true)
+    }
+
     /// Handles a message inside a transaction.
     async fn change(&mut self, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
         match message {
-            Message::Relation(relation) => self.relation(data, relation),
+            Message::Relation(relation) => self.saw(data, Arc::new(relation)),
             Message::Insert { relation, new } => self.row(relation, data, RowChange::Insert(new)).await?,
             Message::Update { relation, old, new } => self.row(relation, data, RowChange::Update(old, new)).await?,
             Message::Delete { relation, old } => self.row(relation, data, RowChange::Delete(old)).await?,
@@ -326,7 +393,7 @@ impl Stream {
         Ok(())
     }
 
-    fn relation(&mut self, data: &Bytes, relation: Relation) {
+    fn saw(&mut self, data: &Bytes, relation: Arc<Relation>) {
         self.generation = self.generation.wrapping_add(1);
         let seen = RelationSeen { raw: data.clone(), generation: self.generation, relation };
         self.relations.insert(seen.relation.oid, seen);
@@ -365,7 +432,7 @@ impl Stream {
         if table.follows(&seen.relation) {
             return Ok(true);
         }
-        let relation = seen.relation.clone();
+        let relation = Arc::clone(&seen.relation);
         self.redefine_from_catalog(oid, &relation).await?;
         Ok(self.tables.get(&oid).is_some_and(|table| table.state == TableState::Live))
     }
@@ -385,11 +452,8 @@ impl Stream {
                 return quarantine_or(error, table);
             }
         }
-        if table.builder.as_ref().is_some_and(|builder| builder.bytes() > BUILDER_BYTES_MAX)
-            && let Err(error) = table.drain().await
-        {
-            self.todo.store.insert(oid);
-            quarantine_or(error, table)?;
+        if table.builder.as_ref().is_some_and(|builder| builder.bytes() > BUILDER_BYTES_MAX) {
+            drained(table, &mut self.todo).await?;
         }
         Ok(())
     }
@@ -458,12 +522,8 @@ impl Stream {
             if table.state.spools() {
                 continue;
             }
-            match table.drain().await {
-                Ok(()) => visible.extend(table.live.clone()),
-                Err(error) => {
-                    self.todo.store.insert(*oid);
-                    quarantine_or(error, table)?;
-                }
+            if drained(table, &mut self.todo).await? {
+                visible.extend(table.live.clone());
             }
         }
         self.live_set.publish(self.cut, &visible.iter().collect::<Vec<_>>());
@@ -528,19 +588,22 @@ impl Stream {
     }
 }
 
+/// Hands a table's collected changes to its live table; `false` when that quarantined it.
+pub(super) async fn drained(table: &mut TableRuntime, todo: &mut Todo) -> Result<bool, SyncError> {
+    let Err(error) = table.drain().await else { return Ok(true) };
+    todo.store.insert(table.oid);
+    quarantine_or(error, table)?;
+    Ok(false)
+}
+
 /// Puts a row into the builder. `Ok(false)` when the relation no longer fits the table's shape.
-pub(super) fn push(table: &mut TableRuntime, relation: &Relation, change: RowChange<'_>) -> Result<bool, SyncError> {
+pub(super) fn push(
+    table: &mut TableRuntime,
+    relation: &Arc<Relation>,
+    change: RowChange<'_>,
+) -> Result<bool, SyncError> {
     let Some(builder) = table.builder_for(relation)? else { return Ok(false) };
-    let pushed = match change {
-        RowChange::Insert(new) => builder.insert(new),
-        RowChange::Update(old, new) => builder.update(old, new),
-        RowChange::Delete(old) => builder.delete(old),
-        RowChange::Truncate => {
-            builder.truncate();
-            Ok(())
-        }
-    };
-    match (pushed, &table.shape) {
+    match (change.put(builder), &table.shape) {
         (Ok(()), _) => Ok(true),
         (Err(error), Some(shape)) => Err(shape.broke(error.problem())),
         (Err(error), None) => Err(SyncError::Protocol(error.to_string())),

@@ -47,7 +47,7 @@ pub struct TableRuntime {
     /// Collects changes between two publishes.
     pub builder: Option<ChangeBuilder>,
     /// The relation message that `builder` follows.
-    pub relation: Option<Relation>,
+    pub relation: Option<Arc<Relation>>,
     /// Waiting changes, while copying, catching up or paused.
     pub spool: Option<TableSpool>,
     /// A spool that was applied; deleted once a flush has put its changes into the lake.
@@ -187,16 +187,21 @@ impl TableRuntime {
     }
 
     /// Whether a relation message describes the columns that the shape was made from.
-    pub fn follows(&self, relation: &Relation) -> bool {
-        self.relation.as_ref() == Some(relation) || relation_fits(relation, &self.image)
+    pub fn follows(&self, relation: &Arc<Relation>) -> bool {
+        self.has_relation(relation) || relation_fits(relation, &self.image)
+    }
+
+    /// Whether the builder follows this relation message. Nearly always it is the very same one.
+    fn has_relation(&self, relation: &Arc<Relation>) -> bool {
+        self.relation.as_ref().is_some_and(|known| Arc::ptr_eq(known, relation) || known == relation)
     }
 
     /// Gives the builder for `relation`, making one where needed.
     ///
     /// # Errors
     /// `Ok(None)` when the relation no longer fits the shape: the definition changed and must be looked at first.
-    pub fn builder_for(&mut self, relation: &Relation) -> Result<Option<&mut ChangeBuilder>, SyncError> {
-        if self.relation.as_ref() != Some(relation) || self.builder.is_none() {
+    pub fn builder_for(&mut self, relation: &Arc<Relation>) -> Result<Option<&mut ChangeBuilder>, SyncError> {
+        if self.builder.is_none() || !self.has_relation(relation) {
             let Some(shape) = &self.shape else {
                 return Err(SyncError::Protocol(format!("table {} has no shape", self.image.full_name())));
             };
@@ -208,7 +213,7 @@ impl TableRuntime {
                 builder => ChangeBuilder::new(shape.plan.clone(), relation).map(|made| *builder = Some(made)),
             }
             .map_err(|error| SyncError::Protocol(error.to_string()))?;
-            self.relation = Some(relation.clone());
+            self.relation = Some(Arc::clone(relation));
         }
         Ok(self.builder.as_mut())
     }

@@ -128,6 +128,18 @@ pub enum Message<'a> {
     },
 }
 
+impl Message<'_> {
+    /// The table whose row this message changes.
+    pub fn row_of(&self) -> Option<u32> {
+        match self {
+            Self::Insert { relation, .. } | Self::Update { relation, .. } | Self::Delete { relation, .. } => {
+                Some(*relation)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Which columns of an old row the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaIdentity {
