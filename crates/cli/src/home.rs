@@ -54,6 +54,10 @@ impl Home {
     /// Reads the folder; every mistake in it is a reason not to go on.
     pub fn open(place: Option<PathBuf>) -> Result<Self, Failure> {
         let project = load(place)?.sound().map_err(Failure::Problems)?;
+        Self::without_ignored(project)
+    }
+
+    fn without_ignored(project: Project) -> Result<Self, Failure> {
         let ignored = not_built(&project);
         if ignored.is_empty() { Ok(Self { project }) } else { Err(Failure::Problems(ignored)) }
     }
@@ -65,7 +69,7 @@ impl Home {
         let of_sources =
             |problem: &Problem| matches!(&*problem.code, "project.missing_variable" | "project.missing_secret_file");
         match loaded.project {
-            Some(project) if loaded.problems.iter().all(of_sources) => Ok(Self { project }),
+            Some(project) if loaded.problems.iter().all(of_sources) => Self::without_ignored(project),
             _ => Err(Failure::Problems(loaded.problems)),
         }
     }

@@ -77,15 +77,14 @@ pub struct LakeSettings {
     pub flush_bytes: u64,
 }
 
-/// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`.
+/// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`. `pubsub` can only be off
+/// until topics are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerSettings {
     /// HTTP: metrics, health, console. Default `127.0.0.1:6278`; `None` is off.
     pub http: Option<SocketAddr>,
     /// Postgres wire. Default `127.0.0.1:6279`.
     pub postgres: Option<SocketAddr>,
-    /// Pub/Sub. Default `127.0.0.1:6280`.
-    pub pubsub: Option<SocketAddr>,
 }
 
 /// `[sql]`: what people's queries get.
@@ -127,7 +126,7 @@ impl Default for LakeSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), pubsub: Some(loopback(6280)) }
+        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)) }
     }
 }
 
@@ -256,7 +255,15 @@ fn read_location(reading: &mut Reading<'_>, text: &Text, lake: &mut LakeSettings
 fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut ServerSettings) {
     server.http = read_listener(reading, &mut section, "http", server.http);
     server.postgres = read_listener(reading, &mut section, "postgres", server.postgres);
-    server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub);
+    if let Some(node) = section.node("pubsub")
+        && !matches!(node.value, Value::Boolean(false))
+    {
+        let mistake = Mistake::NotBuilt {
+            what: "the Pub/Sub listener (\"pubsub\")".to_owned(),
+            instead: "Leave the line out, or write `pubsub = false`; it comes with topics.".to_owned(),
+        };
+        reading.add(&node.span, mistake);
+    }
     section.finish(reading);
 }
 

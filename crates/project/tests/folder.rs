@@ -78,7 +78,6 @@ fn a_sound_folder_becomes_typed_values() {
     assert_eq!((project.settings.name.as_str(), project.settings.timezone.name.as_str()), ("acme", "Asia/Seoul"));
     assert_eq!(project.settings.server.http, Some("127.0.0.1:0".parse().unwrap()));
     assert_eq!(project.settings.server.postgres, Some("127.0.0.1:7000".parse().unwrap()));
-    assert_eq!(project.settings.server.pubsub, None);
     assert_eq!(project.settings.lake.flush_interval, Duration::from_millis(500));
     assert_eq!(project.lake_folder(), project.root.join("lake"));
     check_source(&project);

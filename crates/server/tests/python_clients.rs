@@ -8,6 +8,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
+use naru_access::Principal;
 use naru_base::{Problem, TableId};
 use naru_server::{Listen, postgres};
 use naru_testkit::python;
@@ -34,8 +35,12 @@ struct OneToken;
 
 #[async_trait]
 impl postgres::Tokens for OneToken {
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, Problem> {
-        Ok((name == "kim" && token == "s3cret").then(|| name.to_owned()))
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem> {
+        Ok((name == "kim" && token == "s3cret").then(|| Principal::Token {
+            id: 1,
+            name: name.to_owned(),
+            owner: name.to_owned(),
+        }))
     }
 }
 

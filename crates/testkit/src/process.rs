@@ -15,9 +15,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long [`Naru::wait_line`] waits on a loaded machine.
-const LINE_WAIT_MAX: Duration = Duration::from_mins(1);
+const LINE_WAIT_MAX: Duration = Duration::from_mins(2);
 /// How long a process may take to end after it was asked to.
-const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
+const STOP_WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// The path of the built binary: `NARU_BIN`, or the target folder this test was built into.
 pub fn binary() -> PathBuf {

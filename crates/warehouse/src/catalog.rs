@@ -16,12 +16,13 @@ use datafusion::{
     error::DataFusionError,
     execution::session_state::SessionState,
 };
+use naru_access::{Action, Decision, Principal};
 use naru_base::{TableId, Version};
 use naru_googlesql::{GoogleSql, Params, SqlError, SqlErrorKind};
 use parking_lot::Mutex;
 
 use crate::{
-    WarehouseError,
+    Decide, WarehouseError,
     information_schema::{self, INFORMATION_SCHEMA},
     session::Pinned,
     tables::{Cut, TableSource, View},
@@ -42,6 +43,20 @@ pub(crate) struct Scope {
     open: Option<Arc<dyn TableSource>>,
     /// What the query opened, with versions.
     used: Mutex<BTreeMap<TableId, Option<Version>>>,
+    reader: Reader,
+}
+
+/// Who reads, and the function that says what they may see.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub principal: Principal,
+    pub decide: Decide,
+}
+
+impl Reader {
+    fn may_view(&self, id: &TableId) -> bool {
+        (self.decide)(&self.principal, Action::View, id) == Decision::Allow
+    }
 }
 
 impl fmt::Debug for Scope {
@@ -52,24 +67,26 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     /// A scope over the source's present state.
-    pub fn live(project: &str, source: &Arc<dyn TableSource>) -> Arc<Self> {
+    pub fn live(project: &str, source: &Arc<dyn TableSource>, reader: Reader) -> Arc<Self> {
         Arc::new(Self {
             project: project.to_owned(),
             cut: source.cut(),
             queries: source.views(),
             open: Some(source.clone()),
             used: Mutex::default(),
+            reader,
         })
     }
 
     /// A scope over exactly these tables and views.
-    pub fn pinned(project: &str, pinned: Pinned) -> Arc<Self> {
+    pub fn pinned(project: &str, pinned: Pinned, reader: Reader) -> Arc<Self> {
         Arc::new(Self {
             project: project.to_owned(),
             cut: pinned.views.into_iter().map(|(id, view)| (id, Ok(view))).collect(),
             queries: pinned.queries,
             open: None,
             used: Mutex::default(),
+            reader,
         })
     }
 
@@ -86,6 +103,7 @@ impl Scope {
         }
         all.sort();
         all.dedup();
+        all.retain(|id| self.reader.may_view(id));
         Ok(all)
     }
 
@@ -135,6 +153,10 @@ impl Sight {
 
     /// One table or view, remembered as used.
     pub async fn open(&self, id: &TableId) -> Result<Option<Arc<dyn TableProvider>>, WarehouseError> {
+        // What is forbidden is not there, also behind a view: a view reads with the rights of whoever asks it.
+        if !self.scope.reader.may_view(id) {
+            return Ok(None);
+        }
         if let Some(sql) = self.scope.queries.get(id) {
             return self.expand(id, sql).await.map(Some);
         }

@@ -10,6 +10,8 @@ use naru_base::{Problem, problem::chain};
 use naru_googlesql::{SqlError, SqlErrorKind};
 use naru_lake::LakeError;
 
+const SPILL_LIMIT: &str = "Queries may write as much as `[sql] spill` in naru.toml says.";
+
 /// A failed query.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WarehouseError {
@@ -44,6 +46,9 @@ pub enum WarehouseError {
     /// A value made an operation fail: division by zero, overflow, a cast.
     #[error("{0}")]
     Value(String),
+    /// It took longer than a statement may.
+    #[error("the query took longer than its limit of {} s", .0.as_secs_f64())]
+    TimedOut(std::time::Duration),
     /// Somebody stopped the query.
     #[error("the query was cancelled")]
     Cancelled,
@@ -71,14 +76,17 @@ impl WarehouseError {
             Self::Refused { hint, .. } => Problem::new("sql.refused", self.to_string()).hint(hint),
             Self::Empty => Problem::new("sql.empty", self.to_string()).hint("Write a query, for example `SELECT 1`."),
             Self::OutOfMemory { limit, detail } => Problem::new("sql.out_of_memory", self.to_string())
-                .detail(format!("All queries together may hold {} MiB, and this one could not spill the rest: {detail}", limit >> 20))
-                .hint("Read fewer columns or rows, aggregate before joining, or raise `[sql] memory` in naru.toml."),
+                .detail(format!("It may hold {} MiB, together with what runs beside it, and could not spill the rest: {detail}", limit >> 20))
+                .hint("Read fewer columns or rows, aggregate before joining, or raise `[sql] memory` in naru.toml (for a mart also its `limits: {memory: …}`)."),
             Self::SpillFull(detail) => Problem::new("sql.spill_full", self.to_string())
                 .detail(detail)
-                .hint("Free space on the disk of the project's .naru folder, or read fewer rows.")
+                .hint("Read fewer rows, raise `[sql] spill` in naru.toml, or free space on the disk of the project's .naru folder.")
                 .later(),
             Self::Value(what) => Problem::new("sql.value", what.clone())
                 .hint("Use the SAFE form (SAFE_CAST, SAFE_DIVIDE, SAFE.function) to get NULL instead."),
+            Self::TimedOut(_) => Problem::new("sql.timed_out", self.to_string()).hint(
+                "Read fewer rows, or make a mart of it. The limit is `[sql] timeout` in naru.toml or the session's statement_timeout.",
+            ),
             Self::Cancelled => Problem::new("sql.cancelled", self.to_string()),
             Self::Lake(error) => error.problem(),
             Self::TimeZone(_) => Problem::new("sql.time_zone", self.to_string())
@@ -113,9 +121,7 @@ impl WarehouseError {
                 None => Self::Engine(chain(error.as_ref())),
             },
             DataFusionError::ResourcesExhausted(detail) => exhausted(detail, limit),
-            DataFusionError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                Self::SpillFull(error.to_string())
-            }
+            DataFusionError::IoError(error) => of_io(error),
             DataFusionError::Execution(text) => Self::Value(without_values(text)),
             DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
                 SchemaError::DuplicateUnqualifiedField { name } | SchemaError::DuplicateQualifiedField { name, .. } => {
@@ -140,9 +146,21 @@ fn own_error(error: &DataFusionError) -> Option<WarehouseError> {
 fn exhausted(detail: &str, limit: usize) -> WarehouseError {
     // The disk manager reports its own limit as exhausted resources too.
     if detail.contains("disk") {
-        WarehouseError::SpillFull(detail.to_owned())
+        WarehouseError::SpillFull(SPILL_LIMIT.to_owned())
     } else {
         WarehouseError::OutOfMemory { limit, detail: detail.lines().next().unwrap_or_default().to_owned() }
+    }
+}
+
+/// Reads an error of reading or writing; the limit on spilling comes as one too.
+fn of_io(error: &std::io::Error) -> WarehouseError {
+    let text = error.to_string();
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        WarehouseError::SpillFull(text)
+    } else if text.contains("during the spilling process") {
+        WarehouseError::SpillFull(SPILL_LIMIT.to_owned())
+    } else {
+        WarehouseError::Engine(text)
     }
 }
 
@@ -157,6 +175,7 @@ fn of_arrow(error: &ArrowError, limit: usize) -> WarehouseError {
             Some(engine) => WarehouseError::of_engine(engine, limit),
             None => WarehouseError::Engine(chain(inner.as_ref())),
         },
+        ArrowError::IoError(_, inner) => of_io(inner),
         ArrowError::OffsetOverflowError(_) => {
             WarehouseError::Value("a column of one batch holds more than 2 GiB of text".to_owned())
         }

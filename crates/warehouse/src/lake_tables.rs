@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use naru_base::TableId;
-use naru_lake::{Lake, LakeError, ScanOptions, StagedFile, TableView};
+use naru_lake::{Lake, LakeError, ScanOptions, StagedFile, Table, TableView};
 
 use crate::{
     WarehouseError,
@@ -30,12 +30,27 @@ pub struct LakeTables {
     lake: Lake,
     live: Option<Arc<dyn CutSource>>,
     views: Option<Arc<dyn ViewSource>>,
+    published_by: HashMap<TableId, String>,
 }
 
 impl LakeTables {
     /// Tables of this lake; `live` is absent when nothing is syncing in this process.
     pub fn new(lake: Lake, live: Option<Arc<dyn CutSource>>, views: Option<Arc<dyn ViewSource>>) -> Self {
-        Self { lake, live, views }
+        Self { lake, live, views, published_by: HashMap::new() }
+    }
+
+    /// Hides tables until an application of the id beside them has committed to them.
+    #[must_use]
+    pub fn published_by(self, published_by: HashMap<TableId, String>) -> Self {
+        Self { published_by, ..self }
+    }
+
+    /// A table, unless it is one that waits for its first rows.
+    async fn published(&self, id: &TableId) -> Result<Option<Table>, WarehouseError> {
+        let Some(table) = self.lake.open_table(id).await.map_err(lake_error)? else { return Ok(None) };
+        let Some(application) = self.published_by.get(id) else { return Ok(Some(table)) };
+        let committed = table.position(application).await.map_err(lake_error)?;
+        Ok(committed.map(|_| table))
     }
 
     /// The lake.
@@ -77,7 +92,12 @@ impl TableSource for LakeTables {
     }
 
     async fn list(&self) -> Result<Vec<TableId>, WarehouseError> {
-        let mut all = self.lake.tables().await.map_err(lake_error)?;
+        let mut all = Vec::new();
+        for id in self.lake.tables().await.map_err(lake_error)? {
+            if !self.published_by.contains_key(&id) || self.published(&id).await?.is_some() {
+                all.push(id);
+            }
+        }
         if let Some(live) = &self.live {
             all.extend(live.cut().into_keys());
         }
@@ -85,9 +105,6 @@ impl TableSource for LakeTables {
     }
 
     async fn open(&self, id: &TableId) -> Result<Option<View>, WarehouseError> {
-        match self.lake.open_table(id).await.map_err(lake_error)? {
-            Some(table) => View::of_lake(&table.view()).map(Some),
-            None => Ok(None),
-        }
+        self.published(id).await?.map(|table| View::of_lake(&table.view())).transpose()
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: [`ResultSet`], the driver task of a query. Rows flow through a short channel, so a slow reader slows the
 //! query and a reader who left ends it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::{
     datatypes::{Schema, SchemaRef},
@@ -35,7 +35,9 @@ pub(crate) struct Job {
     pub state: SessionState,
     pub scope: Arc<Scope>,
     pub time_zone: String,
-    /// The pool's size, for messages.
+    /// It is stopped after this.
+    pub timeout: Option<Duration>,
+    /// What it may hold, for messages.
     pub memory_bytes: usize,
 }
 
@@ -191,8 +193,10 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
     let plan = plan(&job).await?;
     let engine = |error: DataFusionError| WarehouseError::of_engine(&error, job.memory_bytes);
     let stop = CancellationToken::new();
+    // Of its own, so that a limit can stop the engine and the reader still learns why.
+    let engine_stop = stop.child_token();
     let physical =
-        job.state.create_physical_plan(&plan).await.and_then(|plan| stoppable(plan, &stop)).map_err(engine)?;
+        job.state.create_physical_plan(&plan).await.and_then(|plan| stoppable(plan, &engine_stop)).map_err(engine)?;
     let schema: SchemaRef = plan.schema().inner().clone();
     let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
     let progress = Progress::default();
@@ -206,15 +210,17 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
         stop: StopOnDrop(stop.clone()),
         ended: false,
     };
-    let driver = Driver { job, plan, schema, sender, progress, warehouse, stop: stop.clone() };
+    let driver = Driver { job, plan, schema, sender, progress, warehouse, stop: engine_stop };
     let running = Running::new(&driver.warehouse);
     tokio::spawn(async move {
         let (sender, progress) = (driver.sender.clone(), driver.progress.clone());
         // Dropping the driver's future drops the plan's streams, which abort their tasks.
         let outcome = tokio::select! {
             () = stop.cancelled() => Err(WarehouseError::Cancelled),
+            limit = out_of_time(driver.job.timeout) => Err(WarehouseError::TimedOut(limit)),
             outcome = driver.drive(physical) => outcome,
         };
+        driver.stop.cancel();
         progress.end();
         drop(running);
         if let Err(error) = outcome {
@@ -223,6 +229,17 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
         }
     });
     Ok(result)
+}
+
+/// Comes back when the limit has passed; never without one.
+async fn out_of_time(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Runs one query to its end, on its own task.
@@ -261,7 +278,7 @@ impl Driver {
         state: &SessionState,
         handed_out: &mut bool,
     ) -> Result<(), WarehouseError> {
-        let limit = self.warehouse.settings().memory_bytes;
+        let limit = self.job.memory_bytes;
         let engine = |error: DataFusionError| WarehouseError::of_engine(&error, limit);
         let mut stream = execute_stream(plan, state.task_ctx()).map_err(engine)?;
         while let Some(batch) = stream.next().await {

@@ -4,18 +4,27 @@
 //! `SET @@time_zone` are; everything else is refused with the way that exists instead.
 //! Next: `run` for what happens to a plan.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::{config::ConfigOptions, execution::SessionStateBuilder, prelude::SessionConfig};
+use datafusion::{
+    config::ConfigOptions,
+    execution::{
+        SessionStateBuilder,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    prelude::SessionConfig,
+};
+use naru_access::Principal;
 use naru_base::TableId;
 use naru_googlesql::{GoogleSql, Options, Params, Parsed, StatementKind};
 use parking_lot::RwLock;
 
 use crate::{
     ResultSet, Warehouse, WarehouseError,
-    catalog::{Scope, Sight},
+    catalog::{Reader, Scope, Sight},
     information_schema::{self, Described},
+    limited_pool::LimitedPool,
     run::{self, Job},
     tables::View,
 };
@@ -28,12 +37,23 @@ pub(crate) fn google_options(time_zone: &str) -> Options {
 }
 
 /// What a session starts with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionOptions {
+    /// Who asks: decides which tables there are.
+    pub principal: Principal,
     /// Dataset of table names without one.
     pub default_dataset: Option<String>,
     /// Zone of dates and times; the warehouse's when absent.
     pub time_zone: Option<String>,
+    /// Bytes that each of its queries may hold; only the pool of all queries limits it when absent.
+    pub memory_bytes: Option<usize>,
+}
+
+impl SessionOptions {
+    /// A session with the warehouse's own choices for everything but who asks.
+    pub fn of(principal: Principal) -> Self {
+        Self { principal, default_dataset: None, time_zone: None, memory_bytes: None }
+    }
 }
 
 /// Exactly what a query may read.
@@ -68,6 +88,9 @@ pub struct Session {
     warehouse: Warehouse,
     default_dataset: Option<String>,
     time_zone: RwLock<String>,
+    timeout: RwLock<Option<Duration>>,
+    reader: Reader,
+    memory_bytes: Option<usize>,
 }
 
 impl fmt::Debug for Session {
@@ -80,7 +103,15 @@ impl Session {
     pub(crate) fn new(warehouse: Warehouse, options: SessionOptions) -> Result<Self, WarehouseError> {
         let time_zone = options.time_zone.unwrap_or_else(|| warehouse.settings().time_zone.clone());
         check_zone(&time_zone)?;
-        Ok(Self { warehouse, default_dataset: options.default_dataset, time_zone: RwLock::new(time_zone) })
+        let reader = Reader { principal: options.principal, decide: warehouse.settings().decide };
+        Ok(Self {
+            warehouse,
+            default_dataset: options.default_dataset,
+            time_zone: RwLock::new(time_zone),
+            timeout: RwLock::new(None),
+            reader,
+            memory_bytes: options.memory_bytes,
+        })
     }
 
     /// The zone in which TIMESTAMP meets DATE and DATETIME.
@@ -93,6 +124,21 @@ impl Session {
         check_zone(zone)?;
         zone.clone_into(&mut self.time_zone.write());
         Ok(())
+    }
+
+    /// The longest that a statement may take: the project's limit, or the session's own if that is shorter.
+    pub fn timeout(&self) -> Option<Duration> {
+        [self.warehouse.settings().timeout, *self.timeout.read()].into_iter().flatten().min()
+    }
+
+    /// Sets the session's own limit for statements that start later; it can only be shorter than the project's.
+    pub fn set_timeout(&self, limit: Option<Duration>) {
+        *self.timeout.write() = limit;
+    }
+
+    /// Who asks.
+    pub fn principal(&self) -> &Principal {
+        &self.reader.principal
     }
 
     /// The project's name.
@@ -145,14 +191,14 @@ impl Session {
             self.set(&statement.parsed)?;
             return Ok(None);
         }
-        self.start(statement.parsed.clone(), params.clone(), self.live()).await.map(Some)
+        self.start(statement.parsed.clone(), params.clone(), self.live(), self.timeout()).await.map(Some)
     }
 
-    /// Runs one query over exactly these tables and views: nothing outside `pinned` can be read.
+    /// Runs one query over exactly these tables and views: nothing outside `pinned` can be read. The caller limits
+    /// its time.
     pub async fn stream(&self, sql: &str, params: &Params, pinned: Pinned) -> Result<ResultSet, WarehouseError> {
         let statement = one_statement(sql)?;
-        let scope = Scope::pinned(&self.warehouse.settings().project, pinned);
-        self.start(statement, params.clone(), scope).await
+        self.start(statement, params.clone(), self.pinned(pinned), None).await
     }
 
     /// Plans every statement of a text without running it; the columns of the last one that has rows.
@@ -168,8 +214,7 @@ impl Session {
         pinned: Pinned,
     ) -> Result<SchemaRef, WarehouseError> {
         one_statement(sql)?;
-        let scope = Scope::pinned(&self.warehouse.settings().project, pinned);
-        self.validate_over(sql, params, scope).await
+        self.validate_over(sql, params, self.pinned(pinned)).await
     }
 
     async fn validate_over(&self, sql: &str, params: &Params, scope: Arc<Scope>) -> Result<SchemaRef, WarehouseError> {
@@ -179,7 +224,7 @@ impl Session {
                 zone_of(&statement.parsed)?;
                 continue;
             }
-            let job = self.job(statement.parsed, params.clone(), scope.clone());
+            let job = self.job(statement.parsed, params.clone(), scope.clone())?;
             schema = self.on_threads(Box::pin(async move { run::plan(&job).await })).await?.schema().inner().clone();
         }
         Ok(schema)
@@ -206,31 +251,57 @@ impl Session {
     }
 
     fn live(&self) -> Arc<Scope> {
-        Scope::live(&self.warehouse.settings().project, self.warehouse.tables())
+        Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), self.reader.clone())
     }
 
-    async fn start(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<ResultSet, WarehouseError> {
-        let job = self.job(parsed, params, scope);
+    fn pinned(&self, pinned: Pinned) -> Arc<Scope> {
+        Scope::pinned(&self.warehouse.settings().project, pinned, self.reader.clone())
+    }
+
+    async fn start(
+        &self,
+        parsed: Parsed,
+        params: Params,
+        scope: Arc<Scope>,
+        timeout: Option<Duration>,
+    ) -> Result<ResultSet, WarehouseError> {
+        let job = Job { timeout, ..self.job(parsed, params, scope)? };
         self.warehouse.shared.queries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let warehouse = self.warehouse.clone();
         self.on_threads(Box::pin(run::start(job, warehouse))).await
     }
 
-    fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Job {
+    fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<Job, WarehouseError> {
         let time_zone = self.time_zone();
-        let sight = self.sight(&time_zone, scope);
-        Job {
+        let sight = self.sight(&time_zone, scope)?;
+        Ok(Job {
             parsed,
             params,
             google: GoogleSql::new(google_options(&time_zone)),
             state: sight.state(),
             scope: sight.scope,
             time_zone,
-            memory_bytes: self.warehouse.settings().memory_bytes,
-        }
+            timeout: None,
+            memory_bytes: self.memory_bytes(),
+        })
     }
 
-    fn sight(&self, time_zone: &str, scope: Arc<Scope>) -> Sight {
+    /// Bytes that a query may hold.
+    fn memory_bytes(&self) -> usize {
+        let all = self.warehouse.settings().memory_bytes;
+        self.memory_bytes.map_or(all, |own| own.min(all))
+    }
+
+    /// The engine, with a share of its memory where the session has one.
+    fn engine(&self) -> Result<Arc<RuntimeEnv>, WarehouseError> {
+        let engine = &self.warehouse.shared.engine;
+        let Some(limit) = self.memory_bytes else { return Ok(engine.clone()) };
+        let pool = LimitedPool::new(engine.memory_pool.clone(), limit);
+        let own = RuntimeEnvBuilder::from_runtime_env(engine).with_memory_pool(Arc::new(pool)).build_arc();
+        own.map_err(|error| WarehouseError::Engine(error.strip_backtrace()))
+    }
+
+    fn sight(&self, time_zone: &str, scope: Arc<Scope>) -> Result<Sight, WarehouseError> {
         let settings = self.warehouse.settings();
         let google = GoogleSql::new(google_options(time_zone));
         let mut options = ConfigOptions::new();
@@ -240,22 +311,22 @@ impl Session {
         options.catalog.information_schema = false;
         options.execution.target_partitions = settings.target_partitions.max(1);
         options.execution.time_zone = Some(time_zone.to_owned());
-        options.execution.sort_spill_reservation_bytes = spill_reservation(settings.memory_bytes);
+        options.execution.sort_spill_reservation_bytes = spill_reservation(self.memory_bytes());
         options.explain.physical_plan_only = true;
         let builder = SessionStateBuilder::new()
             .with_config(SessionConfig::from(options))
-            .with_runtime_env(self.warehouse.shared.engine.clone())
+            .with_runtime_env(self.engine()?)
             .with_default_features();
         let mut builder = google.configure(builder);
         // The only ways to files and to other tables than the scope's.
         builder.table_factories().get_or_insert_default().clear();
         builder.table_functions().get_or_insert_default().clear();
-        Sight::new(scope, google, builder.build())
+        Ok(Sight::new(scope, google, builder.build()))
     }
 
     /// Every table and view a reader may know of, with its columns.
     pub async fn describe(&self) -> Result<Vec<Described>, WarehouseError> {
-        let sight = self.sight(&self.time_zone(), self.live());
+        let sight = self.sight(&self.time_zone(), self.live())?;
         self.on_threads(Box::pin(async move { information_schema::describe(&sight, None).await })).await
     }
 

@@ -2,9 +2,13 @@
 //!
 //! Owns: [`WarehouseSettings`] and its defaults. Reads nothing but the machine's memory size.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
-use naru_base::number::{u64_from, usize_from};
+use naru_access::{Action, Decision, Principal};
+use naru_base::{
+    TableId,
+    number::{u64_from, usize_from},
+};
 
 /// Least memory a warehouse works with; below it even small sorts cannot start.
 const MEMORY_LEAST: u64 = 64 << 20;
@@ -12,6 +16,9 @@ const MEMORY_LEAST: u64 = 64 << 20;
 const MEMORY_DEFAULT_MOST: u64 = 16 << 30;
 /// Assumed when the machine does not say.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
+
+/// The one function that decides who may do what; see [`naru_access::decide`].
+pub type Decide = fn(&Principal, Action, &TableId) -> Decision;
 
 /// How queries run.
 #[derive(Debug, Clone)]
@@ -28,6 +35,13 @@ pub struct WarehouseSettings {
     pub spill_bytes_max: u64,
     /// How many parts of one query run at the same time.
     pub target_partitions: usize,
+    /// A statement of a person is stopped after this; `None`: never. Marts have limits of their own.
+    pub timeout: Option<Duration>,
+    /// Who may see which table. Asked for every table of every session, whatever door it came through.
+    pub decide: Decide,
+    /// Tables that are there for nobody until an application of this id has committed to them: marts, whose first
+    /// run stages into a table that has no rows yet.
+    pub published_by: HashMap<TableId, String>,
 }
 
 impl WarehouseSettings {
@@ -40,6 +54,9 @@ impl WarehouseSettings {
             spill_dir: spill_dir.into(),
             spill_bytes_max: 100 << 30,
             target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            timeout: None,
+            decide: naru_access::decide,
+            published_by: HashMap::new(),
         }
     }
 }

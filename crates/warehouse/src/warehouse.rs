@@ -91,7 +91,8 @@ impl Warehouse {
         views: Option<Arc<dyn ViewSource>>,
     ) -> Result<Self, WarehouseError> {
         let register = lake.clone();
-        let warehouse = Self::over(settings, Arc::new(LakeTables::new(lake, live, views)))?;
+        let tables = LakeTables::new(lake, live, views).published_by(settings.published_by.clone());
+        let warehouse = Self::over(settings, Arc::new(tables))?;
         register.register(&warehouse.shared.engine);
         Ok(warehouse)
     }

@@ -68,7 +68,7 @@ async fn a_query_sees_unflushed_rows_and_no_deleted_ones_exactly() {
     let settings = WarehouseSettings::new("acme", base.join("spill"));
     let cut: Arc<dyn CutSource> = Arc::new(Live(HashMap::from([(id.clone(), Arc::new(view))])));
     let warehouse = Warehouse::new(settings, lake, Some(cut), None).unwrap();
-    let session = warehouse.session(SessionOptions::default()).unwrap();
+    let session = warehouse.session(SessionOptions::of(naru_access::Principal::Owner)).unwrap();
 
     let mut expected: Vec<(i64, String)> =
         (0..1_000).filter(|id| ![5, 7].contains(id)).map(|id| (id, format!("old {id}"))).collect();
@@ -91,4 +91,33 @@ async fn a_query_sees_unflushed_rows_and_no_deleted_ones_exactly() {
     let result = session.stream("SELECT SUM(id) AS s FROM shop.orders", &Params::default(), pinned).await.unwrap();
     let batches = result.collect().await.unwrap();
     assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 153);
+}
+
+#[tokio::test]
+async fn a_mart_is_there_for_nobody_until_it_was_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().to_owned();
+    let lake = Lake::open(LakeSettings { location: "lake".into(), base: base.clone(), cache: base.join("cache") })
+        .await
+        .unwrap();
+    let id: TableId = "finance.sales".parse().unwrap();
+    let columns = vec![Column::new("id", DataType::Int64), Column::new("w", DataType::Utf8)];
+    let table = lake.create(&id, TableSpec { columns, ..TableSpec::default() }).await.unwrap();
+    let application = "naru/flow/finance.sales".to_owned();
+    let settings = WarehouseSettings {
+        published_by: HashMap::from([(id, application.clone())]),
+        ..WarehouseSettings::new("acme", base.join("spill"))
+    };
+    let warehouse = Warehouse::new(settings, lake, None, None).unwrap();
+    let session = warehouse.session(SessionOptions::of(naru_access::Principal::Owner)).unwrap();
+    let hidden = session.run("SELECT * FROM finance.sales").await.unwrap_err().problem();
+    assert!(hidden.summary.contains("does not exist"), "{hidden}");
+    assert!(session.describe().await.unwrap().is_empty());
+
+    let mut stager = table.stager(StagerOptions::default());
+    stager.write(&rows(&table.view(), 0..3, "w")).await.unwrap();
+    let add = stager.finish().await.unwrap();
+    table.commit(Change { add, txn: Some((application, 1)), ..Change::default() }).await.unwrap();
+    assert_eq!(seen(&session, "SELECT * FROM finance.sales").await.len(), 3);
+    assert_eq!(session.describe().await.unwrap().len(), 1);
 }

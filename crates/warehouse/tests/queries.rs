@@ -17,7 +17,8 @@ use arrow::{
 };
 use async_trait::async_trait;
 use datafusion::datasource::MemTable;
-use naru_base::{TableId, Version};
+use naru_access::{Action, Decision, Principal};
+use naru_base::{Problem, TableId, Version};
 use naru_warehouse::{
     Cut, Params, Pinned, ResultSet, Session, SessionOptions, TableSource, View, Warehouse, WarehouseError,
     WarehouseSettings,
@@ -76,7 +77,7 @@ fn warehouse(memory_mb: usize, tables: Memory) -> (Warehouse, TempDir) {
 }
 
 fn session(warehouse: &Warehouse) -> Session {
-    warehouse.session(SessionOptions::default()).unwrap()
+    warehouse.session(SessionOptions::of(Principal::Owner)).unwrap()
 }
 
 fn numbers(values: &[i64]) -> RecordBatch {
@@ -328,4 +329,122 @@ async fn a_wrong_value_is_named_without_being_shown() {
     let problem = outcome.unwrap_err().problem();
     assert!(!problem.to_string().contains("kim"), "{problem}");
     assert_eq!(problem.code, "sql.value", "{problem}");
+}
+
+fn with_settings(tables: Memory, change: impl FnOnce(&mut WarehouseSettings)) -> (Warehouse, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = WarehouseSettings::new("acme", folder.path().join("spill"));
+    change(&mut settings);
+    (Warehouse::over(settings, Arc::new(tables)).unwrap(), folder)
+}
+
+const ENDLESS: &str = "SELECT COUNT(*) AS c FROM d.a AS a CROSS JOIN d.a AS b CROSS JOIN d.a AS c WHERE a.n * b.n = -1";
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_stopped_and_says_why() {
+    let tables = Memory::default().with("d.a", 0, counted(200_000));
+    let (warehouse, _folder) = with_settings(tables, |settings| settings.timeout = Some(Duration::from_millis(300)));
+    let session = session(&warehouse);
+    let problem = session.run(ENDLESS).await.unwrap().collect().await.unwrap_err().problem();
+    assert!(problem.code == "sql.timed_out" && problem.hint.is_some(), "{problem}");
+    while warehouse.memory_used() > 0 || warehouse.queries_running() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // A session can make its own limit shorter, never longer.
+    session.set_timeout(Some(Duration::from_hours(1)));
+    assert_eq!(session.timeout(), Some(Duration::from_millis(300)));
+    session.set_timeout(Some(Duration::from_millis(200)));
+    let problem = session.run(ENDLESS).await.unwrap().collect().await.unwrap_err().problem();
+    assert_eq!(problem.summary, "the query took longer than its limit of 0.2 s");
+    // What flow runs has the mart's limit, not this one.
+    let pinned = Pinned { views: Memory::default().with("d.a", 0, counted(10)).tables, ..Pinned::default() };
+    let rows = session.stream("SELECT COUNT(*) AS c FROM d.a", &Params::default(), pinned).await.unwrap();
+    assert_eq!(rows.collect().await.unwrap()[0].column(0).as_primitive::<Int64Type>().value(0), 10);
+}
+
+#[tokio::test]
+async fn a_session_with_a_share_of_the_memory_spills_at_its_share() {
+    let (warehouse, _folder) = warehouse(512, Memory::default().with("d.a", 0, wide(600_000)));
+    let share = SessionOptions { memory_bytes: Some(32 << 20), ..SessionOptions::of(Principal::Project) };
+    let session = warehouse.session(share).unwrap();
+    let groups = "SELECT COUNT(*) AS c FROM (SELECT pad, COUNT(*) AS n FROM d.a GROUP BY pad)";
+    let mut result = session.run(groups).await.unwrap();
+    let rows = result.next().await.unwrap().unwrap();
+    assert_eq!(rows.column(0).as_primitive::<Int64Type>().value(0), 600_000);
+    assert!(result.progress.seen().bytes_spilled > 0, "{:?}", result.progress.seen());
+    drop(result);
+    let all = "SELECT ARRAY_AGG(pad) AS p FROM d.a";
+    let problem = session.run(all).await.unwrap().collect().await.unwrap_err().problem();
+    assert_eq!(problem.code, "sql.out_of_memory", "{problem}");
+    // Others have the whole pool.
+    assert!(self::session(&warehouse).run(all).await.unwrap().collect().await.is_ok());
+    assert_eq!(warehouse.memory_used(), 0);
+}
+
+#[tokio::test]
+async fn spilling_stops_at_the_disk_it_was_given() {
+    let tables = Memory::default().with("d.a", 0, wide(200_000));
+    let (warehouse, folder) = with_settings(tables, |settings| {
+        (settings.memory_bytes, settings.spill_bytes_max, settings.target_partitions) = (8 << 20, 1 << 20, 2);
+    });
+    let session = session(&warehouse);
+    let sorted = session.run("SELECT pad, k FROM d.a ORDER BY pad").await.unwrap().collect().await;
+    let problem = sorted.unwrap_err().problem();
+    assert_eq!(problem.code, "sql.spill_full", "{problem}");
+    while warehouse.memory_used() > 0 || warehouse.queries_running() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut left = walk(&folder.path().join("spill"));
+    left.retain(|path| path.is_file());
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            all.extend(walk(&entry.path()));
+        }
+        all.push(entry.path());
+    }
+    all
+}
+
+/// Everyone may see everything but a token, which may not see the dataset `hr`.
+fn no_hr(principal: &Principal, _: Action, id: &TableId) -> Decision {
+    match principal {
+        Principal::Token { .. } if id.dataset == "hr" => {
+            Decision::Deny(Box::new(Problem::new("access.denied", "not for you")))
+        }
+        _ => Decision::Allow,
+    }
+}
+
+#[tokio::test]
+async fn what_a_reader_may_not_see_is_not_there_for_them() {
+    let tables = Memory::default()
+        .with("hr.pay", 1, vec![numbers(&[100])])
+        .with("shop.b", 1, vec![numbers(&[2])])
+        .with_view("hr.v", "SELECT n FROM shop.b")
+        .with_view("shop.leak", "SELECT n FROM hr.pay");
+    let (warehouse, _folder) = with_settings(tables, |settings| settings.decide = no_hr);
+    let token = Principal::Token { id: 1, name: "bi".into(), owner: "kim".into() };
+    let session = warehouse.session(SessionOptions::of(token)).unwrap();
+    let said = async |sql: &str| session.run(sql).await.unwrap_err().problem().to_string();
+    for (forbidden, unknown) in [("hr.pay", "hr.non"), ("hr.v", "hr.n"), ("acme.hr.pay", "acme.hr.non")] {
+        let told = said(&format!("SELECT * FROM {forbidden}")).await;
+        assert_eq!(told.replace(forbidden, unknown), said(&format!("SELECT * FROM {unknown}")).await);
+    }
+    // A view reads with the rights of whoever asks it.
+    assert!(said("SELECT * FROM shop.leak").await.contains("hr.pay"));
+    assert_eq!(one(&session, "SELECT n FROM shop.b").await, 2);
+    assert_eq!(one(&session, "SELECT COUNT(*) AS c FROM hr.INFORMATION_SCHEMA.TABLES").await, 0);
+    assert_eq!(
+        one(&session, "SELECT COUNT(*) AS c FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = 'hr'").await,
+        0
+    );
+    let names: Vec<_> = session.describe().await.unwrap().iter().map(|table| table.id.to_string()).collect();
+    assert_eq!(names, ["shop.b", "shop.leak"]);
+    let owner = self::session(&warehouse);
+    assert_eq!(one(&owner, "SELECT n FROM shop.leak").await, 100);
 }

@@ -117,6 +117,7 @@ impl Client {
             versions: BTreeMap::new(),
             rows_read: 0,
             rows_total: None,
+            bytes_spilled: 0,
         };
         match answer.frame().await? {
             Some((Kind::Head, payload)) => {
@@ -208,6 +209,8 @@ pub struct SqlAnswer {
     pub rows_read: u64,
     /// Rows that scans hold according to their statistics.
     pub rows_total: Option<u64>,
+    /// Bytes written to the spill folder so far.
+    pub bytes_spilled: u64,
     body: Incoming,
     buffer: BytesMut,
     decoder: StreamDecoder,
@@ -217,7 +220,8 @@ pub struct SqlAnswer {
 }
 
 impl SqlAnswer {
-    /// The next rows; `None` at the end. Progress is updated on the way.
+    /// The next rows; `None` at the end. Progress is updated on the way, also when this future is dropped and asked
+    /// for again.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, ServerError>> {
         loop {
             while !self.pending.is_empty() {
@@ -242,6 +246,7 @@ impl SqlAnswer {
         if let Ok(said) = serde_json::from_slice::<Value>(payload) {
             self.rows_read = said.get("rows_read").and_then(Value::as_u64).unwrap_or(self.rows_read);
             self.rows_total = said.get("rows_total").and_then(Value::as_u64).or(self.rows_total);
+            self.bytes_spilled = said.get("bytes_spilled").and_then(Value::as_u64).unwrap_or(self.bytes_spilled);
         }
     }
 

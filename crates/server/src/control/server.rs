@@ -22,6 +22,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::{StreamExt, stream};
+use naru_access::Principal;
 use naru_base::Problem;
 use naru_warehouse::{ResultSet, SessionOptions, Warehouse, WarehouseError};
 use serde::{Deserialize, Serialize};
@@ -205,7 +206,12 @@ async fn sql(State(parts): State<Parts>, Json(request): Json<SqlRequest>) -> Res
 
 async fn answer(parts: &Parts, request: SqlRequest, frames: &mpsc::Sender<Bytes>) -> Result<(), Problem> {
     let told = |error: WarehouseError| error.problem();
-    let options = SessionOptions { default_dataset: request.default_dataset, time_zone: request.time_zone };
+    // The socket opens for the project's owner only.
+    let options = SessionOptions {
+        default_dataset: request.default_dataset,
+        time_zone: request.time_zone,
+        ..SessionOptions::of(Principal::Owner)
+    };
     let session = parts.warehouse.session(options).map_err(told)?;
     let mut result = session.run(&request.sql).await.map_err(told)?;
     let head = Head {

@@ -154,7 +154,7 @@ async fn run(
 }
 
 fn facts(connection: &Connection) -> postgres_catalog::Facts {
-    postgres_catalog::Facts { user: connection.principal.clone(), version: SERVER_VERSION.to_owned() }
+    postgres_catalog::Facts { user: connection.session.principal().to_string(), version: SERVER_VERSION.to_owned() }
 }
 
 type Rows = std::pin::Pin<Box<dyn Stream<Item = PgWireResult<DataRow>> + Send>>;

@@ -17,6 +17,7 @@ mod types;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use naru_access::Principal;
 use naru_base::Problem;
 use naru_warehouse::Warehouse;
 use pgwire::tokio::process_socket;
@@ -30,15 +31,14 @@ const CONNECTIONS_MAX: usize = 200;
 /// Who may come in.
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// The name under which the holder of this token is known; `None` when name and token do not fit.
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, Problem>;
+    /// Whom a token stands for; `None` when name and token do not fit.
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem>;
 }
 
 #[async_trait]
 impl Tokens for naru_access::Tokens {
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<String>, Problem> {
-        let found = Self::verify(self, name, token).await.map_err(|error| error.problem())?;
-        Ok(found.map(|principal| principal.to_string()))
+    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem> {
+        Self::verify(self, name, token).await.map_err(|error| error.problem())
     }
 }
 

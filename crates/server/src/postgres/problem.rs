@@ -50,7 +50,7 @@ fn state(code: &str) -> &'static str {
         "sql.time_zone" => "22023",
         "sql.out_of_memory" => "53200",
         "sql.spill_full" => "53100",
-        "sql.cancelled" => "57014",
+        "sql.cancelled" | "sql.timed_out" => "57014",
         _ => "XX000",
     }
 }

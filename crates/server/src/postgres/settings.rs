@@ -3,7 +3,7 @@
 //! Owns: which settings mean something here (the time zone), which are answered as PostgreSQL would, and that
 //! everything else a client sets is kept and shown again without effect.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::{BufMut, BytesMut};
@@ -29,6 +29,9 @@ pub fn set(connection: &Connection, name: &str, value: Option<&str>) -> PgWireRe
         let zone = value.unwrap_or("UTC");
         connection.session.set_time_zone(zone).map_err(|error| problem::of_warehouse(&error, "", 0))?;
     } else {
+        if name == "statement_timeout" {
+            connection.session.set_timeout(value.map(timeout).transpose()?.flatten());
+        }
         let mut settings = connection.settings.lock();
         match value {
             Some(value) => settings.insert(name.to_owned(), value.to_owned()),
@@ -36,6 +39,25 @@ pub fn set(connection: &Connection, name: &str, value: Option<&str>) -> PgWireRe
         };
     }
     Ok(Response::Execution(Tag::new("SET")))
+}
+
+/// A limit as PostgreSQL writes it: milliseconds, or a number with its unit; 0 is none.
+fn timeout(value: &str) -> PgWireResult<Option<Duration>> {
+    let text = value.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let millis = match unit.trim() {
+        "" | "ms" => Some(1),
+        "s" => Some(1_000),
+        "min" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    let limit = number.parse::<u64>().ok().zip(millis).and_then(|(number, millis)| number.checked_mul(millis));
+    let wrong =
+        || problem::of_state("22023", format!("invalid value for parameter \"statement_timeout\": \"{value}\""));
+    limit.map(|millis| (millis > 0).then(|| Duration::from_millis(millis))).ok_or_else(wrong)
 }
 
 /// The one column of `SHOW name`.
@@ -70,7 +92,7 @@ pub fn show(connection: &Connection, name: &str, format: Option<&Format>) -> PgW
 fn known(connection: &Connection, name: &str) -> Option<String> {
     Some(match canonical(name).as_str() {
         "TimeZone" => connection.session.time_zone(),
-        "session_authorization" => connection.principal.clone(),
+        "session_authorization" => connection.session.principal().to_string(),
         "search_path" => connection.session.default_dataset().unwrap_or("").to_owned(),
         "server_version" => SERVER_VERSION.to_owned(),
         "server_version_num" => "150000".to_owned(),

@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::Sink;
+use naru_access::Principal;
 use naru_warehouse::{Session, SessionOptions, Warehouse};
 use parking_lot::Mutex;
 use pgwire::{
@@ -35,9 +36,7 @@ pub const SERVER_VERSION: &str = "15.0 (naru)";
 
 /// One signed-in connection.
 pub struct Connection {
-    /// Who it belongs to.
-    pub principal: String,
-    /// Its SQL session.
+    /// Its SQL session, which knows who asks.
     pub session: Session,
     /// Settings a client changed that mean nothing here but are shown again.
     pub settings: Mutex<HashMap<String, String>>,
@@ -91,12 +90,12 @@ impl Debug for Passwords {
 }
 
 #[async_trait]
-impl AuthSource<String> for Passwords {
+impl AuthSource<Principal> for Passwords {
     async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
         Err(PgWireError::InvalidPassword(login.user().unwrap_or_default().to_owned()))
     }
 
-    async fn verify_password(&self, login: &LoginInfo, password: &[u8]) -> PgWireResult<Option<String>> {
+    async fn verify_password(&self, login: &LoginInfo, password: &[u8]) -> PgWireResult<Option<Principal>> {
         let user = login.user().unwrap_or_default();
         let password = std::str::from_utf8(password).unwrap_or_default();
         let known = if user.is_empty() || password.is_empty() {
@@ -118,7 +117,7 @@ impl AuthSource<String> for Passwords {
 pub struct Startup {
     warehouse: Warehouse,
     passwords: CleartextPasswordAuth<Passwords>,
-    driver: AuthDriver<DefaultServerParameterProvider, String>,
+    driver: AuthDriver<DefaultServerParameterProvider, Principal>,
     connections: Arc<Connections>,
 }
 
@@ -152,18 +151,14 @@ impl Startup {
         Err(problem::fatal("3D000", format!("database \"{database}\" does not exist"), &hint))
     }
 
-    fn connect(&self, client: &impl ClientInfo, principal: String) -> PgWireResult<()> {
+    fn connect(&self, client: &impl ClientInfo, principal: Principal) -> PgWireResult<()> {
         let default_dataset = client.metadata().get("options").and_then(|options| search_path(options));
         let session = self
             .warehouse
-            .session(SessionOptions { default_dataset, time_zone: None })
+            .session(SessionOptions { default_dataset, ..SessionOptions::of(principal) })
             .map_err(|error| problem::of_problem(&error.problem()))?;
-        let connection = Connection {
-            principal,
-            session,
-            settings: Mutex::default(),
-            running: Mutex::new(CancellationToken::new()),
-        };
+        let connection =
+            Connection { session, settings: Mutex::default(), running: Mutex::new(CancellationToken::new()) };
         client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
         Ok(())
     }
