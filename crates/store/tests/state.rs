@@ -84,6 +84,39 @@ async fn what_sync_stores_comes_back_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_name_in_the_lake_belongs_to_the_table_that_had_it_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let of = |source: &str, schema: &str, state: TableState| SyncTable {
+        source: source.into(),
+        schema: schema.into(),
+        lake: TableId::new("shop_eu", "orders"),
+        detail: json!({"holds_name": true}),
+        ..table("orders", state)
+    };
+    let (first, second) = (of("shop", "eu", TableState::Preflight), of("shop_eu", "public", TableState::Preflight));
+    store
+        .write(move |tx| {
+            assert_eq!(sync_tables::claim(tx, &first)?, None);
+            sync_tables::upsert(tx, &SyncTable { state: TableState::Live, ..first.clone() })?;
+            // Claimed again after a restart, it keeps the state it had.
+            assert_eq!(sync_tables::claim(tx, &first)?, None);
+            assert_eq!(sync_tables::get(tx, "shop", "eu", "orders")?.unwrap().state, TableState::Live);
+            let holder = sync_tables::claim(tx, &second)?.unwrap();
+            assert_eq!((holder.source.as_str(), holder.schema.as_str()), ("shop", "eu"));
+            let refused =
+                SyncTable { state: TableState::Quarantined, detail: json!({"holds_name": false}), ..second.clone() };
+            sync_tables::upsert(tx, &refused)?;
+            assert_eq!(sync_tables::claim(tx, &first)?, None);
+            sync_tables::upsert(tx, &SyncTable { state: TableState::Dropped, ..first })?;
+            assert_eq!(sync_tables::claim(tx, &second)?, None);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_table_moves_between_states_and_goes_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

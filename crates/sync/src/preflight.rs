@@ -158,7 +158,7 @@ pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
     let mut remarks = Vec::new();
     for column in image.columns.iter().filter(|c| !c.generated.is_empty()) {
         remarks.push(format!(
-            "column \"{}\" is generated: PostgreSQL before 18 leaves it out of the stream, so it is not synced",
+            "column \"{}\" is generated: PostgreSQL leaves it out of the stream (before 18 always), so it is not synced",
             column.name
         ));
     }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::error::SqlState;
+
 use crate::{
     error::SyncError,
     image::{literal, quote},
@@ -219,7 +221,16 @@ async fn change_member(
     if done.is_err() {
         client.batch_execute("RESET lock_timeout").await?;
     }
-    Ok(done.map(|()| true))
+    match done {
+        // What an earlier session asked for may end only now.
+        Err(QueryError::Refused(error)) if is_so_already(&error, adding) => Ok(Ok(true)),
+        done => Ok(done.map(|()| true)),
+    }
+}
+
+fn is_so_already(error: &tokio_postgres::Error, adding: bool) -> bool {
+    let already = if adding { SqlState::DUPLICATE_OBJECT } else { SqlState::UNDEFINED_OBJECT };
+    error.code() == Some(&already)
 }
 
 /// Lists the members of a publication of which a table, or a leaf, has no replica identity that PostgreSQL could use.

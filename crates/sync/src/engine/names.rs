@@ -103,8 +103,9 @@ impl Stream {
             .iter()
             .filter_map(|oid| self.tables.get(oid))
             .filter(|table| matches!(table.state, TableState::Preflight | TableState::Copying | TableState::Rebuilding))
-            .map(|table| table.stored_row(&source))
+            .map(|table| SyncTable { detail: serde_json::json!({"holds_name": true}), ..table.stored_row(&source) })
             .collect();
+        let claimed: Vec<u32> = claims.iter().map(|claim| claim.oid).collect();
         let held = self
             .context
             .store
@@ -116,6 +117,11 @@ impl Stream {
                 Ok(held)
             })
             .await?;
+        for oid in claimed {
+            if let Some(table) = self.tables.get_mut(&oid) {
+                table.holds_name = true;
+            }
+        }
         for (oid, holder) in held {
             let Some(table) = self.tables.get_mut(&oid) else { continue };
             let problem = name_taken(&table.image.full_name(), &table.id, &holder);

@@ -291,6 +291,8 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
     table.relation = None;
     table.copy = None;
     table.columns_before = None;
+    // A picture of the catalog taken before this snapshot is older than what the copy saw.
+    stream.definitions += 1;
     table.step(TableEvent::Copied)?;
     stream.live_set.insert(&live);
     stream.live_set.publish_behind(&live, at);
