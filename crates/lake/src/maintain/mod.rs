@@ -52,12 +52,22 @@ pub struct Maintainer {
 struct Shared {
     lake: Lake,
     limits: CompactionLimits,
+    room: Room,
     /// Held by the one piece under way.
     one: tokio::sync::Mutex<()>,
     status: Mutex<MaintenanceStatus>,
     looked_ms: AtomicI64,
     /// The table served last; the next one has its turn.
     last: Mutex<Option<TableId>>,
+}
+
+/// Says whether the disk has room for files that are written before others go.
+struct Room(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Room")
+    }
 }
 
 /// What maintenance does and has done since this process began.
@@ -92,9 +102,15 @@ enum Outcome {
 impl Maintainer {
     /// Maintenance of this lake; does nothing by itself.
     pub fn new(lake: Lake, limits: CompactionLimits) -> Self {
+        Self::with_room(lake, limits, || true)
+    }
+
+    /// Maintenance that rewrites files of its own accord only while there is room for them.
+    pub fn with_room(lake: Lake, limits: CompactionLimits, room: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         let shared = Shared {
             lake,
             limits,
+            room: Room(Box::new(room)),
             one: tokio::sync::Mutex::default(),
             status: Mutex::default(),
             looked_ms: AtomicI64::new(i64::MIN),
@@ -211,6 +227,7 @@ impl Maintainer {
         let first = last.map_or(0, |last| tables.partition_point(|table| *table.id() <= last));
         tables.rotate_left(first);
         let now_ms = self.shared.lake.clock().now_ms();
+        let room = (self.shared.room.0)();
         let mut status = self.shared.status.lock();
         status.tables.retain(|id, _| tables.iter().any(|table| table.id() == id));
         tables.into_iter().find_map(|table| {
@@ -218,7 +235,9 @@ impl Maintainer {
                 .tables
                 .entry(table.id().clone())
                 .or_insert_with(|| Upkeep { seen_ms: now_ms, ..Upkeep::default() });
-            let piece = due(&facts(&table, &self.limits_of(&table), now_ms), upkeep)?;
+            let mut facts = facts(&table, &self.limits_of(&table), now_ms);
+            (facts.fill_due, facts.compact_due) = (facts.fill_due && room, facts.compact_due && room);
+            let piece = due(&facts, upkeep)?;
             Some((table, piece))
         })
     }
@@ -268,6 +287,7 @@ fn facts(table: &Table, limits: &CompactionLimits, now_ms: i64) -> Facts {
     Facts {
         now_ms,
         version: view.version.0,
+        live: live.is_some(),
         fill_due: live.as_ref().is_some_and(crate::live::LiveTable::fill_due),
         compact_due: !plan_compaction(&view, limits, now_ms).is_empty(),
         commits_since_checkpoint: table.commits_since_checkpoint(),

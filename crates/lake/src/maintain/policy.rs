@@ -80,6 +80,8 @@ pub struct Upkeep {
 pub(crate) struct Facts {
     pub(crate) now_ms: i64,
     pub(crate) version: u64,
+    /// A live table is open over it.
+    pub(crate) live: bool,
     pub(crate) fill_due: bool,
     pub(crate) compact_due: bool,
     pub(crate) commits_since_checkpoint: u64,
@@ -99,7 +101,8 @@ pub(crate) fn due(facts: &Facts, upkeep: &Upkeep) -> Option<Piece> {
     };
     if facts.fill_due {
         Some(Piece::Fill)
-    } else if facts.compact_due {
+    } else if facts.compact_due && (facts.live || past(upkeep.seen_ms, FIRST_AFTER)) {
+        // Right after the start a mirrored table is not live yet, and its key index would not learn where rows went.
         Some(Piece::Compact)
     } else if facts.commits_since_checkpoint > 0
         && past(upkeep.checkpoint_ms.unwrap_or(upkeep.seen_ms), CHECKPOINT_EVERY)
@@ -128,6 +131,7 @@ mod tests {
         let facts = Facts { now_ms: HOUR + 1, version: 7, ..Facts::default() };
         let cases = [
             ("a filled column first", Facts { fill_due: true, compact_due: true, ..facts }, &upkeep, Some(Piece::Fill)),
+            ("just started, not live yet", Facts { now_ms: 1, compact_due: true, ..facts }, &Upkeep::default(), None),
             ("many files", Facts { compact_due: true, ..facts }, &upkeep, Some(Piece::Compact)),
             ("an hour without", Facts { commits_since_checkpoint: 1, ..facts }, &upkeep, Some(Piece::Checkpoint)),
             ("an hour", facts, &upkeep, Some(Piece::CleanLog)),

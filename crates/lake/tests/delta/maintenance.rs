@@ -95,6 +95,8 @@ async fn a_piece_that_fails_is_told_and_waits() {
     let lost = table.view().files[0].path.to_string();
     let (from, aside) = (shop.path(&id()).join(&lost), shop.folder.join("aside"));
     std::fs::rename(&from, &aside).unwrap();
+    assert!(maintain(&maintainer).await.is_empty(), "nobody has had the time to open it");
+    clock.advance(Duration::from_mins(5));
     assert_eq!(maintain(&maintainer).await, [Piece::Compact]);
     let upkeep = maintainer.status().tables[&id()].clone();
     assert!(upkeep.problem.is_some() && upkeep.compactions == 0);
