@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use naru_lake::MachineClock;
+use naru_lake::{CompactionLimits, MachineClock, Maintainer};
 
 use crate::{
     memory,
@@ -22,11 +22,14 @@ const GROWTH: [u64; 3] = [1, 10, 100];
 pub async fn run() {
     let first = rows(1_000_000);
     let mut mirror = Mirror::new(Arc::new(MachineClock)).await;
+    let maintainer = Maintainer::new(mirror.lake.clone(), CompactionLimits::default());
     let mut base: Option<[Duration; 2]> = None;
     for growth in GROWTH {
         let rows = first * growth;
         let mut grown = Duration::ZERO;
         timed(&mut grown, mirror.grow(rows)).await;
+        // Small files of the size before are joined, as they would be by now.
+        while maintainer.step().await.is_some() {}
         let (mut applies, mut flushes) = (Vec::new(), Vec::new());
         for _ in 0..FLUSHES {
             let (mut apply, mut flush) = (Duration::ZERO, Duration::ZERO);

@@ -67,7 +67,8 @@ impl Mirror {
         let rows = i64::try_from(rows).expect("rows");
         while self.rows < rows {
             let end = rows.min(self.rows + COMMIT_ROWS);
-            let mut stager = self.live.table().stager(StagerOptions::default());
+            let options = StagerOptions { index: true, ..StagerOptions::default() };
+            let mut stager = self.live.table().stager(options);
             while self.rows < end {
                 let next = end.min(self.rows + STAGE_ROWS);
                 let keys = Int64Array::from_iter_values(self.rows..next);
