@@ -185,7 +185,7 @@ impl SyncError {
                 .hint("naru makes it and the slot anew and copies every table again while the old rows stay readable. To take naru out of a source, run `naru sync drop`.")
                 .later(),
             Self::DiskLow { setting, .. } => Problem::new("sync.disk_low", self.to_string())
-                .detail(format!("`{setting}` under [limits] in naru.toml sets the mark. SQL goes on, and nothing is acknowledged to the source that is not safe here."))
+                .detail(format!("`{setting}` under [limits] in naru.toml sets the mark. Nothing more is taken from the source until there is room; SQL goes on, and nothing is acknowledged to the source that is not safe here."))
                 .hint("Free space on this disk, or lower the mark; naru goes on by itself.")
                 .later(),
             Self::Yielded { waiter, .. } => Problem::new("sync.copy_yielded", self.to_string())

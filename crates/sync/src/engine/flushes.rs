@@ -5,9 +5,11 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use naru_base::{Lsn, TableId, Version, number::i64_from};
 use naru_lake::{LakeError, live::LiveTable};
 use tokio::task::JoinSet;
@@ -105,8 +107,10 @@ impl Stream {
                 table.flush_failed = None;
                 tracing::debug!(table = %table.image.full_name(), position = %ended.position, "flushed");
             }
-            Err(LakeError::CommitLost { .. }) => {
-                // Somebody else wrote the table: what is in memory stands on a version that is no longer the newest.
+            Err(error @ (LakeError::CommitLost { .. } | LakeError::Task(_))) => {
+                // Somebody else wrote the table, or a defect of ours ended the flush half-way: what is in memory is not
+                // to be trusted. The source sends it again.
+                tracing::warn!(table = %table.image.full_name(), problem = %error.problem(), "a table is opened again");
                 table.reopen();
                 self.todo.reconnect = true;
             }
@@ -119,6 +123,11 @@ impl Stream {
     }
 }
 
+/// A flush that panics has failed like any other: its table alone is concerned.
 async fn flush(live: &LiveTable, app_id: &str, position: Lsn) -> Result<(), LakeError> {
-    live.flush(app_id, i64_from(position.0)).await.map(drop)
+    let flushing = AssertUnwindSafe(live.flush(app_id, i64_from(position.0))).catch_unwind();
+    match flushing.await {
+        Ok(flushed) => flushed.map(drop),
+        Err(_) => Err(LakeError::Task("a flush panicked".into())),
+    }
 }

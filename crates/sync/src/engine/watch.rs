@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use naru_base::{Problem, number::u64_from_signed};
 
-use super::{feedback::Feedback, prepare::Prepared, stream::Stream};
+use super::{context::Context, feedback::Feedback, prepare::Prepared, stream::Stream};
 use crate::{
     catalog::{self, SlotFacts},
     error::SyncError,
-    postgres::PostgresError,
+    postgres::{PostgresError, SqlClient, connect_sql},
     publication,
 };
 
@@ -24,6 +24,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long it may take to give one. While it decodes a large transaction of tables that naru does not follow, it looks
 /// at what naru says only after half of `wal_sender_timeout`; the catalog questions notice a broken way much earlier.
 const ANSWER_MAX: Duration = Duration::from_mins(5);
+/// Age of an open transaction from which on it is named as what may hold the log.
+const OPEN_FOR_LONG: Duration = Duration::from_secs(10);
 /// Log that a slot without a bound may keep before people are told.
 const RETAINED_MAX: u64 = 10_000_000_000;
 /// The last part of a bounded slot's log: when only this much is left, people are told.
@@ -95,26 +97,42 @@ impl Watch {
         Ok(())
     }
 
+    /// The slot and what people should know of it, while no session runs.
+    pub(super) async fn from_afar(context: &Context) -> Result<(Option<SlotFacts>, Vec<Problem>), SyncError> {
+        let client = connect_sql(&context.connect()).await?;
+        let facts = catalog::server_facts(&client).await?;
+        let slot = catalog::slot(&client, &context.names.slot).await?;
+        let danger = match &slot {
+            Some(slot) => danger(&client, slot, facts.wal_keep_mb).await?,
+            None => None,
+        };
+        Ok((slot, danger.into_iter().collect()))
+    }
+
     /// Tells people once when the slot comes into danger, and shows it for as long as it lasts.
     async fn warn(&mut self, stream: &Stream, prepared: &Prepared) -> Result<(), SyncError> {
-        let Some(danger) = self.slot.as_ref().and_then(|slot| wal_danger(slot, prepared.facts.wal_keep_mb)) else {
-            self.warnings.clear();
-            return Ok(());
+        let danger = match &self.slot {
+            Some(slot) => danger(&prepared.client, slot, prepared.facts.wal_keep_mb).await?,
+            None => None,
         };
-        let oldest = catalog::open_transactions(&prepared.client, Duration::from_mins(1)).await?.into_iter().next();
-        let danger = match (oldest, stream.room.for_applying()) {
-            (_, Err(low)) => danger.hint(low.problem().hint.unwrap_or_default()),
-            (Some(oldest), Ok(())) => danger.hint(format!(
-                "The oldest open transaction may be what keeps it: {oldest}. End it if it was forgotten."
-            )),
-            (None, Ok(())) => danger,
-        };
-        if self.warnings.is_empty() {
+        if let (Some(danger), true) = (&danger, self.warnings.is_empty()) {
             tracing::warn!(source = %stream.context.source.name, problem = %danger, "the source keeps much log for naru");
         }
-        self.warnings = vec![danger];
+        self.warnings = danger.into_iter().collect();
         Ok(())
     }
+}
+
+/// The warning before a slot is lost, with the transaction that may hold it.
+async fn danger(client: &SqlClient, slot: &SlotFacts, keep_mb: i64) -> Result<Option<Problem>, SyncError> {
+    let Some(danger) = wal_danger(slot, keep_mb) else { return Ok(None) };
+    let oldest = catalog::open_transactions(client, OPEN_FOR_LONG).await?.into_iter().next();
+    Ok(Some(match oldest {
+        Some(oldest) => danger.hint(format!(
+            "The oldest open transaction at the source may be what keeps it: {oldest}. End it if it was forgotten."
+        )),
+        None => danger,
+    }))
 }
 
 /// Looks whether what naru made at the source is still there.
