@@ -153,6 +153,21 @@ impl History {
         changes.get(moment.at + 1).is_some_and(|next| next.name != changes[moment.at].name)
     }
 
+    /// Whether columns of the table that has this name after `seq` change within the next commits.
+    pub fn defined_soon(&self, name: &str, seq: Seq) -> bool {
+        const SOON: Seq = 5;
+        self.named(name, seq).is_some_and(|moment| {
+            let next = &self.changes[&moment.table][moment.at..];
+            next.windows(2).any(|pair| pair[1].seq <= seq + SOON && pair[0].columns != pair[1].columns)
+        })
+    }
+
+    /// Whether a table ever left this name.
+    pub fn was_left(&self, name: &str) -> bool {
+        let left = |pair: &[Change]| pair[0].name.as_deref() == Some(name) && pair[1].name != pair[0].name;
+        self.changes.values().any(|changes| changes.windows(2).any(left))
+    }
+
     /// Whether the name belongs to a table after the last commit.
     pub fn exists(&self, name: &str) -> bool {
         self.changes.values().any(|changes| changes.last().is_some_and(|last| last.name.as_deref() == Some(name)))

@@ -187,8 +187,12 @@ impl Watch {
         let history = self.shared.history.lock().expect("nobody panics with it");
         let earlier = history.earlier(name, seen.seq, &seen.answer, !self.shared.announced);
         let nothing_yet = seen.answer.rows.is_empty();
-        let left = history.named(name, seen.seq).is_some_and(|moment| history.leaves(moment));
-        if (!steady || !self.shared.announced) && (earlier.is_some() || nothing_yet || left) {
+        // After a start a table may stand ahead of the others until it is live.
+        let later = history.earlier(name, Seq::MAX, &seen.answer, !self.shared.announced);
+        let left = history.was_left(name);
+        // Before its columns change, a table is brought up to the last commit for itself.
+        let steady = steady && !history.defined_soon(name, seen.seq);
+        if (!steady || !self.shared.announced) && (later.is_some() || nothing_yet || left) {
             self.shared.looks.lock().expect("nobody panics with it").1 += 1;
             return Ok(());
         }

@@ -216,8 +216,11 @@ impl Tail {
         } else {
             self.replace(old, None);
         }
-        let at = self.segments.partition_point(|segment| segment.file < new.file);
-        self.segments.insert(at, new);
+        // Without a row there would be no commit that takes it away again.
+        if new.rows() > 0 {
+            let at = self.segments.partition_point(|segment| segment.file < new.file);
+            self.segments.insert(at, new);
+        }
     }
 
     /// Changes one segment in place.

@@ -117,6 +117,22 @@ async fn nothing_is_seen_before_it_is_published_and_what_is_discarded_never_was(
 }
 
 #[tokio::test]
+async fn rows_that_came_and_went_between_two_flushes_leave_nothing_to_flush() {
+    let place = place(world::small()).await;
+    place.apply(&[set(Op::Insert, 1, 1), set(Op::Insert, 2, 2)]).await.unwrap();
+    place.publish(5);
+    place.apply(&[without(Op::Delete, 1), without(Op::Delete, 2)]).await.unwrap();
+    place.publish(6);
+    place.table.flush(APP, 6).await.unwrap();
+    assert!(!place.table.has_unflushed());
+    place.apply(&[set(Op::Insert, 3, 3)]).await.unwrap();
+    place.publish(7);
+    place.table.flush(APP, 7).await.unwrap();
+    assert!(!place.table.has_unflushed());
+    assert_eq!(place.shown().await, Rows::from([(3, row(3))]));
+}
+
+#[tokio::test]
 async fn a_row_that_a_change_builds_on_is_never_made_up() {
     let place = place(world::small()).await;
     place.apply(&[set(Op::Insert, 1, 1)]).await.unwrap();

@@ -9,7 +9,7 @@ use naru_lake::{Column, LakeError};
 use super::{
     names::GONE,
     stream::{Stream, quarantine_or},
-    table::TableNote,
+    table::{TableNote, TableRuntime},
 };
 use crate::{
     catalog,
@@ -81,6 +81,13 @@ impl Stream {
             Action::Rebuild { reason: "its definition changed inside a transaction that changed its rows".into() }
         } else {
             action
+        };
+        let action = match (action, self.tables.get(&oid)) {
+            (Action::Evolve { added, dropped }, Some(table)) => match name_again(table, &added) {
+                Some(name) => Action::Rebuild { reason: format!("column \"{name}\" was dropped and added again") },
+                None => Action::Evolve { added, dropped },
+            },
+            (action, _) => action,
         };
         let done = match action {
             Action::Remember => self.evolve(oid, image, &[], &[]).await,
@@ -202,6 +209,13 @@ impl Stream {
         self.todo.store.insert(oid);
         Ok(())
     }
+}
+
+/// The first added column whose name an earlier one had: the files hold the earlier one's values under that name.
+fn name_again<'a>(table: &TableRuntime, added: &'a [ColumnImage]) -> Option<&'a str> {
+    let shape = table.shape.as_ref()?;
+    let mut names = added.iter().map(|column| column.name.as_str());
+    names.find(|name| shape.columns.iter().any(|column| column.dropped && column.name == *name))
 }
 
 /// The lake's columns after the change: added ones with their fill, dropped ones marked.

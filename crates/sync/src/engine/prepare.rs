@@ -222,7 +222,9 @@ impl Stream {
                         .columns
                         .iter()
                         .zip(&columns)
-                        .all(|(a, b)| a.name == b.name && a.data_type == b.data_type && a.naru_type == b.naru_type);
+                        .all(|(a, b)| a.name == b.name && a.data_type == b.data_type && a.naru_type == b.naru_type)
+                    // Old files hold another column's values under a name that is back.
+                    && !shape.columns.iter().zip(&columns).any(|(a, b)| b.dropped && !a.dropped);
                 table.applied = Lsn(u64_from_signed(position));
                 if fits && shape.columns.iter().zip(&columns).any(|(a, b)| a.dropped != b.dropped) {
                     // Dropped while naru was down.

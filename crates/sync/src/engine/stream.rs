@@ -25,7 +25,7 @@ use super::{
 use crate::{
     definition::DefinitionEvent,
     error::SyncError,
-    image::TableImage,
+    image::{Difference, TableImage},
     postgres::{ChangeBuilder, Decoder, Message, PostgresError, Relation, pgoutput::OldTuple, pgoutput::Tuple},
     spool::Record,
     state::{TableLife as _, TableState},
@@ -477,6 +477,14 @@ impl Stream {
         }
         match event {
             DefinitionEvent::Drop { oid: dropped } if dropped == oid => self.drop_table(oid, GONE),
+            // The publications list the table by its key; what is not listed is in no spool either.
+            DefinitionEvent::Table { image, .. }
+                if table.state.spools()
+                    && table.state != TableState::Paused
+                    && Difference::between(&table.image, &image).key_changed =>
+            {
+                self.rebuild(oid, "its key changed while it was copied".into())
+            }
             event if table.state.spools() => {
                 open.touched.insert(oid);
                 let record = Record::Definition(Bytes::copy_from_slice(content));

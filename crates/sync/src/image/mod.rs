@@ -218,6 +218,9 @@ impl TableImage {
 
     /// What happened to the rows without a message since `before` was stored by [`TableImage::storage`], in words.
     pub fn moved_since(&self, before: &Value) -> Option<String> {
+        if let Some(renamed) = Self::columns_in(before).and_then(|before| self.renamed_since(&before)) {
+            return Some(renamed);
+        }
         if self.kind == 'p' {
             let stored: Vec<(u32, u32)> = serde_json::from_value(before.get("leaves")?.clone()).ok()?;
             return moved_files(&stored, &self.leaves);
@@ -225,6 +228,16 @@ impl TableImage {
         let (file, definition) = (before.get("file")?.as_u64()?, before.get("definition")?.as_i64()?);
         let rewritten = u64::from(self.file) != file && self.definition != definition;
         rewritten.then(|| REWRITTEN.to_owned())
+    }
+
+    /// The first column that has another name than then, or whose name is another column's now: rows in the lake stand
+    /// under names, so they would show the other column's values.
+    fn renamed_since(&self, before: &[(i16, String)]) -> Option<String> {
+        before.iter().find_map(|(attnum, name)| match (self.column(*attnum), self.column_named(name)) {
+            (Some(now), _) if now.name != *name => Some(format!("column \"{name}\" was renamed to \"{}\"", now.name)),
+            (None, Some(_)) => Some(format!("column \"{name}\" was dropped and added again")),
+            _ => None,
+        })
     }
 
     /// Whether another image of the same table says the same of everything but sizes.
@@ -348,6 +361,17 @@ pub(crate) mod tests {
             columns,
             comment: None,
         }
+    }
+
+    #[test]
+    fn a_name_that_is_another_column_since_a_stop_moves_the_rows() {
+        let stored = table(vec![column(1, "id", 20), column(2, "a", 25), column(3, "b", 25)]).storage();
+        let same = table(vec![column(1, "id", 20), column(2, "a", 25), column(4, "c", 25)]);
+        assert_eq!(same.moved_since(&stored), None);
+        let again = table(vec![column(1, "id", 20), column(2, "a", 25), column(4, "b", 25)]);
+        assert_eq!(again.moved_since(&stored).as_deref(), Some("column \"b\" was dropped and added again"));
+        let swapped = table(vec![column(1, "id", 20), column(2, "b", 25), column(3, "a", 25)]);
+        assert_eq!(swapped.moved_since(&stored).as_deref(), Some("column \"a\" was renamed to \"b\""));
     }
 
     #[test]
