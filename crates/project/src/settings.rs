@@ -114,8 +114,6 @@ pub struct Limits {
     pub copy_free_min: u64,
     /// Below this much free disk, applying changes stops as well. Default 2 GB.
     pub apply_free_min: u64,
-    /// Memory for the changes of transactions in progress, before they go to disk. Default 64 MB.
-    pub transaction_memory: u64,
 }
 
 impl Default for LakeSettings {
@@ -144,7 +142,7 @@ impl Default for FlowSettings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { copy_free_min: 5_000_000_000, apply_free_min: 2_000_000_000, transaction_memory: 64_000_000 }
+        Self { copy_free_min: 5_000_000_000, apply_free_min: 2_000_000_000 }
     }
 }
 
@@ -330,9 +328,6 @@ fn read_limits(reading: &mut Reading<'_>, mut section: Section<'_>, limits: &mut
     }
     if let Some(bytes) = section.bytes(reading, "apply_free_min", 0) {
         limits.apply_free_min = bytes;
-    }
-    if let Some(bytes) = section.bytes(reading, "transaction_memory", 1_000_000) {
-        limits.transaction_memory = bytes;
     }
     section.finish(reading);
 }

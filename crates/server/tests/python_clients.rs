@@ -66,10 +66,26 @@ with psycopg.connect(url) as c:
     c.rollback()
     c.prepare_threshold = 0
     for n in (1, 2): assert c.execute("SELECT id FROM shop.orders WHERE id = %s", (n,)).fetchone() == (n,)
+    c.prepare_threshold = 5
+    with c.cursor(name="slow lane") as cur:
+        cur.itersize = 1
+        assert [d.name for d in cur.execute("SELECT id, name FROM shop.orders WHERE id > %s ORDER BY id", (0,)).description] == ["id", "name"]
+        assert cur.fetchone() == (1, "김치") and cur.fetchmany(5) == [(2, None)] and cur.fetchall() == []
+    with c.cursor(name="all") as cur:
+        assert [row for row in cur.execute("SELECT id FROM shop.orders ORDER BY id")] == [(1,), (2,)]
+    c.commit()
+    try:
+        c.execute('FETCH 1 FROM "all"')
+        raise SystemExit("a cursor outlived its transaction")
+    except psycopg.errors.InvalidCursorName:
+        c.rollback()
 engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
 with engine.connect() as c:
     assert c.execute(sa.text("SELECT COUNT(*) AS n FROM shop.orders")).scalar() == 2
     assert c.execute(sa.text("SELECT id FROM shop.orders WHERE name = :name"), {"name": "김치"}).scalar() == 1
+with engine.connect() as c:
+    streamed = c.execution_options(stream_results=True, max_row_buffer=1).execute(sa.text("SELECT id FROM shop.orders ORDER BY id"))
+    assert [row.id for row in streamed] == [1, 2]
 i = sa.inspect(engine)
 assert "shop" in i.get_schema_names(), i.get_schema_names()
 assert i.get_table_names(schema="shop") == ["orders"], i.get_table_names(schema="shop")
@@ -83,6 +99,12 @@ table = sa.Table("orders", sa.MetaData(), schema="shop", autoload_with=engine).a
 with engine.connect() as c:
     assert c.execute(sa.select(table.c.name).where(table.c.id == 1)).scalar() == "김치"
     assert c.execute(sa.select(sa.func.count()).select_from(table).limit(5)).scalar() == 2
+quoted = sa.text('SELECT "source"."name" AS "이름", COUNT(*) AS "count" FROM (SELECT "shop"."orders"."name" AS "name" FROM "shop"."orders") AS "source" WHERE "source"."name" = \'김치\' GROUP BY "source"."name" ORDER BY "source"."name" ASC LIMIT 10')
+with engine.connect() as c:
+    assert c.execute(quoted).mappings().one() == {"이름": "김치", "count": 1}
+    stars = c.execute(sa.text("SELECT db.oid, db.* FROM pg_catalog.pg_database db")).mappings().all()
+    assert len(stars) == 1 and stars[0]["datname"], stars
+    assert c.execute(sa.text('SELECT "c"."relname" FROM "pg_catalog"."pg_class" AS "c" WHERE "c"."relname" = \'orders\'')).scalar() == "orders"
 print("all right")
 "#;
 

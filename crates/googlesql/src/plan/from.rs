@@ -1,7 +1,7 @@
 //! FROM: tables, subqueries, joins, UNNEST.
 
 use datafusion::{
-    common::{Column as PlanColumn, NullHandling, UnnestOptions},
+    common::{Column as PlanColumn, NullHandling, UnnestOptions, tree_node::TreeNode as _},
     functions::expr_fn,
     logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder},
 };
@@ -269,13 +269,19 @@ impl Planner<'_> {
         let SqlType::Array(element) = array.ty.clone() else {
             return Err(SqlError::typed(format!("UNNEST of {}", array.ty)).at(unnest.array.span()));
         };
+        if join == JoinType::Inner && !scope.relations.is_empty() && stands_alone(&array.expr) {
+            // Beside each row the array would be held once a row.
+            let right = self.unnest((Self::one_row()?, Scope::default()), unnest, join)?;
+            return Self::cross((plan, scope), right);
+        }
         let pair = SqlType::Array(Box::new(SqlType::Struct(vec![
             ("value".into(), element.as_ref().clone()),
             ("offset".into(), SqlType::Int64),
         ])));
         let pairs =
             Self::settled("enumerate".into(), vec![array], pair, array::enumerate(element.as_ref().clone()), false);
-        let before = all_columns(&plan);
+        // A single row without a FROM has a column of its own, of use to nobody.
+        let before = if scope.relations.is_empty() { Vec::new() } else { all_columns(&plan) };
         let id = self.fresh("unnest");
         let plan = Self::extend(plan, vec![(pairs.expr, id.clone())])?;
         let handling = if join == JoinType::Left { NullHandling::PreserveAndExpandEmpty } else { NullHandling::Drop };
@@ -484,4 +490,11 @@ fn joined_scope(left: Scope, right: Scope) -> Result<Scope> {
     }
     relations.extend(right.relations);
     Ok(Scope { relations })
+}
+
+/// Whether an expression has one value, whatever row it stands beside.
+fn stands_alone(expr: &Expr) -> bool {
+    let is_query = |part: &Expr| matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_));
+    let queries = expr.exists(|part| Ok(is_query(part))).unwrap_or(true);
+    !queries && expr.column_refs().is_empty() && !expr.is_volatile()
 }

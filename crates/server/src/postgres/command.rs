@@ -3,6 +3,8 @@
 //! Owns: a small lexer over both dialects (quotes, comments, words), splitting at semicolons, and sorting statements
 //! into [`Command`]s. Never parses a query.
 
+use std::borrow::Cow;
+
 /// One piece of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -135,6 +137,26 @@ pub enum Command {
     },
     /// A setting to show.
     Show(String),
+    /// DECLARE … CURSOR FOR a query.
+    Declare {
+        /// The cursor's name.
+        name: String,
+        /// Whether it outlives its transaction.
+        hold: bool,
+        /// Byte of the statement at which the query begins.
+        query_at: usize,
+    },
+    /// FETCH and MOVE.
+    Fetch {
+        /// The cursor's name.
+        name: String,
+        /// How many rows; absent for all.
+        count: Option<usize>,
+        /// MOVE: the rows are only counted.
+        moved: bool,
+    },
+    /// CLOSE of one cursor; absent for all.
+    Close(Option<String>),
     /// Something that changes nothing here (DISCARD, DEALLOCATE, SAVEPOINT, …), with its tag.
     Nothing(&'static str),
 }
@@ -163,7 +185,7 @@ pub fn sort(statement: &str) -> Command {
         "release" => Command::Nothing("RELEASE"),
         "discard" => Command::Nothing("DISCARD ALL"),
         "deallocate" => Command::Nothing("DEALLOCATE"),
-        "close" => Command::Nothing("CLOSE CURSOR"),
+        "close" => Command::Close(Some(unquoted(word(1))).filter(|name| !name.eq_ignore_ascii_case("all"))),
         "listen" => Command::Nothing("LISTEN"),
         "unlisten" => Command::Nothing("UNLISTEN"),
         "reset" => Command::Set { name: word(1).to_owned(), value: None },
@@ -171,9 +193,50 @@ pub fn sort(statement: &str) -> Command {
         "set" if word(1) == "@" => Command::Query,
         "set" => set(&words),
         "show" => Command::Show(words.get(1..).unwrap_or_default().join(" ")),
+        "declare" | "fetch" | "move" => cursor(statement, &words),
         _ if asks_catalog(&tokens) => Command::Catalog,
         _ => Command::Query,
     }
+}
+
+fn unquoted(name: &str) -> String {
+    name.trim_matches('"').to_owned()
+}
+
+/// A cursor's command; GoogleSQL's own DECLARE is a query to be refused with its place.
+fn cursor(statement: &str, words: &[String]) -> Command {
+    let found = if words.first().is_some_and(|word| word == "declare") { declared(statement) } else { fetch(words) };
+    found.unwrap_or(Command::Query)
+}
+
+/// `DECLARE name [BINARY] [INSENSITIVE] [[NO] SCROLL] CURSOR [WITH|WITHOUT HOLD] FOR query`.
+fn declared(statement: &str) -> Option<Command> {
+    let tokens = tokens(statement);
+    let is = |placed: &Placed<'_>, wanted: &str| matches!(placed.token, Token::Word(word) if word.eq_ignore_ascii_case(wanted));
+    let name = match tokens.get(1)?.token {
+        Token::Word(name) => name.to_ascii_lowercase(),
+        Token::Quoted(name) => unquoted(name),
+        Token::Parameter(_) | Token::Symbol(_) => return None,
+    };
+    let cursor = tokens.iter().take(8).position(|token| is(token, "cursor"))?;
+    let query = tokens.iter().skip(cursor).take(4).find(|token| is(token, "for"))?;
+    let hold = tokens.get(cursor + 1).is_some_and(|token| is(token, "with"));
+    Some(Command::Declare { name, hold, query_at: query.end })
+}
+
+/// `FETCH|MOVE [NEXT | [FORWARD] [n | ALL]] [FROM|IN] name`; going backward is not possible.
+fn fetch(words: &[String]) -> Option<Command> {
+    let (verb, rest) = words.split_first()?;
+    let (name, rest) = rest.split_last()?;
+    let mut count = Some(1);
+    for word in rest {
+        match word.as_str() {
+            "next" | "forward" | "from" | "in" => {}
+            "all" => count = None,
+            number => count = Some(number.parse().ok()?),
+        }
+    }
+    Some(Command::Fetch { name: unquoted(name), count, moved: verb == "move" })
 }
 
 fn set(words: &[String]) -> Command {
@@ -259,8 +322,60 @@ const CATALOG_FUNCTIONS: [&str; 14] = [
 ];
 const SESSION_WORDS: [&str; 4] = ["current_user", "session_user", "current_catalog", "current_role"];
 
+/// A statement that quotes names as PostgreSQL does, with GoogleSQL's quotes; every byte stays where it is.
+///
+/// In GoogleSQL double quotes make a text. One beside a dot, or behind FROM, JOIN or AS, cannot be a text, and says
+/// that the whole statement was written by a tool for PostgreSQL.
+pub fn with_backticks(statement: &str) -> Cow<'_, str> {
+    let tokens = tokens(statement);
+    let is_double = |placed: &Placed<'_>| matches!(placed.token, Token::Quoted(text) if text.len() > 2 && text.starts_with('"') && !text.starts_with("\"\"\""));
+    let names = tokens.iter().enumerate().any(|(at, placed)| {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at)).map(|placed| placed.token);
+        let after = tokens.get(at + 1).map(|placed| placed.token);
+        let keyword = |word: &str| ["from", "join", "as"].iter().any(|known| word.eq_ignore_ascii_case(known));
+        let stands = before == Some(Token::Symbol('.'))
+            || after == Some(Token::Symbol('.'))
+            || matches!(before, Some(Token::Word(word)) if keyword(word));
+        is_double(placed) && stands
+    });
+    if !names {
+        return Cow::Borrowed(statement);
+    }
+    let mut text = String::with_capacity(statement.len());
+    let mut copied = 0;
+    for (at, placed) in tokens.iter().enumerate().filter(|(_, placed)| is_double(placed)) {
+        text.push_str(statement.get(copied..placed.start).unwrap_or_default());
+        copied = placed.end;
+        if names_a_column_in_full(&tokens, at) {
+            // GoogleSQL knows the table by its own name.
+            copied = tokens.get(at + 1).map_or(placed.end, |dot| dot.end);
+            text.push_str(&" ".repeat(copied - placed.start));
+            continue;
+        }
+        let inner = statement.get(placed.start + 1..placed.end.saturating_sub(1)).unwrap_or_default();
+        text.extend(["`", inner, "`"]);
+    }
+    text.push_str(statement.get(copied..).unwrap_or_default());
+    Cow::Owned(text)
+}
+
+/// Whether a `"schema"."table"."column"` begins here; behind FROM and JOIN such a path is a table.
+fn names_a_column_in_full(tokens: &[Placed<'_>], at: usize) -> bool {
+    let token = |at: usize| tokens.get(at).map(|placed| placed.token);
+    let dot = Some(Token::Symbol('.'));
+    let quoted = |at: usize| matches!(token(at), Some(Token::Quoted(text)) if text.starts_with('"'));
+    let starts = match at.checked_sub(1).and_then(token) {
+        Some(Token::Word(word)) => !["from", "join"].iter().any(|known| word.eq_ignore_ascii_case(known)),
+        before => before != dot,
+    };
+    starts && token(at + 1) == dot && quoted(at + 2) && token(at + 3) == dot && quoted(at + 4)
+}
+
 fn asks_catalog(tokens: &[Token<'_>]) -> bool {
     tokens.iter().enumerate().any(|(position, token)| {
+        if let Token::Quoted("\"pg_catalog\"" | "\"information_schema\"") = token {
+            return tokens.get(position + 1) == Some(&Token::Symbol('.'));
+        }
         let Token::Word(word) = token else { return false };
         let word = word.to_ascii_lowercase();
         let after_dot = position > 0 && tokens.get(position - 1) == Some(&Token::Symbol('.'));
@@ -288,6 +403,25 @@ mod tests {
     }
 
     #[test]
+    fn names_in_postgresqls_quotes_become_names() {
+        for (sql, wanted) in [
+            (
+                r#"SELECT "o"."id" AS "번호" FROM "shop"."orders" AS "o" WHERE "o"."s" = 'a'"#,
+                "SELECT `o`.`id` AS `번호` FROM `shop`.`orders` AS `o` WHERE `o`.`s` = 'a'",
+            ),
+            (
+                r#"SELECT "s"."t"."c" FROM "p"."s"."t" GROUP BY "s"."t"."c""#,
+                "SELECT     `t`.`c` FROM `p`.`s`.`t` GROUP BY     `t`.`c`",
+            ),
+            (r#"SELECT COUNT(*) AS "n" FROM t ORDER BY "n""#, "SELECT COUNT(*) AS `n` FROM t ORDER BY `n`"),
+            (r#"SELECT "text" = name, """a.b""" FROM shop.t"#, r#"SELECT "text" = name, """a.b""" FROM shop.t"#),
+            (r#"SELECT '"a"."b"', "" FROM t"#, r#"SELECT '"a"."b"', "" FROM t"#),
+        ] {
+            assert_eq!(with_backticks(sql), wanted, "{sql}");
+        }
+    }
+
+    #[test]
     fn statements_are_sorted_by_what_they_ask() {
         let cases = [
             ("select 1", Command::Query),
@@ -297,15 +431,27 @@ mod tests {
             ("select pg_catalog.version()", Command::Catalog),
             ("select current_schema()", Command::Catalog),
             ("select 'pg_class'", Command::Query),
+            ("SELECT 1 FROM \"pg_catalog\".\"pg_class\"", Command::Catalog),
             ("BEGIN", Command::Begin),
             ("start transaction read only", Command::Begin),
             ("ROLLBACK", Command::Rollback),
             ("SET @@time_zone = 'Asia/Seoul'", Command::Query),
+            ("DECLARE x INT64", Command::Query),
+            ("FETCH FORWARD 100 FROM c", Command::Fetch { name: "c".into(), count: Some(100), moved: false }),
+            ("FETCH ALL IN \"C d\"", Command::Fetch { name: "C d".into(), count: None, moved: false }),
+            ("fetch c", Command::Fetch { name: "c".into(), count: Some(1), moved: false }),
+            ("MOVE FORWARD 5 FROM c", Command::Fetch { name: "c".into(), count: Some(5), moved: true }),
+            ("FETCH BACKWARD 1 FROM c", Command::Query),
+            ("CLOSE c", Command::Close(Some("c".into()))),
+            ("close all", Command::Close(None)),
             ("show transaction isolation level", Command::Show("transaction isolation level".into())),
         ];
         for (sql, command) in cases {
             assert_eq!(sort(sql), command, "{sql}");
         }
+        let declare = |name: &str, hold, query_at| Command::Declare { name: name.into(), hold, query_at };
+        assert_eq!(sort("DECLARE C NO SCROLL CURSOR FOR SELECT 1"), declare("c", false, 30));
+        assert_eq!(sort("declare \"C d\" cursor with hold for select 1"), declare("C d", true, 34));
         let zone = Command::Set { name: "timezone".into(), value: Some("Asia/Seoul".into()) };
         assert_eq!(sort("SET TIME ZONE 'Asia/Seoul'"), zone);
         assert_eq!(sort("set timezone to 'Asia/Seoul'"), zone);

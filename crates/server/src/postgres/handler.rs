@@ -17,17 +17,18 @@ use pgwire::{
         portal::{Format, Portal},
         query::{ExtendedQueryHandler, SimpleQueryHandler},
         results::{FieldInfo, QueryResponse, Response, Tag},
-        stmt::QueryParser,
+        stmt::{QueryParser, StoredStatement},
         store::PortalStore,
     },
     error::{PgWireError, PgWireResult},
-    messages::{PgWireBackendMessage, data::DataRow, response::TransactionStatus},
+    messages::{PgWireBackendMessage, data::DataRow, extendedquery::Bind, response::TransactionStatus},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Tokens,
     command::{self, Command},
+    cursor::Cursor,
     encode, params, problem, settings,
     startup::{Connection, Connections, SERVER_VERSION, Startup},
     types::describe,
@@ -115,8 +116,18 @@ async fn run(
     let told = |error: WarehouseError| problem::of_warehouse(&error, whole, start);
     match command {
         Command::Begin => Ok(Response::TransactionStart(Tag::new("BEGIN"))),
-        Command::Commit => Ok(Response::TransactionEnd(Tag::new("COMMIT"))),
-        Command::Rollback => Ok(Response::TransactionEnd(Tag::new("ROLLBACK"))),
+        Command::Commit | Command::Rollback => {
+            connection.cursors.lock().retain(|_, cursor| cursor.hold);
+            Ok(Response::TransactionEnd(Tag::new(if *command == Command::Commit { "COMMIT" } else { "ROLLBACK" })))
+        }
+        Command::Declare { name, hold, query_at } => {
+            let query = statement.get(*query_at..).unwrap_or_default();
+            let opened = declare(connection, query, *hold).await?.map_err(told)?;
+            connection.cursors.lock().insert(name.clone(), opened);
+            Ok(Response::Execution(Tag::new("DECLARE CURSOR")))
+        }
+        Command::Fetch { name, count, moved } => fetch(connection, name, *count, *moved, format).await,
+        Command::Close(name) => close(connection, name.as_deref()),
         Command::Nothing(tag) => Ok(Response::Execution(Tag::new(tag))),
         Command::Set { name, value } => settings::set(connection, name, value.as_deref()),
         Command::Show(name) => Ok(Response::Query(settings::show(connection, name, format)?)),
@@ -137,7 +148,7 @@ async fn run(
         Command::Query => {
             let cancel = connection.begin_query();
             let started = async {
-                let mut parsed = connection.session.statements(statement)?;
+                let mut parsed = connection.session.statements(&command::with_backticks(statement))?;
                 let parsed = parsed.pop().ok_or(WarehouseError::Empty)?;
                 connection.session.run_statement(&parsed, &naru_warehouse::Params::default()).await
             };
@@ -151,6 +162,70 @@ async fn run(
             })
         }
     }
+}
+
+/// Starts the query of a cursor.
+async fn declare(
+    connection: &Arc<Connection>,
+    query: &str,
+    hold: bool,
+) -> PgWireResult<Result<Cursor, WarehouseError>> {
+    let cancel = connection.begin_query();
+    let started = async {
+        if command::sort(query) == Command::Catalog {
+            let (columns, batches) = postgres_catalog::run(&connection.session, &facts(connection), query).await?;
+            return Ok(Cursor::of_batches(columns, batches, hold));
+        }
+        let parsed =
+            connection.session.statements(&command::with_backticks(query))?.pop().ok_or(WarehouseError::Empty)?;
+        let result = connection.session.run_statement(&parsed, &naru_warehouse::Params::default()).await?;
+        result.map(|result| Cursor::of_result(result, hold)).ok_or(WarehouseError::Empty)
+    };
+    tokio::select! {
+        () = cancel.cancelled() => Err(PgWireError::QueryCanceled),
+        opened = Box::pin(started) => Ok(opened),
+    }
+}
+
+fn cursor(connection: &Connection, name: &str) -> PgWireResult<Cursor> {
+    let found = connection.cursors.lock().get(name).cloned();
+    found.ok_or_else(|| problem::of_state("34000", format!("cursor \"{name}\" does not exist")))
+}
+
+fn close(connection: &Connection, name: Option<&str>) -> PgWireResult<Response> {
+    if let Some(name) = name {
+        cursor(connection, name)?;
+    }
+    connection.cursors.lock().retain(|open, _| name.is_some_and(|name| name != open));
+    Ok(Response::Execution(Tag::new("CLOSE CURSOR")))
+}
+
+/// Takes rows from a cursor.
+async fn fetch(
+    connection: &Arc<Connection>,
+    name: &str,
+    count: Option<usize>,
+    moved: bool,
+    format: Option<&Format>,
+) -> PgWireResult<Response> {
+    let cursor = cursor(connection, name)?;
+    let cancel = connection.begin_query();
+    let batches = tokio::select! {
+        () = cancel.cancelled() => return Err(PgWireError::QueryCanceled),
+        batches = cursor.take(count.unwrap_or(usize::MAX)) => {
+            batches.map_err(|error| problem::of_warehouse(&error, "", 0))?
+        }
+    };
+    if moved {
+        let rows = batches.iter().map(arrow::record_batch::RecordBatch::num_rows).sum();
+        return Ok(Response::Execution(Tag::new("MOVE").with_rows(rows)));
+    }
+    let fields = Arc::new(describe(&cursor.schema, format));
+    let own = fields.clone();
+    let rows = stream::iter(batches).flat_map(move |batch| encoded(&batch, &own));
+    let mut response = QueryResponse::new(fields, rows);
+    response.set_command_tag("FETCH");
+    Ok(Response::Query(response))
 }
 
 fn facts(connection: &Connection) -> postgres_catalog::Facts {
@@ -263,6 +338,7 @@ async fn describe_statement(
     };
     match command {
         Command::Query => {
+            let statement = &*command::with_backticks(statement);
             let parameters = guess(connection, statement, count, &declared).await;
             let sql = params::substitute(statement, |number| {
                 Some(described_as(statement, number, parameters.get(number.saturating_sub(1))?))
@@ -277,6 +353,14 @@ async fn describe_statement(
             Ok((parameters, Some(columns)))
         }
         Command::Show(name) => Ok((Vec::new(), Some(settings::show_columns(name)))),
+        Command::Declare { query_at, .. } => {
+            let query = statement.get(*query_at..).unwrap_or_default();
+            let inner = command::sort(query);
+            Box::pin(describe_statement(connection, &inner, query, given)).await.map(|(types, _)| (types, None))
+        }
+        Command::Fetch { name, moved: false, .. } => {
+            Ok((Vec::new(), connection.cursors.lock().get(name).map(|cursor| cursor.schema.clone())))
+        }
         _ => Ok((Vec::new(), None)),
     }
 }
@@ -352,8 +436,25 @@ impl ExtendedQueryHandler for Queries {
         }
         let sql = params::substitute(&prepared.sql, |number| literals.get(number.checked_sub(1)?).cloned());
         let statement = sql.trim_end().trim_end_matches(';');
-        run(&connection, &prepared.command, statement, (&sql, 0), Some(&portal.result_column_format)).await
+        let done =
+            run(&connection, &prepared.command, statement, (&sql, 0), Some(&portal.result_column_format)).await?;
+        if let Command::Declare { name, .. } = &prepared.command {
+            client.portal_store().put_portal(Arc::new(cursor_portal(&connection, name)?));
+        }
+        Ok(done)
     }
+}
+
+/// A cursor as a portal: psycopg asks for its columns under its name.
+fn cursor_portal(connection: &Connection, name: &str) -> PgWireResult<Portal<Prepared>> {
+    let fetch = Prepared {
+        sql: format!("FETCH ALL FROM \"{name}\""),
+        command: Command::Fetch { name: name.to_owned(), count: None, moved: false },
+        parameters: Vec::new(),
+        columns: Some(cursor(connection, name)?.schema),
+    };
+    let bind = Bind::new(Some(name.to_owned()), None, Vec::new(), Vec::new(), Vec::new());
+    Portal::try_new(&bind, Arc::new(StoredStatement::new(name.to_owned(), fetch, Vec::new())))
 }
 
 fn is_binary(portal: &Portal<Prepared>, position: usize) -> bool {

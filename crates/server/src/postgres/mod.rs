@@ -6,6 +6,7 @@
 //! Next: `startup` for sign-in, `handler` for queries.
 
 mod command;
+mod cursor;
 mod encode;
 mod handler;
 mod params;

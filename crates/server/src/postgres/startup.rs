@@ -29,7 +29,7 @@ use pgwire::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Tokens, problem};
+use super::{Tokens, cursor::Cursor, problem};
 
 /// The PostgreSQL whose behaviour clients may expect.
 pub const SERVER_VERSION: &str = "15.0 (naru)";
@@ -40,6 +40,8 @@ pub struct Connection {
     pub session: Session,
     /// Settings a client changed that mean nothing here but are shown again.
     pub settings: Mutex<HashMap<String, String>>,
+    /// Open cursors, by name.
+    pub cursors: Mutex<HashMap<String, Cursor>>,
     running: Mutex<CancellationToken>,
 }
 
@@ -157,8 +159,12 @@ impl Startup {
             .warehouse
             .session(SessionOptions { default_dataset, ..SessionOptions::of(principal) })
             .map_err(|error| problem::of_problem(&error.problem()))?;
-        let connection =
-            Connection { session, settings: Mutex::default(), running: Mutex::new(CancellationToken::new()) };
+        let connection = Connection {
+            session,
+            settings: Mutex::default(),
+            cursors: Mutex::default(),
+            running: Mutex::new(CancellationToken::new()),
+        };
         client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
         Ok(())
     }

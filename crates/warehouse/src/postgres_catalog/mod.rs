@@ -46,6 +46,8 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
     let wrong = |message: String| {
         WarehouseError::Sql(SqlError { kind: SqlErrorKind::Unsupported, message, line: 0, column: 0, hint: None })
     };
+    // The JDBC driver wants one row, whatever is in it.
+    let sql = if sql.contains("pg_get_keywords") { "SELECT '' AS string_agg" } else { sql };
     let mut parsed =
         Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|error| wrong(format!("catalog query: {error}")))?;
     let (Some(mut statement), true) = (parsed.pop(), parsed.is_empty()) else {
@@ -59,7 +61,13 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
         // Only queries: the statements that could change this throw-away session have no use.
         let frame = context.execute_logical_plan(plan).await?;
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
-        Ok::<_, DataFusionError>((schema, frame.collect().await?))
+        let batches = frame.collect().await?;
+        // The engine may give texts in another layout than it planned.
+        let given = batches.first().map_or(schema, RecordBatch::schema);
+        let fields: Vec<Field> = given.fields().iter().map(|field| shown(field)).collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let renamed = batches.into_iter().map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()));
+        Ok::<_, DataFusionError>((schema.clone(), renamed.collect::<Result<_, _>>()?))
     };
     match task.await {
         Ok(answer) => Ok(answer),
@@ -72,6 +80,13 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
         }
         Err(error) => Err(wrong(format!("catalog query: {}", error.strip_backtrace()))),
     }
+}
+
+/// A field under the name that the client gave it.
+fn shown(field: &Field) -> Field {
+    let name = field.name().trim_end_matches(rewrite::BESIDE_STAR).to_owned();
+    // Joins may bring nulls that the plan did not announce.
+    field.clone().with_name(name).with_nullable(true)
 }
 
 fn context(tables: &relations::Relations) -> Result<SessionContext, WarehouseError> {

@@ -27,7 +27,7 @@ const OWNER: i64 = 10;
 const FIRST_USER_OID: u64 = 16_384;
 
 /// Relations that never have rows, with the columns clients name: `b` boolean, `i` number, `t` text, `l` numbers.
-const EMPTY: [(&str, &str); 31] = [
+const EMPTY: [(&str, &str); 32] = [
     (
         "pg_index",
         "indexrelid:i indrelid:i indnatts:i indnkeyatts:i indisunique:b indisprimary:b indisexclusion:b indimmediate:b indisclustered:b indisvalid:b indisreplident:b indkey:l indclass:l indoption:l indpred:t indexprs:t indcollation:l indnullsnotdistinct:b",
@@ -52,6 +52,7 @@ const EMPTY: [(&str, &str); 31] = [
         "pg_trigger",
         "oid:i tgrelid:i tgname:t tgfoid:i tgtype:i tgenabled:t tgisinternal:b tgconstraint:i tgparentid:i tgargs:t",
     ),
+    ("pg_cursors", "name:t statement:t is_holdable:b is_binary:b is_scrollable:b creation_time:t"),
     ("pg_policy", "oid:i polname:t polrelid:i polcmd:t polpermissive:b polroles:l polqual:t polwithcheck:t"),
     ("pg_depend", "classid:i objid:i objsubid:i refclassid:i refobjid:i refobjsubid:i deptype:t"),
     ("pg_rewrite", "oid:i rulename:t ev_class:i ev_type:t ev_enabled:t is_instead:b"),

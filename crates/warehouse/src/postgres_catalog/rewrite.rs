@@ -34,6 +34,9 @@ pub fn rewrite(statement: &mut Statement, tables: &Relations, facts: &Facts) -> 
     Rewritten { asks_empty: seen.found, names: names(statement) }
 }
 
+/// Stands behind the name of a column that `*` may bring once more; taken off again in the answer.
+pub const BESIDE_STAR: char = '\u{1}';
+
 struct EmptyRelations {
     found: bool,
 }
@@ -71,6 +74,8 @@ fn select_of(statement: &mut Statement) -> Option<&mut Select> {
 /// Gives unnamed result columns the names that PostgreSQL gives them, and a second one of a name a number.
 fn name_columns(statement: &mut Statement) {
     let Some(select) = select_of(statement) else { return };
+    let is_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let stars = select.projection.iter().any(is_star);
     let mut taken: Vec<String> = Vec::new();
     for item in &mut select.projection {
         let (name, unnamed) = match &*item {
@@ -85,10 +90,12 @@ fn name_columns(statement: &mut Statement) {
             number += 1;
             unique = format!("{name}_{number}");
         }
-        if (unnamed || unique != name)
+        // `SELECT t.oid, t.*` is fine in PostgreSQL and two columns of one name to the engine.
+        let shown = if stars { format!("{unique}{BESIDE_STAR}") } else { unique.clone() };
+        if (unnamed || shown != name)
             && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
         {
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', &unique) };
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', &shown) };
         }
         taken.push(unique);
     }
@@ -119,7 +126,7 @@ fn last_name(function: &Function) -> String {
 fn names(statement: &mut Statement) -> Vec<String> {
     let Some(select) = select_of(statement) else { return Vec::new() };
     let named = select.projection.iter().map(|item| match item {
-        SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
+        SelectItem::ExprWithAlias { alias, .. } => alias.value.trim_end_matches(BESIDE_STAR).to_owned(),
         SelectItem::UnnamedExpr(expr) => column_name(expr),
         _ => "?column?".to_owned(),
     });
