@@ -37,6 +37,8 @@ pub struct FlushPolicy {
     pub per_file: Duration,
     /// A flush waits until its vectors come to no more than this a second: they are kept as long as old versions are.
     pub vector_bytes_per_second: u64,
+    /// More changes are flushed at once, so that a large transaction is durable, and acknowledged, soon after it is seen.
+    pub changes_max: u64,
     /// More bytes, in memory and in files that wait for a commit, are flushed at once.
     pub bytes_max: u64,
     /// More staged segments are committed at once.
@@ -50,6 +52,7 @@ impl Default for FlushPolicy {
             interval_max: Duration::from_mins(5),
             per_file: Duration::from_millis(64),
             vector_bytes_per_second: 200_000,
+            changes_max: 1_000_000,
             bytes_max: 64_000_000,
             staged_max: 16,
         }
@@ -68,7 +71,8 @@ impl FlushPolicy {
     /// Whether a tail like this is to be flushed now.
     pub fn due(&self, facts: &TailFacts) -> bool {
         facts.changes > 0
-            && (u64_from(facts.bytes) + facts.staged_bytes > self.bytes_max
+            && (facts.changes > self.changes_max
+                || u64_from(facts.bytes) + facts.staged_bytes > self.bytes_max
                 || facts.staged > self.staged_max
                 || facts.age >= self.wait(facts.files_touched, facts.vector_bytes))
     }
@@ -107,6 +111,7 @@ mod tests {
         assert!(policy.due(&facts(1_000, 64)));
         assert!(policy.due(&TailFacts { bytes: 1, staged_bytes: policy.bytes_max, ..facts(1_000, 0) }));
         assert!(policy.due(&TailFacts { staged: policy.staged_max + 1, ..facts(1_000, 0) }));
+        assert!(policy.due(&TailFacts { changes: policy.changes_max + 1, ..facts(1_000, 0) }));
         assert!(!policy.due(&TailFacts { changes: 0, ..facts(0, 1_000) }));
     }
 
