@@ -59,6 +59,6 @@ async fn killed_twice_at_any_place_the_lake_still_equals_the_model_at_every_comm
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_event_trigger_the_lake_equals_the_model_at_every_commit_it_writes() {
+async fn without_the_event_trigger_the_lake_equals_the_model_whenever_definitions_had_time_to_be_noticed() {
     Model::run(Settings { announced: false, steps: steps(), faults: false }).await;
 }
