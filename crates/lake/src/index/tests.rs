@@ -224,3 +224,37 @@ fn a_flipped_byte_is_noticed_wherever_it_is() {
         assert!(noticed, "byte {place} of {}", whole.len());
     }
 }
+
+#[test]
+fn staged_keys_outlive_an_opening_and_those_of_a_killed_process_do_not() {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+
+    let dir = tempfile::tempdir().unwrap();
+    let hasher = KeyHasher::new(&[arrow::datatypes::DataType::Int64]).unwrap();
+    let names = ["id".to_owned()];
+    let mut sink = KeySink::new(dir.path(), 7, hasher.clone(), &names, vec![0]).unwrap();
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
+    sink.push(std::slice::from_ref(&ids)).unwrap();
+    let staged = sink.finish().unwrap();
+    // What a process that was killed before its commit left behind.
+    let left = dir.path().join("00000000000000000000000000000000-1.staged");
+    std::fs::write(&left, b"left").unwrap();
+
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    assert!(!left.exists());
+    assert!(staged.adopt("another key").is_none());
+    index.install(staged.adopt(&hasher.fingerprint(&names)).unwrap());
+    let mut wanted: Vec<_> = hasher.hash(&[ids]).unwrap();
+    let last = wanted[999];
+    wanted.sort_unstable();
+    let found = index.reader().locate(&[], &wanted).unwrap();
+    assert!(found.iter().all(Option::is_some));
+    assert_eq!(found[wanted.binary_search(&last).unwrap()], Some(Position { file: 7, row: 999 }));
+    // Adopted once; a second time the files are gone and the caller reads the rows instead.
+    assert!(staged.adopt(&hasher.fingerprint(&names)).is_none());
+    drop((staged, index));
+    let (_, found) = KeyIndex::open(dir.path(), "t").unwrap();
+    assert!(found.is_none() && files(dir.path()) == 0, "an index that was never saved leaves nothing");
+}
