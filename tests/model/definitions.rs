@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
 use crate::{
+    partitions,
     table::{Column, Identity, Row, Table, TableId},
     value::{self, Kind, Value},
     workload::{self, COMMITS, Statement, keys, value_of},
@@ -37,12 +38,14 @@ pub enum Shape {
     Pair,
     /// `id bigint`, whose primary key is added by a statement of its own.
     Later,
+    /// `(id bigint, part int)`, partitioned by `part`.
+    Parted,
     /// No key: rows are only added and truncated, as the lake keeps no others of such a table.
     Keyless,
 }
 
 impl Shape {
-    const ALL: [Self; 5] = [Self::Int, Self::Unique, Self::Pair, Self::Later, Self::Keyless];
+    const ALL: [Self; 6] = [Self::Int, Self::Unique, Self::Pair, Self::Later, Self::Parted, Self::Keyless];
 }
 
 /// Tables that a session may define otherwise.
@@ -57,6 +60,15 @@ pub fn change(world: &mut World, rng: &mut StdRng, session: SessionId) -> Vec<St
     let count = world.tables().count() - 1;
     let word = rng.random_range(0..100);
     let Some(id) = tables.choose(rng).copied() else { return Vec::new() };
+    if rng.random_bool(0.25) {
+        let partitions = partitions::change(world, rng, session, &tables);
+        if !partitions.is_empty() {
+            return partitions;
+        }
+    }
+    if world.table(id).is_some_and(|table| table.detached) {
+        return if count > TABLES_MIN { drop_table(world, session, id) } else { Vec::new() };
+    }
     match word {
         0..12 if count < TABLES_MAX => {
             let shape = *Shape::ALL.choose(rng).unwrap_or(&Shape::Int);
@@ -65,7 +77,8 @@ pub fn change(world: &mut World, rng: &mut StdRng, session: SessionId) -> Vec<St
         12..18 if count > TABLES_MIN => drop_table(world, session, id),
         18..23 => rename_table(world, session, id),
         23..27 if tables.len() > 1 => {
-            let other = tables.iter().copied().find(|other| *other != id);
+            let whole = |other: &&TableId| world.table(**other).is_some_and(|table| !table.detached);
+            let other = tables.iter().filter(whole).copied().find(|other| *other != id);
             other.map_or_else(Vec::new, |other| swap_names(world, session, id, other))
         }
         27..33 => identity(world, rng, session, id),
@@ -79,19 +92,21 @@ pub fn change(world: &mut World, rng: &mut StdRng, session: SessionId) -> Vec<St
     }
 }
 
-fn column(name: &str, kind: Kind, key: bool) -> Column {
-    Column { name: name.to_owned(), kind, nullable: !key && name != "u", default: None, key }
+fn column(world: &mut World, name: &str, kind: Kind, key: bool) -> Column {
+    Column { id: world.column(), name: name.to_owned(), kind, nullable: !key && name != "u", default: None, key }
 }
 
 /// A new table with a few rows.
 pub fn create(world: &mut World, rng: &mut StdRng, session: SessionId, shape: Shape) -> Vec<Statement> {
-    let mut columns = match shape {
-        Shape::Int | Shape::Later => vec![column("id", Kind::Bigint, true)],
-        Shape::Unique => vec![column("id", Kind::Bigint, true), column("u", Kind::Bigint, false)],
-        Shape::Pair => vec![column("a", Kind::Text, true), column("n", Kind::Exact, true)],
-        Shape::Keyless => Vec::new(),
+    let own: &[(&str, Kind, bool)] = match shape {
+        Shape::Int | Shape::Later => &[("id", Kind::Bigint, true)],
+        Shape::Unique => &[("id", Kind::Bigint, true), ("u", Kind::Bigint, false)],
+        Shape::Pair => &[("a", Kind::Text, true), ("n", Kind::Exact, true)],
+        Shape::Parted => &[("id", Kind::Bigint, true), ("part", Kind::Int, true)],
+        Shape::Keyless => &[],
     };
-    columns.extend([column("v", Kind::Int, false), column("s", Kind::Text, false), column("big", Kind::Big, false)]);
+    let all = own.iter().chain(&[("v", Kind::Int, false), ("s", Kind::Text, false), ("big", Kind::Big, false)]);
+    let columns: Vec<Column> = all.map(|(name, kind, key)| column(world, name, *kind, *key)).collect();
     let suffix = format!("{shape:?}").to_lowercase();
     let keyed = !matches!(shape, Shape::Keyless | Shape::Later);
     let id = world.create(session, |id| Table::new(id, format!("t{id}_{suffix}"), columns, keyed));
@@ -107,11 +122,15 @@ pub fn create(world: &mut World, rng: &mut StdRng, session: SessionId, shape: Sh
     if keyed {
         parts.push(primary_key_clause(&table));
     }
+    let by = if shape == Shape::Parted { " PARTITION BY LIST (part)" } else { "" };
     let mut statements = vec![
-        Statement::new(format!("CREATE TABLE {name} ({})", parts.join(", "))),
+        Statement::new(format!("CREATE TABLE {name} ({}){by}", parts.join(", "))),
         // Large texts are stored out of line, uncompressed.
         Statement::new(format!("ALTER TABLE {name} ALTER big SET STORAGE EXTERNAL")),
     ];
+    if shape == Shape::Parted {
+        statements.extend(partitions::create(world, session, id));
+    }
     if shape == Shape::Unique {
         statements.push(Statement::new(format!("CREATE UNIQUE INDEX u_{id} ON {name} (u)")));
     }
@@ -160,7 +179,7 @@ fn swap_names(world: &mut World, session: SessionId, one: TableId, two: TableId)
 }
 
 fn identity(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId) -> Vec<Statement> {
-    let Some(table) = world.table(id).filter(|table| table.keyed) else { return Vec::new() };
+    let Some(table) = world.table(id).filter(|table| table.keyed && table.parts.is_empty()) else { return Vec::new() };
     let mut kinds = vec![(Identity::Default, "DEFAULT".to_owned()), (Identity::Full, "FULL".to_owned())];
     if table.at("u").is_some() {
         kinds.push((Identity::Index, format!("USING INDEX u_{id}")));
@@ -224,7 +243,7 @@ fn rename_column(world: &mut World, rng: &mut StdRng, session: SessionId, id: Ta
     let new = format!("c{}", world.name());
     let sql = format!("ALTER TABLE {table} RENAME COLUMN {} TO {new}", column.name);
     world.define(session, id, |mut table| {
-        table.columns[at].name = new;
+        Arc::make_mut(&mut table.columns)[at].name = new;
         Some(table)
     });
     vec![Statement::new(sql)]
@@ -240,8 +259,8 @@ fn retype_column(world: &mut World, rng: &mut StdRng, session: SessionId, id: Ta
     let (name, to) = (&column.name, kind.sql());
     let sql = format!("ALTER TABLE {table} ALTER {name} DROP DEFAULT, ALTER {name} TYPE {to} USING {name}::{to}");
     world.define(session, id, |mut table| {
-        table.columns[at].kind = kind;
-        table.columns[at].default = None;
+        let now = &mut Arc::make_mut(&mut table.columns)[at];
+        (now.kind, now.default) = (kind, None);
         Some(with_values(table, at, |old| {
             let old = old.as_ref()?;
             Some(if kind == Kind::Text { column.kind.source_text(old).into() } else { kind.canonical(old) })
@@ -251,7 +270,7 @@ fn retype_column(world: &mut World, rng: &mut StdRng, session: SessionId, id: Ta
 }
 
 fn without(mut table: Table, at: usize) -> Table {
-    table.columns.remove(at);
+    Arc::make_mut(&mut table.columns).remove(at);
     for row in table.rows.values_mut() {
         Arc::make_mut(row).remove(at);
     }
@@ -285,7 +304,7 @@ fn add_column(
     let name = name.unwrap_or_else(|| format!("c{}", world.name()));
     let kind = *Kind::ADDED.choose(rng).unwrap_or(&Kind::Int);
     let (number, salt) = (world.number(), value::salt(rng));
-    let wanted = Column { name: name.clone(), kind, nullable: false, default: None, key: false };
+    let wanted = Column { id: world.column(), name: name.clone(), kind, nullable: false, default: None, key: false };
     let value = value_of(&wanted, number, salt);
     let constant = kind.expression(&format!("{number}::bigint"), salt);
     let (rest, nullable, default) = match rng.random_range(0..5) {
@@ -297,7 +316,7 @@ fn add_column(
     };
     let added = Column { nullable, default: default.clone(), ..wanted };
     world.define(session, id, |mut table| {
-        table.columns.push(added);
+        Arc::make_mut(&mut table.columns).push(added);
         for row in table.rows.values_mut() {
             Arc::make_mut(row).push(default.clone());
         }

@@ -14,12 +14,13 @@ use crate::{
 };
 
 /// Places where a kill leaves something half done.
-pub const PLACES: [&str; 25] = [
+pub const PLACES: [&str; 27] = [
     "lake.before_upload",
     "lake.after_upload",
     "lake.before_commit",
     "lake.after_commit",
     "lake.before_checkpoint",
+    "lake.after_checkpoint",
     "lake.compact.before_rewrite",
     "lake.compact.before_commit",
     "lake.compact.after_commit",
@@ -32,6 +33,7 @@ pub const PLACES: [&str; 25] = [
     "sync.copy.chunk_done",
     "sync.copy.before_commit",
     "sync.copy.after_commit",
+    "sync.replay",
     "sync.before_ack",
     "sync.after_ack",
     "flow.after_started",
@@ -40,6 +42,15 @@ pub const PLACES: [&str; 25] = [
     "flow.before_publish",
     "flow.after_publish",
     "flow.after_published",
+];
+/// What an object store does now and then.
+const STORE: [&str; 6] = [
+    "store.put.lost=error@/7",
+    "store.put.exists=error@/7",
+    "store.put.error=error@2-4",
+    "store.get.error=error@15-18",
+    "store.slow=sleep:15",
+    "store.put.lost=error@/5;store.put.exists=error@/9;store.put.error=error@/11;store.get.error=error@/41",
 ];
 /// Steps that may pass until a place is visited; then naru is killed wherever it is.
 const PLACE_STEPS_MAX: u32 = 40;
@@ -69,9 +80,18 @@ impl Model {
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 self.stage.proxy.mend();
             }
-            75..90 => self.command().await,
+            75..83 => self.command().await,
+            83..93 => self.store_fails(),
             _ => self.server_dies().await,
         }
+    }
+
+    /// The object store fails now and then, until the next look or start.
+    fn store_fails(&mut self) {
+        let faults = STORE[self.rng.random_range(0..STORE.len())];
+        self.stage.kill9();
+        self.stage.start(faults);
+        self.stage.wait_up();
     }
 
     /// A person resyncs a table, or pauses it for a while.
@@ -93,7 +113,9 @@ impl Model {
     async fn server_dies(&mut self) {
         self.stage.note("--- the server dies".to_owned());
         self.stage.server.kill9().await;
-        for session in 0..SESSIONS {
+        // What was prepared is there again.
+        let prepared = self.prepared.as_ref().map(|(session, _)| *session);
+        for session in (0..SESSIONS).filter(|session| Some(*session) != prepared) {
             self.world.rollback(session);
         }
         let began = Instant::now();

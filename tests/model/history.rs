@@ -25,6 +25,19 @@ pub enum Delta {
     Whole(Vec<(RowId, Row)>),
 }
 
+/// What the source's log says of one table, statement by statement.
+#[derive(Debug, Clone)]
+pub enum Logged {
+    /// A row as a statement left it, in the columns of that moment.
+    Row(RowId, Option<Row>, Arc<Vec<Column>>),
+    /// All rows went.
+    Truncated,
+    /// Another definition, which only the event trigger tells: no row is in the log.
+    Defined(Arc<Vec<Column>>),
+    /// The table left its name.
+    Left,
+}
+
 /// One table after one commit that touched it.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -38,6 +51,8 @@ pub struct Change {
     pub digest: Digest,
     /// What changed.
     pub delta: Delta,
+    /// The way there.
+    pub logged: Vec<Logged>,
 }
 
 /// See the module.
@@ -45,7 +60,9 @@ pub struct Change {
 pub struct History {
     /// End position of commit `seq` at index `seq - 1`.
     ends: Vec<u64>,
-    changes: BTreeMap<TableId, Vec<Change>>,
+    pub(crate) changes: BTreeMap<TableId, Vec<Change>>,
+    /// Commits with which every table was seen to hold exactly what the source held.
+    pub settled: Vec<Seq>,
 }
 
 /// A place in the history of one table.
@@ -54,7 +71,7 @@ pub struct Moment {
     /// The table.
     pub table: TableId,
     /// Index of its change.
-    at: usize,
+    pub at: usize,
 }
 
 /// Rows somebody read, to be judged.
@@ -129,30 +146,6 @@ impl History {
         })
     }
 
-    /// The latest commit at or before `seq` after which a table that had this name then held what the answer holds.
-    /// With `renamed`, a table counts by any name once it had this one: nobody told naru yet.
-    pub fn earlier(&self, name: &str, seq: Seq, answer: &Answer, renamed: bool) -> Option<Seq> {
-        let mut moments: Vec<(Seq, Moment)> = Vec::new();
-        for (table, changes) in &self.changes {
-            let had = |change: &Change| change.seq <= seq && change.name.as_deref() == Some(name);
-            let ever = renamed && changes.iter().any(had);
-            for (at, change) in
-                changes.iter().enumerate().filter(|(_, change)| had(change) || ever && change.seq <= seq)
-            {
-                moments.push((change.seq, Moment { table: *table, at }));
-            }
-        }
-        moments.sort_by_key(|(seq, _)| std::cmp::Reverse(*seq));
-        moments.into_iter().find(|(_, moment)| self.holds(*moment, answer)).map(|(seq, _)| seq)
-    }
-
-    /// Whether the table's next commit takes it away from its name. What lies under a name that was left is what the
-    /// table was then, perhaps with the rows that the leaving transaction had changed before.
-    pub fn leaves(&self, moment: Moment) -> bool {
-        let changes = &self.changes[&moment.table];
-        changes.get(moment.at + 1).is_some_and(|next| next.name != changes[moment.at].name)
-    }
-
     /// Whether columns of the table that has this name after `seq` change within the next commits.
     pub fn defined_soon(&self, name: &str, seq: Seq) -> bool {
         const SOON: Seq = 5;
@@ -162,12 +155,6 @@ impl History {
         })
     }
 
-    /// Whether a table ever left this name.
-    pub fn was_left(&self, name: &str) -> bool {
-        let left = |pair: &[Change]| pair[0].name.as_deref() == Some(name) && pair[1].name != pair[0].name;
-        self.changes.values().any(|changes| changes.windows(2).any(left))
-    }
-
     /// Whether the name belongs to a table after the last commit.
     pub fn exists(&self, name: &str) -> bool {
         self.changes.values().any(|changes| changes.last().is_some_and(|last| last.name.as_deref() == Some(name)))
@@ -175,6 +162,11 @@ impl History {
 
     /// All rows of a moment.
     pub fn rows(&self, moment: Moment) -> Vec<Row> {
+        self.numbered(moment).into_values().collect()
+    }
+
+    /// The same with their identities.
+    pub fn numbered(&self, moment: Moment) -> BTreeMap<RowId, Row> {
         let past = &self.changes[&moment.table][..=moment.at];
         let mut rows: BTreeMap<RowId, Row> = BTreeMap::new();
         for change in past {
@@ -190,7 +182,7 @@ impl History {
                 }
             }
         }
-        rows.into_values().collect()
+        rows
     }
 
     /// What differs, for people: rows only in the model and only in the answer, with the commits that last made them.
@@ -225,7 +217,7 @@ impl History {
 }
 
 /// An answer's values in the model's columns; `None` when it lacks one of them.
-fn canonical(columns: &[Column], answer: &Answer) -> Option<(Hasher, Vec<Vec<Value>>)> {
+pub(crate) fn canonical(columns: &[Column], answer: &Answer) -> Option<(Hasher, Vec<Vec<Value>>)> {
     let places: Option<Vec<usize>> =
         columns.iter().map(|column| answer.names.iter().position(|name| *name == column.name)).collect();
     let places = places?;

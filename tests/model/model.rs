@@ -20,7 +20,7 @@ use crate::{
     table::{Column, Table},
     value::Kind,
     versions::Versions,
-    workload::{self, COMMITS, Extent, Statement},
+    workload::{self, COMMITS, Extent, FILE, Statement},
     world::{SessionId, World},
 };
 
@@ -57,6 +57,8 @@ pub struct Model {
     pub(crate) asker: Client,
     pub(crate) versions: Versions,
     pub(crate) seq: Seq,
+    /// A transaction that was prepared and waits for its end, with its number at the source.
+    pub(crate) prepared: Option<(SessionId, String)>,
     step: u32,
     show: bool,
     began: Instant,
@@ -118,7 +120,8 @@ impl Model {
         let versions = Versions::new(stage.lake(), stage.own());
         let extents = [Extent { rows: 30, definitions: true }; SESSIONS];
         let show = std::env::var_os("NARU_MODEL_SHOW").is_some();
-        let world = World::default();
+        let mut world = World::default();
+        world.partitions_go = settings.announced;
         let (seq, step, watch, began) = (0, 0, None, Instant::now());
         let mut model = Self {
             settings,
@@ -132,6 +135,7 @@ impl Model {
             asker,
             versions,
             seq,
+            prepared: None,
             step,
             show,
             began,
@@ -147,9 +151,10 @@ impl Model {
         self.asker.batch_execute(PREPARE).await.expect("prepare the source");
         self.world.begin(0);
         let mut statements = vec![Statement::new(format!("CREATE TABLE {COMMITS} (seq bigint PRIMARY KEY)"))];
-        let seq = Column { name: "seq".to_owned(), kind: Kind::Bigint, nullable: false, default: None, key: true };
+        let (id, name) = (self.world.column(), "seq".to_owned());
+        let seq = Column { id, name, kind: Kind::Bigint, nullable: false, default: None, key: true };
         self.world.create(0, |id| Table::new(id, COMMITS.to_owned(), vec![seq], true));
-        for shape in [Shape::Int, Shape::Unique, Shape::Pair, Shape::Keyless] {
+        for shape in [Shape::Int, Shape::Unique, Shape::Pair, Shape::Parted, Shape::Keyless] {
             statements.extend(definitions::create(&mut self.world, &mut self.rng, 0, shape));
         }
         self.write(0, "BEGIN").await;
@@ -207,8 +212,12 @@ impl Model {
 
     /// Runs a statement of the workload; `false` when the source sacrificed the transaction.
     async fn execute(&mut self, session: SessionId, statement: &Statement) -> bool {
-        self.told(session, &statement.sql);
-        let messages = match self.writers[session].simple_query(&statement.sql).await {
+        let mut sql = statement.sql.clone();
+        if let Some(lines) = &statement.file {
+            sql = sql.replace(FILE, &self.stage.file(lines));
+        }
+        self.told(session, &sql);
+        let messages = match self.writers[session].simple_query(&sql).await {
             Ok(messages) => messages,
             Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => return false,
             Err(error) => self.fail(&format!("{}: {error:?}", statement.sql)),
@@ -241,9 +250,13 @@ impl Model {
         if !self.world.is_open(session) {
             return self.begin(session).await;
         }
+        if self.prepared.as_ref().is_some_and(|(prepared, _)| *prepared == session) {
+            return self.end_prepared().await;
+        }
         let depth = self.world.savepoints(session);
         match self.rng.random_range(0..100) {
-            0..22 => self.commit(session).await,
+            0..3 => self.prepare_transaction(session).await,
+            3..22 => self.commit(session).await,
             22..26 => self.rollback(session).await,
             26..34 => {
                 self.world.savepoint(session);
@@ -305,19 +318,53 @@ impl Model {
 
     /// Commits, and puts the commit with its exact end into the history.
     async fn commit(&mut self, session: SessionId) {
+        // Numbers come in the order of the commits.
+        self.end_prepared().await;
+        let number = self.number_commit(session).await;
+        self.finish(session, "COMMIT", &number).await;
+    }
+
+    /// Gives the commit its number; gives the transaction's number at the source.
+    async fn number_commit(&mut self, session: SessionId) -> String {
         self.seq += 1;
         let seq = self.seq;
         let commits = self.world.tables().find(|table| table.name == COMMITS).expect("it is never dropped").id;
         self.world.insert(session, commits, Arc::new(vec![Some(seq.to_string().into())]));
         self.write(session, &format!("INSERT INTO {COMMITS} VALUES ({seq})")).await;
-        let asked =
-            "SELECT pg_current_wal_insert_lsn()::text, (pg_current_xact_id()::text::numeric % 4294967296)::text";
-        let row = one_row(&self.writers[session], asked).await.expect("position and number of a transaction");
-        let (from, number) = (row[0].clone().unwrap_or_default(), row[1].clone().unwrap_or_default());
-        self.write(session, "COMMIT").await;
+        let asked = "SELECT (pg_current_xact_id()::text::numeric % 4294967296)::text";
+        let row = one_row(&self.writers[session], asked).await.expect("the number of a transaction");
+        row[0].clone().unwrap_or_default()
+    }
+
+    /// The first half of a commit in two; until the second nobody else commits.
+    async fn prepare_transaction(&mut self, session: SessionId) {
+        self.end_prepared().await;
+        let number = self.number_commit(session).await;
+        self.write(session, &format!("PREPARE TRANSACTION 'number {number}'")).await;
+        self.prepared = Some((session, number));
+    }
+
+    /// The second half.
+    async fn end_prepared(&mut self) {
+        let Some((session, number)) = self.prepared.take() else { return };
+        if self.rng.random_bool(0.2) {
+            self.write(session, &format!("ROLLBACK PREPARED 'number {number}'")).await;
+            self.world.rollback(session);
+            self.seq -= 1;
+        } else {
+            self.finish(session, &format!("COMMIT PREPARED 'number {number}'"), &number).await;
+        }
+    }
+
+    async fn finish(&mut self, session: SessionId, sql: &str, number: &str) {
+        let seq = self.seq;
+        let row = one_row(&self.asker, "SELECT pg_current_wal_insert_lsn()::text").await.expect("a position");
+        let from = row[0].clone().unwrap_or_default();
+        self.write(session, sql).await;
         let found = format!(
             "SELECT (end_lsn - '0/0')::text FROM pg_get_wal_records_info('{from}', pg_current_wal_flush_lsn()) \
-             WHERE resource_manager = 'Transaction' AND record_type LIKE 'COMMIT%' AND xid::text = '{number}'"
+             WHERE resource_manager = 'Transaction' AND (record_type = 'COMMIT' AND xid::text = '{number}' \
+             OR record_type = 'COMMIT_PREPARED' AND description LIKE '{number}: %')"
         );
         let end = match one_row(&self.asker, &found).await {
             Ok(row) => row[0].clone().and_then(|text| text.parse().ok()).unwrap_or(0),
@@ -330,6 +377,7 @@ impl Model {
 
     /// Everything stands still: naru sees all of it, and every judge looks.
     pub(crate) async fn look(&mut self) {
+        self.end_prepared().await;
         for session in 0..SESSIONS {
             if self.world.is_open(session) {
                 self.commit(session).await;
@@ -345,10 +393,20 @@ impl Model {
             self.fail(&late);
         }
         self.source_equals_model().await;
+        if self.stage.store_fails() {
+            // What was written while the store failed is judged by whole ones.
+            self.stage.kill9();
+            self.stage.up();
+            if let Err(late) = self.stage.caught_up(wanted, &names).await {
+                self.fail(&late);
+            }
+        }
         self.queries_equal_model(&names).await;
         if let Err(wrong) = self.versions.judge(&self.shared).await {
             self.fail(&wrong);
         }
+        let seq = self.seq;
+        self.history().settled.push(seq);
         self.marts_equal_model();
         let different = self.stage.compare(&names).await;
         if !different.is_empty() {

@@ -48,6 +48,8 @@ pub struct Stage {
     shared: Arc<Shared>,
     token: String,
     lives: u64,
+    /// What fails in the present one.
+    faults: String,
     /// What naru wrote before it was killed and what was done, for the report of a failure.
     past: Vec<String>,
 }
@@ -64,8 +66,18 @@ impl Stage {
         let server = PostgresServer::start(Options::default().with("logical_decoding_work_mem", "64kB")).await;
         let proxy = TcpProxy::start(server.port()).await;
         let (runtime, past) = (Folder::new("run"), Vec::new());
-        let mut stage =
-            Self { project, runtime, server, proxy, naru: None, shared, token: String::new(), lives: 0, past };
+        let mut stage = Self {
+            project,
+            runtime,
+            server,
+            proxy,
+            naru: None,
+            shared,
+            token: String::new(),
+            lives: 0,
+            past,
+            faults: String::new(),
+        };
         let issued = stage.command().args(["token", "new", "model"]).output().expect("run naru");
         stage.token = String::from_utf8_lossy(&issued.stdout).lines().next().expect("a token").to_owned();
         stage
@@ -96,6 +108,7 @@ impl Stage {
             command.env("NARU_FAILPOINTS", faults);
         }
         self.note(format!("--- up {faults}"));
+        self.faults = faults.to_owned();
         self.naru = Some(Naru::start(&mut command));
         self.lives += 1;
     }
@@ -115,7 +128,8 @@ impl Stage {
         let words = naru.words();
         let status = self.json(&["status", "--json"]).unwrap_or_default();
         let Some(address) = status["listeners"]["postgres"].as_str() else { return };
-        let door = Door { address: address.to_owned(), token: self.token.clone(), words, life: self.lives };
+        let (address, fails) = (address.to_owned(), self.store_fails());
+        let door = Door { address, token: self.token.clone(), words, life: self.lives, fails };
         *self.shared.door.lock().expect("nobody panics with it") = Some(door);
     }
 
@@ -144,6 +158,18 @@ impl Stage {
     /// Whether it runs; a fault may have ended it.
     pub fn runs(&mut self) -> bool {
         self.naru.as_mut().is_some_and(Naru::is_running)
+    }
+
+    /// Whether its object store fails now and then.
+    pub fn store_fails(&self) -> bool {
+        self.faults.contains("store.")
+    }
+
+    /// Writes a file that the server may read.
+    pub fn file(&self, text: &str) -> String {
+        let path = self.server.data().with_file_name("rows.txt");
+        std::fs::write(&path, text).expect("write rows for COPY");
+        path.display().to_string()
     }
 
     /// Adds a line to what a failure shows.

@@ -18,9 +18,14 @@ pub type RowId = u64;
 /// One row: a value per column, in the table's order.
 pub type Row = Arc<Vec<Value>>;
 
+/// Identity of a column for its table's life, whatever it is called.
+pub type ColumnId = u32;
+
 /// A column as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// See [`ColumnId`].
+    pub id: ColumnId,
     /// Its name.
     pub name: String,
     /// What it holds.
@@ -111,7 +116,7 @@ pub struct Table {
     /// Name in schema `public`.
     pub name: String,
     /// In the source's order.
-    pub columns: Vec<Column>,
+    pub columns: Arc<Vec<Column>>,
     /// Whether it has a primary key now.
     pub keyed: bool,
     /// See [`Identity`].
@@ -122,13 +127,29 @@ pub struct Table {
     pub keys: HashMap<String, RowId>,
     /// Keys of rows that were deleted, to be used again.
     pub freed: BTreeMap<String, Vec<Value>>,
+    /// Partitions of a partitioned table, besides the default one.
+    pub parts: Vec<Part>,
+    /// Whether it is a detached partition: its keys must go on fitting its bounds.
+    pub detached: bool,
+}
+
+/// A partition of a table, for one value of the column `part`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The value.
+    pub value: i64,
+    /// Its name at the source.
+    pub name: String,
+    /// The table that it is by itself while it is detached.
+    pub alone: Option<TableId>,
 }
 
 impl Table {
     /// Without rows.
     pub fn new(id: TableId, name: String, columns: Vec<Column>, keyed: bool) -> Self {
         let (rows, keys, freed) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
-        Self { id, name, columns, keyed, identity: Identity::Default, rows, keys, freed }
+        let (columns, parts, detached) = (Arc::new(columns), Vec::new(), false);
+        Self { id, name, columns, keyed, identity: Identity::Default, rows, keys, freed, parts, detached }
     }
 
     /// The key of a row as one text; `None` without key columns.

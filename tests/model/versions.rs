@@ -96,17 +96,18 @@ fn judge_one(shared: &Shared, name: &str, position: Option<u64>, answer: &Answer
     let Some(moment) = history.named(name, seq) else {
         return Err(format!("position {position} (commit {seq}): the source had no such table yet"));
     };
-    // Without the event trigger naru goes on under the definition that it knows, and rows changed after an unnoticed
-    // rewrite stand beside rows from before it: no moment of the source. The looks, which give it time, judge then.
-    if history.holds(moment, answer) || history.leaves(moment) || !shared.announced {
+    if history.holds(moment, answer) {
+        return Ok(());
+    }
+    let stands = history.stands(name, answer, shared.announced);
+    if stands.iter().any(|stand| stand.is_after(seq)) {
         return Ok(());
     }
     Err(format!(
-        "at position {position} the source had commit {seq} (ends {}, the next at {}); the rows are those after commit \
-         {:?}; the table was changed last by commit {}: {}",
+        "at position {position} the source had commit {seq} (ends {}, the next at {}); the rows are those of {stands:?}; \
+         the table was changed last by commit {}: {}",
         history.end(seq),
         history.end(seq + 1),
-        history.earlier(name, history.last(), answer, true),
         history.seq(moment),
         history.difference(moment, answer)
     ))

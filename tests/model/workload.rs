@@ -19,6 +19,12 @@ pub const COMMITS: &str = "commits";
 /// More rows than this are not kept in a table: then more are deleted than added.
 const ROWS_MAX: usize = 1_200;
 
+/// Partitions of a partitioned table, with the default one.
+pub const PARTS: i64 = 3;
+
+/// Where the file of a statement stands in its text.
+pub const FILE: &str = "{file}";
+
 /// One SQL statement.
 #[derive(Debug, Clone)]
 pub struct Statement {
@@ -26,12 +32,18 @@ pub struct Statement {
     pub sql: String,
     /// Rows it must say it changed.
     pub rows: Option<usize>,
+    /// What stands in the file it reads.
+    pub file: Option<String>,
 }
 
 impl Statement {
     /// One that counts no rows.
     pub fn new(sql: String) -> Self {
-        Self { sql, rows: None }
+        Self { sql, rows: None, file: None }
+    }
+
+    fn counted(sql: String, rows: usize) -> Self {
+        Self { sql, rows: Some(rows), file: None }
     }
 }
 
@@ -60,9 +72,12 @@ pub fn step(world: &mut World, rng: &mut StdRng, session: SessionId, extent: Ext
         .collect();
     let Some(id) = tables.choose(rng).copied() else { return Vec::new() };
     let Some(table) = world.table(id) else { return Vec::new() };
-    let (updatable, full) = (table.updatable(), table.rows.len() > ROWS_MAX);
+    let (updatable, full, detached) = (table.updatable(), table.rows.len() > ROWS_MAX, table.detached);
     let rows = rng.random_range(1..=extent.rows);
     match rng.random_range(0..100) {
+        _ if detached && !updatable => Vec::new(),
+        0..70 if detached => update(world, rng, session, id, rows),
+        _ if detached => delete(world, rng, session, id, rows),
         _ if !updatable => insert(world, rng, session, id, rows.min(200)),
         0..35 if !full => insert(world, rng, session, id, rows),
         0..65 => update(world, rng, session, id, rows),
@@ -83,7 +98,8 @@ pub fn insert(world: &mut World, rng: &mut StdRng, session: SessionId, id: Table
     // A statement names a column at least.
     omitted.iter_mut().take(2).for_each(|omitted| *omitted = false);
     let mut again = if rng.random_bool(0.4) { world.reusable(id, rng, rows / 2 + 1) } else { Vec::new() };
-    let mut literals = Vec::new();
+    let copied = rng.random_bool(0.2);
+    let (mut literals, mut lines) = (Vec::new(), String::new());
     for _ in 0..rows {
         let number = world.number();
         let key = again.pop();
@@ -91,6 +107,7 @@ pub fn insert(world: &mut World, rng: &mut StdRng, session: SessionId, id: Table
         let keys: Vec<String> =
             keys(&table).zip(table.key_values(&row)).map(|(column, v)| literal(column, v, number)).collect();
         literals.push(format!("({number}::bigint{})", keys.iter().map(|key| format!(", {key}")).collect::<String>()));
+        lines.push_str(&line(&table, &row, &omitted));
         world.insert(session, id, row);
     }
     let names = |wanted: fn(&Column) -> bool| {
@@ -98,6 +115,10 @@ pub fn insert(world: &mut World, rng: &mut StdRng, session: SessionId, id: Table
         columns.filter(move |(column, omitted)| !**omitted && wanted(column)).map(|(column, _)| column)
     };
     let into: Vec<&str> = names(|_| true).map(|column| column.name.as_str()).collect();
+    if copied {
+        let sql = format!("COPY {} ({}) FROM '{FILE}'", table.name, into.join(", "));
+        return vec![Statement { file: Some(lines), ..Statement::counted(sql, rows) }];
+    }
     let values: Vec<String> = names(|_| true)
         .map(|column| if column.key { format!("u.{}", column.name) } else { expression(column, "u.i", salt) })
         .collect();
@@ -109,7 +130,17 @@ pub fn insert(world: &mut World, rng: &mut StdRng, session: SessionId, id: Table
         literals.join(", "),
         keys(&table).map(|column| format!(", {}", column.name)).collect::<String>(),
     );
-    vec![Statement { sql, rows: Some(rows) }]
+    vec![Statement::counted(sql, rows)]
+}
+
+/// A row as COPY reads it.
+fn line(table: &Table, row: &Row, omitted: &[bool]) -> String {
+    let named = table.columns.iter().zip(row.iter()).zip(omitted).filter(|(_, omitted)| !**omitted);
+    let text = |((column, value), _): ((&Column, &Value), &bool)| match value {
+        Some(value) => column.kind.source_text(value),
+        None => "\\N".to_owned(),
+    };
+    format!("{}\n", named.map(text).collect::<Vec<_>>().join("\t"))
 }
 
 fn omitted(column: &Column, rng: &mut StdRng) -> bool {
@@ -131,6 +162,7 @@ fn new_row(table: &Table, number: i64, salt: i64, omitted: &[bool], key: Option<
 pub fn value_of(column: &Column, number: i64, salt: i64) -> Value {
     let key_salt = number;
     match (column.key, column.name.as_str()) {
+        (true, "part") => Some((number % PARTS).to_string().into()),
         (true, "a") => Some(format!("k{}", number / 3).into()),
         (true, "n") => Some(Kind::Exact.value(number, key_salt)),
         (true, _) | (_, "u") => Some(number.to_string().into()),
@@ -222,7 +254,7 @@ fn update_rows(
         .map(|(column, _)| format!("{} = {}", column.name, expression(column, "u.i", salt)))
         .collect();
     let sql = format!("UPDATE {} t SET {} FROM {values} WHERE {on}", table.name, set.join(", "));
-    vec![Statement { sql, rows: Some(picked.len()) }]
+    vec![Statement::counted(sql, picked.len())]
 }
 
 /// The same rows changed by two statements, so that the second finds values of the first, not of the lake.
@@ -251,7 +283,7 @@ fn delete_rows(world: &mut World, session: SessionId, id: TableId, picked: &[(Ro
         world.set(session, id, *row_id, None);
     }
     let sql = format!("DELETE FROM {} t USING {values} WHERE {on}", table.name);
-    vec![Statement { sql, rows: Some(picked.len()) }]
+    vec![Statement::counted(sql, picked.len())]
 }
 
 /// New rows and present ones in one statement; the present ones get another number in `v`.
@@ -291,7 +323,7 @@ fn upsert(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId, 
         "INSERT INTO {name} ({names}, v) VALUES {} ON CONFLICT ({names}) DO UPDATE SET v = EXCLUDED.v",
         tuples.join(", ")
     );
-    vec![Statement { sql, rows: Some(tuples.len()) }]
+    vec![Statement::counted(sql, tuples.len())]
 }
 
 /// Rows that leave and come back under the same key, some with other values.
@@ -313,7 +345,7 @@ fn reinsert(world: &mut World, rng: &mut StdRng, session: SessionId, id: TableId
         "WITH gone AS (DELETE FROM {name} t USING {values} WHERE {on} RETURNING t.*) \
          INSERT INTO {name} ({names}) SELECT {names} FROM gone"
     );
-    let mut statements = vec![Statement { sql, rows: Some(picked.len()) }];
+    let mut statements = vec![Statement::counted(sql, picked.len())];
     if rng.random_bool(0.3) {
         let now = world.pick(session, id, rng, rows);
         statements.extend(update_rows(world, rng, session, id, &now));
@@ -367,7 +399,7 @@ fn change_keys(
         list("new_"),
         pairs("t.", "u.old_", " AND "),
     );
-    Some(Statement { sql, rows: Some(moves.len()) })
+    Some(Statement::counted(sql, moves.len()))
 }
 
 /// Two rows exchange their keys within one transaction.
@@ -396,11 +428,7 @@ fn truncate(world: &mut World, rng: &mut StdRng, session: SessionId) -> Vec<Stat
         return Vec::new();
     }
     for id in chosen {
-        world.define(session, id, |mut table| {
-            table.rows.clear();
-            table.keys.clear();
-            Some(table)
-        });
+        world.truncate(session, id);
     }
     let rest = if rng.random_bool(0.3) { " RESTART IDENTITY" } else { "" };
     vec![Statement::new(format!("TRUNCATE {}{rest}", names.join(", ")))]

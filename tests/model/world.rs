@@ -12,19 +12,19 @@ use std::{
 use rand::{rngs::StdRng, seq::IndexedRandom};
 
 use crate::{
-    history::{Change, Delta, Seq},
-    table::{Digest, Row, RowId, Table, TableId},
+    history::{Change, Delta, Logged, Seq},
+    table::{Column, ColumnId, Digest, Row, RowId, Table, TableId},
     value::Value,
 };
 
 /// A writer.
 pub type SessionId = usize;
 
-/// What takes a change back.
+/// What takes a change back, and what the source's log says of it.
 #[derive(Debug, Clone)]
 enum Undo {
-    Row(TableId, RowId, Option<Row>),
-    Table(TableId, Option<Box<Table>>),
+    Row(TableId, RowId, Option<Row>, Logged),
+    Table(TableId, Option<Box<Table>>, Logged),
 }
 
 /// An open transaction.
@@ -49,6 +49,9 @@ pub struct World {
     next_row: RowId,
     next_number: i64,
     next_name: u32,
+    next_column: ColumnId,
+    /// Whether partitions may come and go.
+    pub partitions_go: bool,
 }
 
 impl World {
@@ -94,15 +97,15 @@ impl World {
         let undo = self.open.get_mut(&session).map(|open| open.undo.split_off(mark)).unwrap_or_default();
         for step in undo.into_iter().rev() {
             match step {
-                Undo::Row(table, row, old) => {
+                Undo::Row(table, row, old, _) => {
                     if let Some(table) = self.tables.get_mut(&table) {
                         table.set(row, old);
                     }
                 }
-                Undo::Table(table, Some(old)) => {
+                Undo::Table(table, Some(old), _) => {
                     self.tables.insert(table, *old);
                 }
-                Undo::Table(table, None) => {
+                Undo::Table(table, None, _) => {
                     self.tables.remove(&table);
                 }
             }
@@ -119,11 +122,16 @@ impl World {
         let open = self.open.get(&session).cloned().unwrap_or_default();
         let mut firsts: BTreeMap<TableId, BTreeMap<RowId, Option<Row>>> = BTreeMap::new();
         let mut whole: BTreeSet<TableId> = BTreeSet::new();
-        for step in &open.undo {
+        let mut log: BTreeMap<TableId, Vec<Logged>> = BTreeMap::new();
+        for step in open.undo {
             match step {
-                Undo::Table(table, _) => drop(whole.insert(*table)),
-                Undo::Row(table, row, old) => {
-                    firsts.entry(*table).or_default().entry(*row).or_insert_with(|| old.clone());
+                Undo::Table(table, _, logged) => {
+                    whole.insert(table);
+                    log.entry(table).or_default().push(logged);
+                }
+                Undo::Row(table, row, old, logged) => {
+                    firsts.entry(table).or_default().entry(row).or_insert(old);
+                    log.entry(table).or_default().push(logged);
                 }
             }
         }
@@ -131,18 +139,26 @@ impl World {
         let mut changes = Vec::new();
         for id in touched {
             let rows = firsts.remove(&id).unwrap_or_default();
-            changes.extend(self.change(id, seq, whole.contains(&id), rows).map(|change| (id, change)));
+            let logged = log.remove(&id).unwrap_or_default();
+            changes.extend(self.change(id, seq, whole.contains(&id), rows, logged).map(|change| (id, change)));
         }
         self.end(session);
         changes
     }
 
-    fn change(&mut self, id: TableId, seq: Seq, whole: bool, rows: BTreeMap<RowId, Option<Row>>) -> Option<Change> {
+    fn change(
+        &mut self,
+        id: TableId,
+        seq: Seq,
+        whole: bool,
+        rows: BTreeMap<RowId, Option<Row>>,
+        logged: Vec<Logged>,
+    ) -> Option<Change> {
         let Some(table) = self.tables.get_mut(&id) else {
             // Dropped; a table that was also made in this transaction was never there.
             self.digests.remove(&id)?;
             let (columns, delta) = (Arc::default(), Delta::Whole(Vec::new()));
-            return Some(Change { seq, name: None, columns, digest: Digest::default(), delta });
+            return Some(Change { seq, name: None, columns, digest: Digest::default(), delta, logged });
         };
         let delta = if whole {
             self.digests.insert(id, table.digest());
@@ -170,7 +186,7 @@ impl World {
             Delta::Rows(changed)
         };
         let digest = self.digests.get(&id).copied().unwrap_or_default();
-        Some(Change { seq, name: Some(table.name.clone()), columns: Arc::new(table.columns.clone()), digest, delta })
+        Some(Change { seq, name: Some(table.name.clone()), columns: table.columns.clone(), digest, delta, logged })
     }
 
     /// A number that was never given before.
@@ -183,6 +199,12 @@ impl World {
     pub fn name(&mut self) -> u32 {
         self.next_name += 1;
         self.next_name
+    }
+
+    /// The identity of a new column.
+    pub fn column(&mut self) -> ColumnId {
+        self.next_column += 1;
+        self.next_column
     }
 
     /// All tables.
@@ -232,11 +254,12 @@ impl World {
     /// Changes a row; the session holds it until its transaction ends.
     pub fn set(&mut self, session: SessionId, id: TableId, row: RowId, new: Option<Row>) {
         let Some(table) = self.tables.get_mut(&id) else { return };
+        let logged = Logged::Row(row, new.clone(), table.columns.clone());
         let old = table.set(row, new);
         self.held.insert((id, row), session);
         let open = self.open.entry(session).or_default();
         open.rows.insert(id);
-        open.undo.push(Undo::Row(id, row, old));
+        open.undo.push(Undo::Row(id, row, old, logged));
     }
 
     /// Adds a row.
@@ -248,24 +271,39 @@ impl World {
     /// Changes a table as a whole; the session has it alone until its transaction ends. `None` drops it.
     pub fn define(&mut self, session: SessionId, id: TableId, change: impl FnOnce(Table) -> Option<Table>) {
         let Some(old) = self.tables.remove(&id) else { return };
-        if let Some(new) = change(old.clone()) {
-            self.tables.insert(id, new);
-        }
+        let new = change(old.clone());
+        let logged = match &new {
+            Some(new) if new.name == old.name => Logged::Defined(new.columns.clone()),
+            Some(_) | None => Logged::Left,
+        };
+        self.tables.extend(new.map(|new| (id, new)));
+        self.defined(session, id, Some(Box::new(old)), logged);
+    }
+
+    /// Empties a table; the session has it alone until its transaction ends.
+    pub fn truncate(&mut self, session: SessionId, id: TableId) {
+        let Some(table) = self.tables.get_mut(&id) else { return };
+        let old = table.clone();
+        table.rows.clear();
+        table.keys.clear();
+        self.defined(session, id, Some(Box::new(old)), Logged::Truncated);
+    }
+
+    fn defined(&mut self, session: SessionId, id: TableId, old: Option<Box<Table>>, logged: Logged) {
         let open = self.open.entry(session).or_default();
         open.rows.insert(id);
         open.whole.insert(id);
-        open.undo.push(Undo::Table(id, Some(Box::new(old))));
+        open.undo.push(Undo::Table(id, old, logged));
     }
 
     /// Adds a table; `make` gets its identity.
     pub fn create(&mut self, session: SessionId, make: impl FnOnce(TableId) -> Table) -> TableId {
         self.next_table += 1;
         let id = self.next_table;
-        self.tables.insert(id, make(id));
-        let open = self.open.entry(session).or_default();
-        open.rows.insert(id);
-        open.whole.insert(id);
-        open.undo.push(Undo::Table(id, None));
+        let table = make(id);
+        let columns: Arc<Vec<Column>> = table.columns.clone();
+        self.tables.insert(id, table);
+        self.defined(session, id, None, Logged::Defined(columns));
         id
     }
 }

@@ -23,6 +23,8 @@ pub fn literal(text: &str) -> String {
 /// Everything is read from catalog tables, so that under an imported snapshot it is what that snapshot saw. Only indexes
 /// that PostgreSQL takes as a replica identity count as keys: a deferrable primary key does not.
 ///
+/// PostgreSQL keeps the value of rows older than a column with the rows: of a partitioned table, with its leaves.
+///
 /// A leaf counts as born a partition while one of its columns' rows in the catalog is as old as those of its system
 /// columns: ATTACH writes every one of the former anew.
 pub const IMAGE_SQL: &str = r"
@@ -78,7 +80,13 @@ jsonb_build_object(
         FROM x WHERE x.typtype <> 'd'),
       'dimensions', a.attndims, 'sendable', b.typsend <> 0, 'not_null', a.attnotnull, 'generated', a.attgenerated,
       'deterministic', coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true),
-      'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,
+      'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] WHEN c.relkind = 'p' THEN (
+        WITH RECURSIVE tree(oid) AS (
+          SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid AND NOT h.inhdetachpending
+          UNION ALL
+          SELECT h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid AND NOT h.inhdetachpending)
+        SELECT (l.attmissingval::text::text[])[1] FROM tree JOIN pg_catalog.pg_attribute l ON l.attrelid = tree.oid
+        WHERE l.attname = a.attname AND l.atthasmissing LIMIT 1) END,
       'comment', pg_catalog.col_description(c.oid, a.attnum)
     ) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a
