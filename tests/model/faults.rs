@@ -52,6 +52,8 @@ const STORE: [&str; 6] = [
     "store.slow=sleep:15",
     "store.put.lost=error@/5;store.put.exists=error@/9;store.put.error=error@/11;store.get.error=error@/41",
 ];
+/// Starts under the fault until naru died of it twice.
+const PLACE_STARTS_MAX: u32 = 4;
 /// Steps that may pass until a place is visited; then naru is killed wherever it is.
 const PLACE_STEPS_MAX: u32 = 40;
 
@@ -127,27 +129,47 @@ impl Model {
         self.stage.note(format!("--- the server is back after {:?}", began.elapsed()));
     }
 
-    /// Runs under a fault that kills naru, twice in a row, then starts it whole and looks.
-    pub async fn killed_twice_at(&mut self, place: &str) {
+    /// Runs under a fault that kills naru, until that happened twice in a row, then starts it whole and looks. Where a
+    /// place is not come to within some steps, the first visit counts from then on.
+    pub(crate) async fn killed_twice_at(&mut self, place: &str) {
         self.stage.kill9();
-        for _ in 0..2 {
-            let visit = self.rng.random_range(1..=3);
+        let (mut died, mut visit) = (0, self.rng.random_range(1..=3));
+        for _ in 0..PLACE_STARTS_MAX {
             self.stage.start(&Failpoints::new().kill(place, visit).value());
             let mut left = PLACE_STEPS_MAX;
             while self.stage.runs() && left > 0 {
                 left -= 1;
                 self.quiet_step().await;
-                if place.starts_with("flow.") && left.is_multiple_of(10) {
-                    // The mart's run dies with it, or ends.
-                    let (done, said) = self.stage.naru(&["run"]);
-                    self.stage.note(format!("--- naru run: {done} {said}"));
+                if left.is_multiple_of(10) {
+                    self.come_to(place);
                 }
             }
-            let died = !self.stage.runs();
-            self.stage.note(format!("--- {place}@{visit}: {}", if died { "died there" } else { "not visited" }));
+            let there = !self.stage.runs();
+            self.stage.note(format!("--- {place}@{visit}: {}", if there { "died there" } else { "not visited" }));
             self.stage.kill9();
+            died += u32::from(there);
+            visit = if there { self.rng.random_range(1..=3) } else { 1 };
+            if died == 2 {
+                break;
+            }
+        }
+        *self.died.entry(place.to_owned()).or_default() += died;
+        if died == 0 {
+            self.died.remove(place);
         }
         self.stage.up();
         self.look().await;
+    }
+
+    /// Asks for what passes a place that naru comes to seldom by itself. The command dies with it, or ends.
+    fn come_to(&self, place: &str) {
+        let words: &[&str] = if place.starts_with("flow.") {
+            &["run"]
+        } else if place.contains("compact") {
+            &["compact"]
+        } else {
+            return;
+        };
+        self.stage.naru(words);
     }
 }

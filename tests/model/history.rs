@@ -47,6 +47,8 @@ pub struct Change {
     pub name: Option<String>,
     /// Columns.
     pub columns: Arc<Vec<Column>>,
+    /// Whether it has a primary key.
+    pub keyed: bool,
     /// Rows and their hash.
     pub digest: Digest,
     /// What changed.

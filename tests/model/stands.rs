@@ -3,6 +3,7 @@
 //! Owns: [`Stand`], and the states between a changed definition and the moment naru notices it. Where nothing announces
 //! a definition, the log carries rows alone: rows that no statement changed since keep the values and columns that they
 //! were copied with, changed ones have their new values, and which rows there are is exact at every commit.
+//! Of a table that had no key, the log has only new rows until its key is noticed.
 //! Never reads a lake and never decides what is wrong.
 
 use std::{
@@ -35,15 +36,17 @@ impl Stand {
 /// Rows that follow from a copy and the log, with their digest in the columns that naru knows.
 struct Followed<'a> {
     columns: &'a [Column],
+    /// Whether only new rows are followed, as of a table without a key.
+    appends: bool,
     hasher: Hasher,
     rows: BTreeMap<RowId, Row>,
     digest: Digest,
 }
 
 impl<'a> Followed<'a> {
-    fn new(columns: &'a [Column]) -> Self {
+    fn new(columns: &'a [Column], appends: bool) -> Self {
         let hasher = Hasher::new(columns.iter().map(|column| column.name.as_str()));
-        Self { columns, hasher, rows: BTreeMap::new(), digest: Digest::default() }
+        Self { columns, appends, hasher, rows: BTreeMap::new(), digest: Digest::default() }
     }
 
     fn set(&mut self, id: RowId, row: Option<Row>) {
@@ -62,6 +65,7 @@ impl<'a> Followed<'a> {
     /// Takes what the log says; `false` when naru cannot take it without looking at the definition.
     fn take(&mut self, logged: &Logged) -> bool {
         match logged {
+            Logged::Row(id, row, _) if self.appends && (row.is_none() || self.rows.contains_key(id)) => {}
             Logged::Row(id, row, columns) => {
                 let Some(places) = places(self.columns, columns) else { return false };
                 let known = |row: &Row| Arc::new(projected(self.columns, &places, row));
@@ -160,7 +164,7 @@ impl History {
         let changes = &self.changes[&table];
         let first = &changes[start];
         let Some(at) = at_start(columns, &first.columns) else { return stands };
-        let mut followed = Followed::new(columns);
+        let mut followed = Followed::new(columns, !first.keyed);
         for (id, row) in self.numbered(Moment { table, at: start }) {
             followed.set(id, Some(Arc::new(projected(columns, &at, &row))));
         }
@@ -278,7 +282,7 @@ mod tests {
         let hasher = Hasher::new(columns.iter().map(|column| column.name.as_str()));
         let digest = hasher.digest(rows.iter().map(|row| row.as_slice()));
         let delta = Delta::Whole(rows.iter().enumerate().map(|(id, row)| (id as RowId, row.clone())).collect());
-        Change { seq, name: Some("t".to_owned()), columns: columns.clone(), digest, delta, logged }
+        Change { seq, name: Some("t".to_owned()), columns: columns.clone(), keyed: true, digest, delta, logged }
     }
 
     fn answer(rows: &[[&str; 2]]) -> Answer {

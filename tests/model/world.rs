@@ -158,7 +158,7 @@ impl World {
             // Dropped; a table that was also made in this transaction was never there.
             self.digests.remove(&id)?;
             let (columns, delta) = (Arc::default(), Delta::Whole(Vec::new()));
-            return Some(Change { seq, name: None, columns, digest: Digest::default(), delta, logged });
+            return Some(Change { seq, name: None, columns, keyed: false, digest: Digest::default(), delta, logged });
         };
         let delta = if whole {
             self.digests.insert(id, table.digest());
@@ -186,7 +186,15 @@ impl World {
             Delta::Rows(changed)
         };
         let digest = self.digests.get(&id).copied().unwrap_or_default();
-        Some(Change { seq, name: Some(table.name.clone()), columns: table.columns.clone(), digest, delta, logged })
+        Some(Change {
+            seq,
+            name: Some(table.name.clone()),
+            columns: table.columns.clone(),
+            keyed: table.keyed,
+            digest,
+            delta,
+            logged,
+        })
     }
 
     /// A number that was never given before.

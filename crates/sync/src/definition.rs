@@ -98,10 +98,20 @@ pub fn decide(older: &TableImage, newer: &TableImage, rewritten: bool, announced
     if let Some(column) = reused {
         return Action::Rebuild { reason: format!("column \"{}\" was dropped and added again", column.name) };
     }
+    if !announced && let Some(column) = after_another(older, &difference.added) {
+        return Action::Rebuild { reason: format!("column \"{}\" came after one that came and went", column.name) };
+    }
     if difference.added.is_empty() && difference.dropped.is_empty() {
         return Action::Remember;
     }
     Action::Evolve { added: difference.added, dropped: difference.dropped.into_iter().map(|c| c.name).collect() }
+}
+
+/// The first added column that is not the next one: another was there in between, and rows may have been written under
+/// it that a relation message of the same names and types announces.
+fn after_another<'a>(older: &TableImage, added: &'a [ColumnImage]) -> Option<&'a ColumnImage> {
+    let last = older.columns.iter().map(|column| column.attnum).max().unwrap_or(0);
+    added.iter().zip(1..).find(|(column, at)| column.attnum != last.saturating_add(*at)).map(|(column, _)| column)
 }
 
 /// Whether two definitions of a column give the same lake column.
@@ -192,6 +202,16 @@ mod tests {
         let mut newer = base();
         newer.columns[1] = column(3, "name", TEXT);
         assert!(matches!(decide(&base(), &newer, false, true), Action::Rebuild { .. }));
+    }
+
+    #[test]
+    fn a_column_that_came_after_one_that_went_unnoticed_rebuilds() {
+        let mut newer = base();
+        newer.columns.push(column(4, "email", TEXT));
+        assert!(matches!(decide(&base(), &newer, false, false), Action::Rebuild { .. }));
+        assert!(matches!(decide(&base(), &newer, false, true), Action::Evolve { .. }));
+        newer.columns[2] = column(3, "email", TEXT);
+        assert!(matches!(decide(&base(), &newer, false, false), Action::Evolve { .. }));
     }
 
     #[test]
