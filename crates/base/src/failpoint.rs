@@ -17,6 +17,7 @@ use std::{
 enum Action {
     Kill,
     Error,
+    Panic,
     Sleep(Duration),
 }
 
@@ -58,7 +59,7 @@ struct Point {
 static POINTS: LazyLock<HashMap<String, Point>> =
     LazyLock::new(|| std::env::var("NARU_FAILPOINTS").map(|text| parse(&text)).unwrap_or_default());
 
-/// `name=action[@when]` joined by `;`. Actions: `kill`, `error`, `sleep:<ms>`. When: `3` (the third visit), `3-7` (those
+/// `name=action[@when]` joined by `;`. Actions: `kill`, `error`, `panic`, `sleep:<ms>`. When: `3` (the third visit), `3-7` (those
 /// visits), `/5` (every fifth). Unknown entries are ignored.
 fn parse(text: &str) -> HashMap<String, Point> {
     text.split(';')
@@ -72,6 +73,7 @@ fn parse(text: &str) -> HashMap<String, Point> {
                 Some(("sleep", ms)) => Action::Sleep(Duration::from_millis(ms.parse().ok()?)),
                 _ if action == "kill" => Action::Kill,
                 _ if action == "error" => Action::Error,
+                _ if action == "panic" => Action::Panic,
                 _ => return None,
             };
             Some((name.trim().to_owned(), Point { action, when, visits: AtomicU64::new(0) }))
@@ -84,7 +86,7 @@ pub fn armed(beginning: &str) -> bool {
     POINTS.keys().any(|name| name.starts_with(beginning))
 }
 
-/// Passes a named place. Kills the process without any clean-up, sleeps, or returns `true` for "fail here".
+/// Passes a named place. Kills the process without any clean-up, panics, sleeps, or returns `true` for "fail here".
 pub fn hit(name: &str) -> bool {
     if POINTS.is_empty() {
         return false;
@@ -98,6 +100,8 @@ pub fn hit(name: &str) -> bool {
         // `abort` runs no destructors and no exit handlers; for the files it leaves it equals kill -9.
         Action::Kill => std::process::abort(),
         Action::Error => true,
+        // As a defect of ours would; the process goes on as far as panics are caught.
+        Action::Panic => std::panic::resume_unwind(Box::new("failpoint")),
         Action::Sleep(wait) => {
             std::thread::sleep(wait);
             false
@@ -111,13 +115,14 @@ mod tests {
 
     #[test]
     fn failpoints_parse_with_visits_and_ignore_what_they_do_not_know() {
-        let points = parse("a=kill@3;b=error;c=sleep:20;d=explode;e;f=error@2-4;g=error@/5;h=error@soon");
+        let points = parse("a=kill@3;b=error;c=sleep:20;d=explode;e;f=error@2-4;g=error@/5;h=error@soon;i=panic");
         assert_eq!(points["a"].action, Action::Kill);
         assert_eq!(points["a"].when, When::Between(3, 3));
         let visits = |name: &str| (1..=10).filter(|visit| points[name].when.is_now(*visit)).collect::<Vec<_>>();
         assert_eq!((visits("f"), visits("g"), visits("b").len()), (vec![2, 3, 4], vec![5, 10], 10));
         assert_eq!(points["b"].action, Action::Error);
         assert_eq!(points["c"].action, Action::Sleep(Duration::from_millis(20)));
+        assert_eq!(points["i"].action, Action::Panic);
         assert_eq!(points.len(), 5);
     }
 }

@@ -16,6 +16,7 @@ mod error;
 mod faults;
 pub mod index;
 mod lake;
+pub mod leftovers;
 pub mod live;
 mod log;
 mod maintain;

@@ -1,13 +1,13 @@
 //! What sync knows of each source between starts.
 //!
-//! Owns: the `sync_sources` table. Positions here are for people and preflight: what decides where to go on from is
-//! in the lake's own commits.
+//! Owns: the `sync_sources` table. Positions here are for people and preflight, and to notice a slot that somebody
+//! else moved: what decides where to go on from is in the lake's own commits.
 
 use naru_base::Lsn;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::Value;
 
-use crate::error::StoreError;
+use crate::{error::StoreError, kv};
 
 /// One source.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +22,7 @@ pub struct SyncSource {
     pub slot: Option<String>,
     /// System identifier, timeline and slot creation; positions of another generation are never used.
     pub generation: Option<String>,
-    /// Position up to which the source was told that all is durable.
+    /// Position up to which the source was told that all is durable; stored before it is told.
     pub acknowledged: Option<Lsn>,
     /// The last problem as JSON; `None` once it passed.
     pub last_error: Option<Value>,
@@ -52,6 +52,13 @@ pub fn upsert(connection: &Connection, row: &SyncSource) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Remembers a position before the source is told it. A source that is not known stays unknown.
+pub fn acknowledge(connection: &Connection, source: &str, position: Lsn, now_us: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE sync_sources SET acknowledged = ?2, updated_us = ?3 WHERE source = ?1";
+    connection.prepare_cached(sql)?.execute((source, position.to_string(), now_us))?;
+    Ok(())
+}
+
 /// One source; `None` when sync has never met it.
 pub fn get(connection: &Connection, source: &str) -> Result<Option<SyncSource>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM sync_sources WHERE source = ?1");
@@ -69,6 +76,7 @@ pub fn list(connection: &Connection) -> Result<Vec<SyncSource>, StoreError> {
 pub fn remove(connection: &Connection, source: &str) -> Result<(), StoreError> {
     connection.prepare_cached("DELETE FROM sync_tables WHERE source = ?1")?.execute([source])?;
     connection.prepare_cached("DELETE FROM sync_sources WHERE source = ?1")?.execute([source])?;
+    kv::remove(connection, &format!("sync.last_commit.{source}"))?;
     Ok(())
 }
 

@@ -80,6 +80,8 @@ pub struct SlotFacts {
     pub active_pid: Option<i32>,
     /// Position up to which everything was acknowledged.
     pub confirmed: Lsn,
+    /// Whether it is a slot that naru could read from: one of this database, for pgoutput.
+    pub readable: bool,
     /// `reserved`, `extended`, `unreserved` or `lost`.
     pub wal_status: String,
     /// Bytes of WAL the slot keeps.
@@ -170,7 +172,8 @@ fn parse_lsn(text: &str) -> Result<Lsn, SyncError> {
 pub async fn slot(client: &Client, name: &str) -> Result<Option<SlotFacts>, SyncError> {
     let sql = "SELECT active_pid, coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(wal_status, 'lost'), \
                coalesce(pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-                 ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn), 0)::int8, safe_wal_size \
+                 ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn), 0)::int8, safe_wal_size, \
+               coalesce(plugin = 'pgoutput' AND database = current_database(), false) \
                FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
     let Some(row) = client.query_opt(sql, &[&name]).await? else { return Ok(None) };
     Ok(Some(SlotFacts {
@@ -179,6 +182,7 @@ pub async fn slot(client: &Client, name: &str) -> Result<Option<SlotFacts>, Sync
         wal_status: row.get(2),
         retained_bytes: row.get(3),
         safe_bytes: row.get(4),
+        readable: row.get(5),
     }))
 }
 

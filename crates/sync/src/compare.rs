@@ -18,7 +18,7 @@ use crate::{
     image::{TableImage, literal},
     plan::TableShape,
     postgres::{CopyDecoder, ReplicationConnection, SqlClient, connect_sql, copy_select_list},
-    preflight::{Verdict, table_verdict},
+    preflight::Verdict,
     state::TableState,
 };
 
@@ -152,7 +152,7 @@ async fn one(
     view: &Arc<TableView>,
 ) -> Result<Comparison, SyncError> {
     let table = context.source.table_id(&image.schema, &image.name);
-    let Verdict::Sync(kind, _) = table_verdict(image, facts) else {
+    let Verdict::Sync(kind, _) = context.verdict(image, facts) else {
         let note = "it cannot be synced any more as it stands at the source".to_owned();
         return Ok(Comparison::not_compared(table, TableState::Live, note));
     };

@@ -36,8 +36,11 @@ const CHUNK_PAGES: u64 = 16_384;
 const YIELD_AFTER: Duration = Duration::from_secs(2);
 /// How often the copy looks whether somebody waits.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
-/// Rows handed to the stager at once; fewer when a limit is set, so that each pause is short.
-const BATCH_ROWS: usize = 65_536;
+/// Rows handed to the stager at once, few enough to lie in the processor's cache between the two; fewer still when a
+/// limit is set, so that each pause is short.
+const BATCH_ROWS: usize = 16_384;
+/// Bytes of wide rows handed on at once, however few rows they are.
+const BATCH_BYTES: usize = 8 << 20;
 /// Parts of a second that a limited copy goes at once.
 const PACES_A_SECOND: u64 = 4;
 
@@ -305,32 +308,34 @@ async fn copy_chunk(
     let stream = client.copy_out(chunk_sql(chunk, shape).as_str()).await?;
     futures::pin_mut!(stream);
     let mut decoder = CopyDecoder::new(shape.plan.clone());
+    let batch_rows = pace.batch_rows();
     while let Some(bytes) = stream.next().await {
         let bytes = bytes?;
         progress.bytes.fetch_add(u64_from(bytes.len()), Ordering::Relaxed);
         decoder.feed(&bytes).map_err(|error| shape.broke(error.problem()))?;
-        take(&mut decoder, pace.batch_rows(), shape, stager, progress, pace).await?;
+        // Every row comes as a piece of its own.
+        if decoder.rows() >= batch_rows || decoder.bytes() >= BATCH_BYTES {
+            take(&mut decoder, shape, stager, progress, pace).await?;
+        }
     }
     decoder.end().map_err(|error| shape.broke(error.problem()))?;
-    take(&mut decoder, 1, shape, stager, progress, pace).await?;
+    take(&mut decoder, shape, stager, progress, pace).await?;
     Ok(sum(decoder.take_counts()))
 }
 
-/// Hands the decoded rows to the stager once there are enough.
+/// Hands the decoded rows to the stager.
 async fn take(
     decoder: &mut CopyDecoder,
-    min_rows: usize,
     shape: &TableShape,
     stager: &mut Stager,
     progress: &CopyProgress,
     pace: &Pace,
 ) -> Result<(), SyncError> {
-    while let Some(batch) = decoder.take_batch(min_rows).map_err(|error| shape.broke(error.problem()))? {
-        let rows = u64_from(batch.num_rows());
-        stager.write(&batch).await?;
-        progress.rows.fetch_add(rows, Ordering::Relaxed);
-        pace.wait(rows).await;
-    }
+    let Some(batch) = decoder.take_batch(1).map_err(|error| shape.broke(error.problem()))? else { return Ok(()) };
+    let rows = u64_from(batch.num_rows());
+    stager.write(&batch).await?;
+    progress.rows.fetch_add(rows, Ordering::Relaxed);
+    pace.wait(rows).await;
     Ok(())
 }
 
@@ -384,6 +389,28 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::{ConnectSettings, connect_sql};
+
+    #[tokio::test]
+    async fn a_snapshot_never_reads_a_table_that_was_emptied_or_renamed_after_it() {
+        let server = naru_testkit::PostgresServer::start_default().await;
+        for table in ["kept", "emptied", "renamed", "gone"] {
+            server.execute(&format!("CREATE TABLE {table} (id int PRIMARY KEY); INSERT INTO {table} VALUES (1)")).await;
+        }
+        let mut oids = Vec::new();
+        for table in ["kept", "emptied", "renamed", "gone"] {
+            oids.push(server.value(&format!("SELECT '{table}'::regclass::oid")).await.parse::<u32>().unwrap());
+        }
+        let client = connect_sql(&ConnectSettings::parse(&server.url()).unwrap()).await.unwrap();
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await.unwrap();
+        server.execute("TRUNCATE emptied; ALTER TABLE renamed RENAME TO other; DROP TABLE gone").await;
+        for (oid, reads) in oids.into_iter().zip([true, false, false, false]) {
+            client.batch_execute("SAVEPOINT one").await.unwrap();
+            let checked = lock_and_check(&client, oid).await;
+            client.batch_execute("ROLLBACK TO SAVEPOINT one").await.unwrap();
+            assert_eq!(checked.is_ok(), reads, "{checked:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_limited_copy_takes_as_long_as_its_limit_says() {

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::image::{
         LeafImage,
-        tests::{column, table},
+        tests::{column, leaf, table},
     };
 
     const INT8: u32 = 20;
@@ -181,16 +181,7 @@ mod tests {
     #[test]
     fn rows_that_came_or_went_with_a_partition_rebuild() {
         let older = TableImage { kind: 'p', file: 0, ..base() };
-        let attached = LeafImage {
-            oid: 200,
-            name: "public.leaf".into(),
-            file: 200,
-            kind: 'r',
-            persistence: 'p',
-            identity: 'd',
-            key: vec!["id".into()],
-            born: false,
-        };
+        let attached = LeafImage { born: false, ..leaf() };
         let newer = TableImage { leaves: vec![attached.clone()], ..older.clone() };
         assert!(matches!(decide(&older, &newer, false, true), Action::Rebuild { .. }));
         let made = TableImage { leaves: vec![LeafImage { born: true, ..attached }], ..older.clone() };

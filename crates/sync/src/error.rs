@@ -53,6 +53,16 @@ pub enum SyncError {
         /// Slot name.
         slot: String,
     },
+    /// The slot stands behind changes that were never read.
+    #[error("the replication slot \"{slot}\" was moved past what naru has")]
+    SlotMoved {
+        /// Slot name.
+        slot: String,
+        /// The last position that naru told.
+        told: Lsn,
+        /// Where the slot stands.
+        stands: Lsn,
+    },
     /// The server is another one than before.
     #[error("the source is another server than before")]
     OtherServer {
@@ -68,6 +78,12 @@ pub enum SyncError {
         read: Lsn,
         /// End of the server's log now.
         server: Lsn,
+    },
+    /// The server lacks a commit that was read from it: a backup was put back and written to.
+    #[error("the source went back in time")]
+    OtherHistory {
+        /// End of that commit.
+        at: Lsn,
     },
     /// A publication that the stream needs is gone, and with it the changes made since.
     #[error("the publication \"{publication}\" is gone")]
@@ -115,6 +131,15 @@ pub enum SyncError {
         /// Reason and remedy.
         problem: Box<Problem>,
     },
+    /// Files that hold a part of a table's unflushed rows cannot be read back.
+    #[error("a part of the unflushed rows of {table} cannot be read back")]
+    TailDamaged {
+        /// Source table.
+        table: String,
+    },
+    /// A table was opened again: what it lacks has to be sent again.
+    #[error("a table was opened again; the session begins anew")]
+    Anew,
     /// A column without a binary decoder appeared: the session begins again in text, from the acknowledged position.
     #[error("a column that has no binary form appeared; the stream goes on in text")]
     NeedsText,
@@ -172,12 +197,20 @@ impl SyncError {
                 .detail("PostgreSQL removed WAL that was not yet read, or somebody dropped the slot.")
                 .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Raise max_slot_wal_keep_size to avoid it.")
                 .later(),
+            Self::SlotMoved { told, stands, .. } => Problem::new("sync.slot_moved", self.to_string())
+                .detail(format!("naru has everything up to {told}, and the slot stands at {stands}: somebody advanced it, read from it, or dropped it and made it again. What happened in between is never sent."))
+                .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Leave the slot to naru; to take naru out of a source, run `naru sync drop`.")
+                .later(),
             Self::OtherServer { before, now } => Problem::new("sync.other_server", self.to_string())
                 .detail(format!("Positions belong to {before}, the server is {now} (a restored backup, a promoted standby, or another host)."))
                 .hint("naru makes a new slot and copies every table again while the old rows stay readable.")
                 .later(),
             Self::WentBack { read, server } => Problem::new("sync.went_back", self.to_string())
                 .detail(format!("Its log ends at {server}, and naru has read up to {read}: a backup was put back."))
+                .hint("naru makes a new slot and copies every table again while the old rows stay readable.")
+                .later(),
+            Self::OtherHistory { at } => Problem::new("sync.went_back", self.to_string())
+                .detail(format!("naru has read a commit that ends at {at}, and the server's log has another history there: a backup was put back, and rows were written since."))
                 .hint("naru makes a new slot and copies every table again while the old rows stay readable.")
                 .later(),
             Self::PublicationLost { .. } => Problem::new("sync.publication_lost", self.to_string())
@@ -199,6 +232,11 @@ impl SyncError {
                 .later(),
             Self::Table { problem, .. } => (**problem).clone(),
             Self::Store(error) => error.problem(),
+            Self::TailDamaged { .. } => Problem::new("sync.tail_damaged", self.to_string())
+                .detail("A file of its key index in `.naru` is damaged.")
+                .hint("Check this machine's disk, then run `naru sync resync` for the table.")
+                .later(),
+            Self::Anew => Problem::new("sync.anew", self.to_string()).later(),
             Self::NeedsText => Problem::new("sync.needs_text", self.to_string()).later(),
             Self::Stopped => Problem::new("sync.stopped", self.to_string()).later(),
             Self::OutOfOrder { .. } => Problem::new("sync.out_of_order", self.to_string())

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use naru_base::Problem;
+use naru_project::PostgresSource;
 
 use crate::{
     catalog::ServerFacts,
@@ -140,6 +141,26 @@ fn wal_bound(facts: &ServerFacts, accepted: Accepted) -> Option<Problem> {
     )
 }
 
+/// Decides what becomes of one table, with what the source's file says of it.
+pub fn verdict_with(postgres: &PostgresSource, image: &TableImage, facts: &ServerFacts) -> Verdict {
+    match table_verdict(image, facts) {
+        Verdict::Sync(TableKind::Keyed, _) if !postgres.table(&image.schema, &image.name).deletion_vectors => {
+            Verdict::Quarantine(
+                Problem::new(
+                    "sync.table.vectors_off",
+                    format!("table {} has a key and `deletion_vectors = false`", image.full_name()),
+                )
+                .detail("Without them every change would write whole files anew, which naru does not do.")
+                .hint(format!(
+                    "Remove the line from [tables.\"{}\"] in the source's file; readers that do not know deletion vectors can read a mart of the table.",
+                    image.full_name()
+                )),
+            )
+        }
+        verdict => verdict,
+    }
+}
+
 /// Decides what becomes of one table. Partitions are read through their root and never reach this.
 pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
     match (image.kind, image.persistence) {
@@ -157,10 +178,12 @@ pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
     }
     let mut remarks = Vec::new();
     for column in image.columns.iter().filter(|c| !c.generated.is_empty()) {
-        remarks.push(format!(
-            "column \"{}\" is generated: PostgreSQL leaves it out of the stream (before 18 always), so it is not synced",
-            column.name
-        ));
+        let why = if column.generated == "v" {
+            "is computed when it is read (a virtual generated column): no log has its values"
+        } else {
+            "is generated: PostgreSQL leaves it out of the stream (before 18 always)"
+        };
+        remarks.push(format!("column \"{}\" {why}, so it is not synced", column.name));
     }
     key_verdict(image, remarks)
 }
@@ -271,11 +294,11 @@ fn key_verdict(image: &TableImage, mut remarks: Vec<String>) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::image::tests::{column, table};
+    use crate::image::tests::{column, leaf, table};
 
-    fn facts() -> ServerFacts {
+    pub(crate) fn facts() -> ServerFacts {
         ServerFacts {
             version: 150_018,
             wal_level: "logical".into(),
@@ -354,16 +377,7 @@ mod tests {
 
     #[test]
     fn a_leaf_that_the_log_does_not_cover_stops_its_table_with_a_remedy() {
-        let leaf = LeafImage {
-            oid: 200,
-            name: "public.leaf".into(),
-            file: 200,
-            kind: 'r',
-            persistence: 'p',
-            identity: 'd',
-            key: vec!["id".into()],
-            born: true,
-        };
+        let leaf = leaf();
         let with = |leaf: LeafImage| {
             let mut image = table(vec![column(1, "id", 20)]);
             (image.kind, image.leaves) = ('p', vec![leaf]);
@@ -378,6 +392,14 @@ mod tests {
             let Verdict::Quarantine(problem) = with(broken) else { panic!("{code}") };
             assert_eq!(problem.code, code);
         }
+    }
+
+    #[test]
+    fn a_generated_column_is_named_as_what_it_is() {
+        let mut image = table(vec![column(1, "id", 20), column(2, "stored", 20), column(3, "virtual", 20)]);
+        (image.columns[1].generated, image.columns[2].generated) = ("s".into(), "v".into());
+        let Verdict::Sync(TableKind::Keyed, remarks) = table_verdict(&image, &facts()) else { panic!() };
+        assert!(remarks[0].contains("\"stored\" is generated") && remarks[1].contains("\"virtual\" is computed"));
     }
 
     #[test]

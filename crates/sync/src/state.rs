@@ -26,6 +26,8 @@ pub enum TableEvent {
     Broke,
     /// The source dropped it, or it is now excluded.
     Gone,
+    /// It has more than the other tables, which have to come as far first.
+    Ahead,
     /// A person stopped it.
     Pause,
     /// A person let it go on.
@@ -54,7 +56,7 @@ impl TableLife for TableState {
                 E::Unsuited => Some(Self::NotSynced),
                 E::Broke => Some(Self::Quarantined),
                 E::Gone => Some(Self::Dropped),
-                E::NeedsCopy | E::Positioned | E::Copied | E::CaughtUp | E::Pause | E::Resume => None,
+                E::NeedsCopy | E::Positioned | E::Copied | E::CaughtUp | E::Ahead | E::Pause | E::Resume => None,
             },
             Self::Preflight => match event {
                 E::NeedsCopy => Some(Self::Copying),
@@ -64,7 +66,7 @@ impl TableLife for TableState {
                 E::Broke => Some(Self::Quarantined),
                 E::Gone => Some(Self::Dropped),
                 E::Pause => Some(Self::Paused),
-                E::Seen | E::Copied | E::CaughtUp | E::Resume => None,
+                E::Seen | E::Copied | E::CaughtUp | E::Ahead | E::Resume => None,
             },
             Self::Copying | Self::Rebuilding => match event {
                 E::Copied => Some(Self::CatchingUp),
@@ -72,7 +74,7 @@ impl TableLife for TableState {
                 E::Broke => Some(Self::Quarantined),
                 E::Gone => Some(Self::Dropped),
                 E::Pause => Some(Self::Paused),
-                E::Seen | E::NeedsCopy | E::Positioned | E::Unsuited | E::CaughtUp | E::Resume => None,
+                E::Seen | E::NeedsCopy | E::Positioned | E::Unsuited | E::CaughtUp | E::Ahead | E::Resume => None,
             },
             Self::CatchingUp => match event {
                 E::CaughtUp => Some(Self::Live),
@@ -80,9 +82,10 @@ impl TableLife for TableState {
                 E::Broke => Some(Self::Quarantined),
                 E::Gone => Some(Self::Dropped),
                 E::Pause => Some(Self::Paused),
-                E::Seen | E::NeedsCopy | E::Positioned | E::Unsuited | E::Copied | E::Resume => None,
+                E::Seen | E::NeedsCopy | E::Positioned | E::Unsuited | E::Copied | E::Ahead | E::Resume => None,
             },
             Self::Live => match event {
+                E::Ahead => Some(Self::CatchingUp),
                 E::NeedsRebuild => Some(Self::Rebuilding),
                 E::Broke => Some(Self::Quarantined),
                 E::Gone => Some(Self::Dropped),
@@ -94,7 +97,14 @@ impl TableLife for TableState {
                 E::Gone => Some(Self::Dropped),
                 E::Broke => Some(Self::Quarantined),
                 E::NeedsRebuild => Some(Self::Rebuilding),
-                E::Seen | E::NeedsCopy | E::Positioned | E::Unsuited | E::Copied | E::CaughtUp | E::Pause => None,
+                E::Seen
+                | E::NeedsCopy
+                | E::Positioned
+                | E::Unsuited
+                | E::Copied
+                | E::CaughtUp
+                | E::Ahead
+                | E::Pause => None,
             },
         }
     }

@@ -145,7 +145,7 @@ fn template(binaries: &Path, account: Option<Account>) -> PathBuf {
 }
 
 /// Copies a cluster folder; PostgreSQL wants mode 0700 on all of it.
-fn copy(from: &Path, to: &Path, account: Option<Account>) {
+pub(crate) fn copy(from: &Path, to: &Path, account: Option<Account>) {
     fs::create_dir(to).expect("make a cluster folder");
     fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("close the cluster folder to others");
     hand_over(to, account);

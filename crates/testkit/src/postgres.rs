@@ -215,6 +215,21 @@ impl PostgresServer {
         self.start_again().await;
     }
 
+    /// Copies the cluster as it is, stopped for as long as that takes.
+    pub async fn back_up(&mut self) {
+        self.stop().await;
+        cluster::copy(&self.data(), &self.folder.join("backup"), self.account);
+        self.start_again().await;
+    }
+
+    /// Puts back what [`Self::back_up`] copied: the same cluster, on the same timeline, as it was then.
+    pub async fn put_back(&mut self) {
+        self.stop().await;
+        fs::remove_dir_all(self.data()).expect("remove the cluster");
+        cluster::copy(&self.folder.join("backup"), &self.data(), self.account);
+        self.start_again().await;
+    }
+
     /// Ends the standby's recovery; the server goes on as a primary on a new timeline.
     pub async fn promote(&self) {
         self.execute("SELECT pg_promote(true, 60)").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use naru_base::{Problem, Secret};
 use naru_lake::{
-    Lake,
+    Lake, leftovers,
     live::{Budget, FlushPolicy, LiveSet, LiveSettings},
 };
 use naru_project::{Environment, PostgresSource, Project, Source};
@@ -52,8 +52,15 @@ impl RunningSource {
     }
 }
 
-/// Surroundings of one source.
-pub fn context(home: &Home, source: &Source, lake: &Lake, store: &Store, project_id: &str) -> Result<Context, Problem> {
+/// Surroundings of one source. `budget` is that of all sources together.
+fn context(
+    home: &Home,
+    source: &Source,
+    lake: &Lake,
+    store: &Store,
+    project_id: &str,
+    budget: &Budget,
+) -> Result<Context, Problem> {
     let postgres = postgres(source)?;
     let settings = connect(source, &postgres.url)?;
     let (again, root, written) = (source.clone(), home.project.root.clone(), postgres.url_written.clone());
@@ -63,7 +70,7 @@ pub fn context(home: &Home, source: &Source, lake: &Lake, store: &Store, project
     flush.bytes_max = home.project.settings.lake.flush_bytes;
     flush.interval = postgres.flush_interval.unwrap_or(home.project.settings.lake.flush_interval);
     flush.interval_max = flush.interval_max.max(flush.interval);
-    let live = LiveSettings { budget: Budget::new(TAIL_BYTES), flush, ..LiveSettings::default() };
+    let live = LiveSettings { budget: budget.clone(), flush, ..LiveSettings::default() };
     Ok(Context {
         names: SourceNames::new(project_id, &source.name),
         spool_dir: home.project.state_folder().join("spool").join(&source.name),
@@ -111,10 +118,15 @@ pub async fn start(
     stop: &CancellationToken,
 ) -> Result<(Vec<RunningSource>, Vec<LiveSet>), Problem> {
     let project_id = store.write(|db| kv::project_id(db)).await.map_err(|error| error.problem())?;
-    let (mut running, mut sets) = (Vec::new(), Vec::new());
+    match leftovers::remove(&home.project.lake_folder()).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::debug!(removed, "half-written files of a process that was killed are removed"),
+        Err(error) => tracing::warn!(problem = %error.problem(), "half-written files in the lake could not be removed"),
+    }
+    let (mut running, mut sets, budget) = (Vec::new(), Vec::new(), Budget::new(TAIL_BYTES));
     for source in &home.project.sources {
         let set = LiveSet::new();
-        let context = Arc::new(context(home, source, lake, store, &project_id)?);
+        let context = Arc::new(context(home, source, lake, store, &project_id, &budget)?);
         let (engine, commands, status) = SourceEngine::new(context.clone(), set.clone());
         let (tell, ended) = watch::channel(false);
         let stop = stop.child_token();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use futures::TryStreamExt as _;
-use naru_base::number::u64_from;
+use naru_base::{failpoint, number::u64_from};
 
 use crate::{
     column::Column,
@@ -180,7 +180,10 @@ impl Inner {
         for file in files {
             let brought = staged.iter().find(|staged| staged.id == file.id && file.deleted.is_none());
             match brought.and_then(|staged| staged.adopt_keys(&fingerprint)) {
-                Some(brought) => runs.extend(brought),
+                Some(brought) => {
+                    failpoint::hit("live.adopting_keys");
+                    runs.extend(brought);
+                }
                 None => loader = load_file(keys, view, &file, loader).await?,
             }
         }

@@ -117,6 +117,31 @@ async fn nothing_is_seen_before_it_is_published_and_what_is_discarded_never_was(
 }
 
 #[tokio::test]
+async fn a_table_that_is_ahead_is_flushed_and_shown_only_with_the_others() {
+    let place = place(world::small()).await;
+    let other = world::open(&place.lake, "other", world::small()).await;
+    place.set.insert(&other);
+    for table in [&place.table, &other] {
+        table.apply(world::batch(&[set(Op::Insert, 1, 1)])).await.unwrap();
+    }
+    place.set.publish_ahead(&place.table, Lsn(5));
+    let flushed = place.table.flush(APP, 5).await.unwrap();
+    assert_eq!((flushed.position, flushed.rows), (5, 1));
+    let evolved: Vec<_> = world::columns().into_iter().chain([Column::new("new", DataType::Utf8)]).collect();
+    place.table.evolve(evolved, APP, 5).await.unwrap();
+    let cut = place.set.snapshot();
+    let seen = &cut.tables[place.table.id()];
+    assert_eq!((cut.position, seen.live_rows(), seen.columns.len()), (Lsn(0), 0, 4));
+    assert_eq!(place.shown().await, Rows::new());
+    // What it shows is published, with the others, even when they alone are named.
+    place.set.publish(Lsn(6), &[&other]);
+    let cut = place.set.snapshot();
+    let seen = &cut.tables[place.table.id()];
+    assert_eq!((cut.position, seen.live_rows(), seen.columns.len()), (Lsn(6), 1, 5));
+    assert_eq!(cut.tables[other.id()].live_rows(), 1);
+}
+
+#[tokio::test]
 async fn rows_that_came_and_went_between_two_flushes_leave_nothing_to_flush() {
     let place = place(world::small()).await;
     place.apply(&[set(Op::Insert, 1, 1), set(Op::Insert, 2, 2)]).await.unwrap();

@@ -1,28 +1,29 @@
 //! Streamed transactions, worked out while they still arrive.
 //!
 //! Owns: [`Streamed`]: a transaction's messages as they came (the truth), and beside them, per live table, its changes
-//! already decoded, placed and staged. At the commit the second is taken over in one step; a large transaction is then
-//! in the lake soon after its last row, not as long again.
+//! already decoded, placed and staged; what becomes of both at its end. At the commit the second is taken over in one
+//! step; a large transaction is then in the lake soon after its last row, not as long again.
 //! Never shows anything, and gives a table up at the first thing out of the ordinary (a rolled back sub-transaction, a
 //! truncate, a changed definition, a table that is not live): then its messages are gone through at the commit instead.
 //! Read next: `naru_lake::live::InProgress` for why this is right.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     path::PathBuf,
     sync::Arc,
 };
 
 use bytes::Bytes;
+use naru_base::{Lsn, failpoint};
 use naru_lake::live::InProgress;
 
 use super::{
-    stream::{BUILDER_BYTES_MAX, RowChange, Stream, drained},
+    stream::{BUILDER_BYTES_MAX, RowChange, Stream, drained, quarantine_or},
     table::TableRuntime,
 };
 use crate::{
     error::SyncError,
-    postgres::{ChangeBuilder, DecodeCounts, Message, Relation},
+    postgres::{ChangeBuilder, DecodeCounts, Decoder, Message, Relation},
     spool::TransactionSpool,
     state::TableState,
     trigger::MESSAGE_PREFIX,
@@ -84,7 +85,7 @@ type Finished = (Option<HashMap<u32, Option<Part>>>, Vec<(Bytes, Arc<Relation>)>
 
 impl Ahead {
     /// What is to be taken over; no parts at all when every message has to be gone through.
-    pub fn finish(self) -> Finished {
+    fn finish(self) -> Finished {
         ((!self.off).then_some(self.parts), self.relations.into_values().collect())
     }
 
@@ -96,14 +97,111 @@ impl Ahead {
 }
 
 impl Stream {
-    /// Works one message of an open transaction out.
-    pub(super) async fn work_ahead(
+    /// Keeps a message of an in-progress transaction, without its transaction number, and works it out ahead.
+    pub(super) async fn keep(
         &mut self,
         xid: u32,
         subxid: u32,
         data: &Bytes,
         message: Message<'_>,
     ) -> Result<(), SyncError> {
+        let path = || crate::spool::transaction_path(&self.context.spool_dir, xid);
+        let streamed = match self.streamed.entry(xid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Streamed::new(path())),
+        };
+        let (tag, rest) = (data.get(..1), data.get(5..));
+        let (Some(tag), Some(rest)) = (tag, rest) else {
+            return Err(SyncError::Protocol("a streamed message ends before its transaction number".into()));
+        };
+        streamed.spool.push(subxid, tag, rest)?;
+        self.work_ahead(xid, subxid, data, message).await
+    }
+
+    pub(super) fn abort(&mut self, xid: u32, subxid: u32) {
+        if xid == subxid {
+            self.streamed.remove(&xid);
+        } else if let Some(streamed) = self.streamed.get_mut(&xid) {
+            streamed.abort(subxid);
+        }
+    }
+
+    /// Handles a streamed transaction that committed: takes over what was worked out, and goes through the rest message
+    /// by message as if it had come whole.
+    pub(super) async fn replay(
+        &mut self,
+        xid: u32,
+        commit_lsn: Lsn,
+        end_lsn: Lsn,
+        time_us: i64,
+    ) -> Result<(), SyncError> {
+        self.begin(commit_lsn, time_us)?;
+        if failpoint::hit("sync.replay") {
+            return Err(SyncError::Protocol("failpoint sync.replay".into()));
+        }
+        if let Some(Streamed { spool, ahead }) = self.streamed.remove(&xid)
+            && let Some(done) = self.join(ahead, commit_lsn).await?
+        {
+            let mut replay = spool.replay()?;
+            while let Some(message) = replay.next_message()? {
+                let data = Bytes::from(message);
+                let decoded = Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
+                if decoded.message.row_of().is_none_or(|oid| !done.contains(&oid)) {
+                    self.change(&data, decoded.message).await?;
+                }
+            }
+        }
+        self.commit(end_lsn)
+    }
+
+    /// Takes over what was worked out of a transaction that committed at `commit_lsn` and is the open one now. `None` when
+    /// that is everything; otherwise the tables that are done.
+    async fn join(&mut self, ahead: Ahead, commit_lsn: Lsn) -> Result<Option<HashSet<u32>>, SyncError> {
+        let (parts, relations) = ahead.finish();
+        let Some(parts) = parts else { return Ok(Some(HashSet::new())) };
+        let (mut done, mut whole) = (HashSet::new(), true);
+        for (oid, part) in parts {
+            let joined = match part {
+                Some(part) => self.join_table(oid, part, commit_lsn).await?,
+                None => false,
+            };
+            whole &= joined;
+            if joined {
+                done.insert(oid);
+            }
+        }
+        if whole {
+            // The server does not send these again.
+            for (data, relation) in relations {
+                self.saw(&data, relation);
+            }
+            return Ok(None);
+        }
+        Ok(Some(done))
+    }
+
+    async fn join_table(&mut self, oid: u32, mut part: Part, commit_lsn: Lsn) -> Result<bool, SyncError> {
+        let (Some(open), Some(table)) = (&mut self.open, self.tables.get_mut(&oid)) else { return Ok(false) };
+        if table.has(commit_lsn) {
+            return Ok(true);
+        }
+        if !part.fits(table) || !drained(table, &mut self.todo).await? || part.drain().await.is_err() {
+            return Ok(false);
+        }
+        let (changes, counts) = match part.commit().await {
+            Ok(Some(joined)) => joined,
+            Ok(None) => return Ok(false),
+            Err(error) => return quarantine_or(error, table).map(|()| false),
+        };
+        table.counts += counts;
+        table.changes += changes;
+        open.touched.insert(oid);
+        table.unflushed_since.get_or_insert(self.cut);
+        Ok(true)
+    }
+
+    /// Works one message of an open transaction out.
+    async fn work_ahead(&mut self, xid: u32, subxid: u32, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
         let working = self.streamed.values().filter(|streamed| !streamed.ahead.parts.is_empty()).count();
         let Some(Streamed { ahead, .. }) = self.streamed.get_mut(&xid) else { return Ok(()) };
         if working > AHEAD_MAX && ahead.parts.is_empty() {

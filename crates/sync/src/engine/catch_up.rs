@@ -80,8 +80,9 @@ impl Stream {
                 Some(spool) => spool.read(SLICE_RECORDS)?,
                 None => Vec::new(),
             };
-            if batch.is_empty() && self.cut < table.applied {
-                // The copy is ahead of the stream: live would mean ahead of the other tables' cut.
+            if batch.is_empty() && (self.cut < table.applied || self.reached < self.cut) {
+                // The copy is ahead of the stream: live would mean ahead of the other tables' cut. Or this connection has
+                // not sent again yet what the others had before the last one ended.
                 self.show(oid).await?;
                 return Ok(false);
             }
@@ -111,9 +112,11 @@ impl Stream {
                 table.cursor.begin = at;
                 table.cursor.rewritten = false;
                 table.cursor.inside = true;
+                table.transaction_begins();
             }
             Record::Commit(end) => {
                 table.cursor.inside = false;
+                table.open_from = None;
                 if !table.cursor.skipping {
                     table.applied = table.applied.max(end);
                 }
@@ -157,7 +160,7 @@ impl Stream {
         }
         push(table, &relation, change)?;
         if table.builder.as_ref().is_some_and(|builder| builder.bytes() > super::stream::BUILDER_BYTES_MAX) {
-            table.drain().await?;
+            self.drain_inside(oid).await?;
         }
         Ok(())
     }
@@ -169,7 +172,11 @@ impl Stream {
                 table.cursor.rewritten = true;
                 Ok(())
             }
-            DefinitionEvent::Drop { oid: dropped } if dropped == oid => self.drop_table(oid, GONE),
+            DefinitionEvent::Drop { oid: dropped } if dropped == oid => {
+                self.take_back(oid).await?;
+                self.show(oid).await?;
+                self.drop_table(oid, GONE)
+            }
             DefinitionEvent::Drop { .. } => self.rebuild(oid, "a partition was dropped".into()),
             DefinitionEvent::Table { image, .. } => {
                 let rewritten = table.cursor.rewritten;

@@ -22,7 +22,7 @@ use crate::{
     image::TableImage,
     plan::TableShape,
     postgres::ConnectSettings,
-    preflight::{TableKind, Verdict, table_verdict},
+    preflight::{TableKind, Verdict, verdict_with},
     publication::SourceNames,
 };
 
@@ -107,6 +107,11 @@ impl Context {
         TableShape::new(id, image, kind, |c| !selection.takes_column(&image.schema, &image.name, c), before)
     }
 
+    /// What becomes of a table, as the source and its file have it.
+    pub fn verdict(&self, image: &TableImage, facts: &ServerFacts) -> Verdict {
+        verdict_with(&self.postgres, image, facts)
+    }
+
     /// Whether the source file wants this table.
     pub fn wants(&self, image: &TableImage) -> bool {
         !image.is_partition && self.postgres.selection.takes_table(&image.schema, &image.name)
@@ -158,7 +163,7 @@ impl CopyTarget for Target {
     }
 
     async fn shape(&self, image: &TableImage) -> Result<TableShape, SyncError> {
-        let kind = kind_of(&table_verdict(image, &self.facts));
+        let kind = kind_of(&self.context.verdict(image, &self.facts));
         if kind != Some(self.kind) || image.names() != self.names {
             // Its publication and its name were settled for another table than the snapshot has.
             return Err(SyncError::Rewritten { table: image.full_name() });

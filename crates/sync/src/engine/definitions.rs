@@ -3,7 +3,7 @@
 //! Owns: evolving a live table's columns, sending a table to be copied again, dropping and renaming.
 //! Never decides which of these it is; `crate::definition::decide` does.
 
-use naru_base::{Lsn, number::i64_from};
+use naru_base::number::i64_from;
 use naru_lake::{Column, LakeError};
 
 use super::{
@@ -129,6 +129,9 @@ impl Stream {
         let (Some(shape), Some(live)) = (table.shape.clone(), table.live.clone()) else { return Ok(()) };
         let before = with_changes(&shape.columns, added, dropped);
         let shape = self.context.shape_of(&image, shape.kind, &before)?;
+        // Its new columns are seen with the transaction that made them.
+        self.live_set.publish_ahead(&live, position);
+        self.dirty.insert(oid);
         if shape.columns != table.shape.as_ref().map(|s| s.columns.clone()).unwrap_or_default() {
             live.evolve(shape.columns.clone(), &self.app_id, i64_from(position.0)).await?;
             table.unflushed_since = None;
@@ -142,24 +145,7 @@ impl Stream {
             // The rows behind this message come in binary; the transaction comes again in text.
             return Err(SyncError::NeedsText);
         }
-        self.live_set.publish_behind(&live, position);
         Ok(())
-    }
-
-    /// Publishes what the table has of whole transactions, so that it can be flushed; gives the position that covers it.
-    pub(super) async fn settle(&mut self, oid: u32) -> Result<Lsn, SyncError> {
-        if self.untouched() {
-            self.publish().await?;
-        } else if let Some(table) = self.tables.get_mut(&oid) {
-            if let Err(error) = table.drain().await {
-                quarantine_or(error, table)?;
-            }
-            table.applied = table.applied.max(self.cut);
-            if let Some(live) = table.live.clone() {
-                self.live_set.publish_behind(&live, table.applied);
-            }
-        }
-        Ok(self.tables.get(&oid).map_or(self.cut, |table| table.applied))
     }
 
     /// Sends a table to be copied again; its old rows stay readable meanwhile.

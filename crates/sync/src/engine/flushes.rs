@@ -10,17 +10,19 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use naru_base::{Lsn, TableId, Version, number::i64_from};
-use naru_lake::{LakeError, live::LiveTable};
+use naru_base::{Lsn, Problem, TableId, Version, number::i64_from};
+use naru_lake::{LakeError, index::IndexError, live::LiveTable};
 use tokio::task::JoinSet;
 
-use super::stream::Stream;
-use crate::state::TableState;
+use super::{stream::Stream, table::TableRuntime};
+use crate::{error::SyncError, state::TableState};
 
 /// Tables flushed at the same time.
 const FLUSHES_MAX: usize = 2;
 /// Wait after a failed flush of a table.
 const FLUSH_RETRY: Duration = Duration::from_secs(3);
+/// How often a table is opened again before it is stopped.
+const REOPENED_MAX: u32 = 3;
 
 /// Flushes that run now.
 pub(super) type Flushes = JoinSet<FlushEnded>;
@@ -104,14 +106,19 @@ impl Stream {
         let since = table.flushing_since.take();
         match ended.result {
             Ok(()) => {
-                table.flush_failed = None;
+                (table.flush_failed, table.reopened) = (None, 0);
                 tracing::debug!(table = %table.image.full_name(), position = %ended.position, "flushed");
             }
-            Err(error @ (LakeError::CommitLost { .. } | LakeError::Task(_))) => {
-                // Somebody else wrote the table, or a defect of ours ended the flush half-way: what is in memory is not
-                // to be trusted. The source sends it again.
-                tracing::warn!(table = %table.image.full_name(), problem = %error.problem(), "a table is opened again");
-                table.reopen();
+            Err(
+                error @ (LakeError::CommitLost { .. }
+                | LakeError::Task(_)
+                | LakeError::Index(IndexError::Damaged { .. })),
+            ) => {
+                // Somebody else wrote the table, a defect of ours ended the flush half-way, or this machine's disk gave
+                // back something else than was written: what is in memory is not to be trusted.
+                table.flushing_since = since;
+                open_again(table, &error.problem());
+                self.todo.store.insert(ended.oid);
                 self.todo.reconnect = true;
             }
             Err(error) => {
@@ -121,6 +128,38 @@ impl Stream {
             }
         }
     }
+}
+
+impl Stream {
+    /// Opens tables again that were found to contradict themselves, once no flush of theirs runs.
+    pub(super) async fn reopen_distrusted(&mut self) {
+        if !self.tables.values().any(|table| table.distrusted) {
+            return;
+        }
+        while let Some(ended) = self.flushes.join_next().await {
+            if let Ok(ended) = ended {
+                self.flush_ended(ended);
+            }
+        }
+        for table in self.tables.values_mut().filter(|table| table.distrusted) {
+            let damaged = SyncError::TailDamaged { table: table.image.full_name() };
+            open_again(table, &damaged.problem());
+            self.todo.store.insert(table.oid);
+        }
+    }
+}
+
+/// Opens a table anew from its last commit; the source sends again what that lacks. When this does not help, it is
+/// stopped alone, so that the source need not keep its log for it.
+fn open_again(table: &mut TableRuntime, problem: &Problem) {
+    if table.reopened >= REOPENED_MAX {
+        table.distrusted = false;
+        table.flushing_since = None;
+        table.quarantine(problem);
+        return;
+    }
+    tracing::warn!(table = %table.image.full_name(), %problem, "a table is opened again");
+    table.reopen();
 }
 
 /// A flush that panics has failed like any other: its table alone is concerned.

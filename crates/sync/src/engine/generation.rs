@@ -5,6 +5,7 @@
 
 use naru_base::{Lsn, time::now_us};
 use naru_store::{
+    kv,
     sync_sources::{self, SyncSource},
     sync_tables::{self, SyncTable, TableState as Stored},
 };
@@ -22,6 +23,26 @@ use crate::{
     publication, spool,
     state::TableState,
 };
+
+/// A commit that was read: whoever has the same history sends it again with the same end and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Witness {
+    /// End of the commit in the source's log.
+    pub end: Lsn,
+    /// When it was committed, in microseconds since 1970 UTC.
+    pub time_us: i64,
+}
+
+impl Witness {
+    fn key(source: &str) -> String {
+        format!("sync.last_commit.{source}")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (end, time_us) = text.split_once(' ')?;
+        Some(Self { end: end.parse().ok()?, time_us: time_us.parse().ok()? })
+    }
+}
 
 /// What a source's stored positions are worth.
 #[derive(Debug)]
@@ -58,9 +79,15 @@ impl Stream {
     ) -> Result<Followed, SyncError> {
         let context = self.context.clone();
         let name = context.source.name.clone();
-        let stored = context.store.read(move |db| sync_sources::get(db, &name)).await?;
+        let (stored, last) = context
+            .store
+            .read(move |db| Ok((sync_sources::get(db, &name)?, kv::get(db, &Witness::key(&name))?)))
+            .await?;
+        self.last = self.last.max(last.as_deref().and_then(Witness::parse));
         let reference = Some(context.postgres.url_written.clone());
         let generation = stored.as_ref().and_then(|row| row.generation.clone());
+        let told = stored.as_ref().and_then(|row| row.acknowledged);
+        self.told = told.unwrap_or_default();
         if stored.as_ref().is_none_or(|row| row.url_reference != reference) {
             let before =
                 stored.unwrap_or_else(|| SyncSource { source: context.source.name.clone(), ..SyncSource::default() });
@@ -76,14 +103,14 @@ impl Stream {
         }
         let lost = if let Some(lost) = self.lost.take() {
             lost
-        } else if slot.is_none_or(|slot| slot.wal_status == "lost") {
-            SyncError::SlotLost { slot: context.names.slot.clone() }
+        } else if let Some(lost) = slot_lost(&context.names.slot, slot, told) {
+            lost
         } else if let Some(publication) = publication::broken(client, &context.names).await? {
             SyncError::PublicationLost { publication }
         } else {
             return Ok(Followed::Still(generation));
         };
-        if matches!(lost, SyncError::WentBack { .. }) {
+        if matches!(lost, SyncError::WentBack { .. } | SyncError::OtherHistory { .. }) {
             self.leave_server();
         }
         // First the slot: without it nothing can go on from where it stood, whatever happens before a new one is made.
@@ -133,12 +160,49 @@ impl Stream {
             updated_us: now_us(),
             url_reference: Some(context.postgres.url_written.clone()),
         };
-        context.store.write(move |db| sync_sources::upsert(db, &row)).await?;
+        let stored = context.store.write(move |db| {
+            kv::remove(db, &Witness::key(&row.source))?;
+            sync_sources::upsert(db, &row)
+        });
+        stored.await?;
         let start = snapshot.consistent_point;
+        (self.last, self.witness) = (None, None);
+        self.told = start;
         self.cut = start;
         self.published = start;
         self.server = start;
         Ok((start, Some((replication, snapshot))))
+    }
+
+    /// Stores a position before the source is told that everything up to it is durable: a slot that stands behind it
+    /// was moved by somebody else.
+    pub(super) async fn remember_told(&mut self, position: Lsn) -> Result<(), SyncError> {
+        if position > self.told {
+            let (source, last) = (self.context.source.name.clone(), self.last);
+            let stored = self.context.store.write(move |db| {
+                if let Some(Witness { end, time_us }) = last {
+                    kv::set(db, &Witness::key(&source), &format!("{end} {time_us}"))?;
+                }
+                sync_sources::acknowledge(db, &source, position, now_us())
+            });
+            stored.await?;
+            self.told = position;
+        }
+        Ok(())
+    }
+
+    /// The connection has sent everything up to `position`, and at its end `commit`. A server that a backup was put
+    /// back into, and that has written more than was read from the old one since, is known by the commit it lacks.
+    pub(super) fn same_history(&mut self, position: Lsn, commit: Option<Witness>) -> Result<(), SyncError> {
+        match self.witness {
+            Some(witness) if commit == Some(witness) => self.witness = None,
+            Some(Witness { end, .. }) if position > end || (position == end && commit.is_some()) => {
+                self.lost = Some(SyncError::OtherHistory { at: end });
+                return Err(SyncError::OtherHistory { at: end });
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
     }
 
     /// A new generation: no position of an older one counts any more.
@@ -272,7 +336,48 @@ impl Stream {
     }
 }
 
+/// Why nothing can go on from where the slot stands; `None` when it can. `told` is the highest position that naru ever
+/// told, so that a slot behind it is still naru's, and one made anew by somebody stands past it: making one writes log.
+fn slot_lost(name: &str, slot: Option<&SlotFacts>, told: Option<Lsn>) -> Option<SyncError> {
+    let name = name.to_owned();
+    match (slot.filter(|slot| slot.readable && slot.wal_status != "lost"), told) {
+        (None, _) => Some(SyncError::SlotLost { slot: name }),
+        (Some(slot), Some(told)) if slot.confirmed > told => {
+            Some(SyncError::SlotMoved { slot: name, told, stands: slot.confirmed })
+        }
+        (Some(_), _) => None,
+    }
+}
+
 /// What a position belongs to, before its slot.
 fn server(identity: &SystemIdentity) -> String {
     format!("{}-{}", identity.system_id, identity.timeline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_counts_only_where_naru_left_it_or_before() {
+        let slot = |confirmed, readable, wal_status: &str| SlotFacts {
+            active_pid: None,
+            confirmed: Lsn(confirmed),
+            readable,
+            wal_status: wal_status.into(),
+            retained_bytes: 0,
+            safe_bytes: None,
+        };
+        let code = |slot: Option<SlotFacts>, told: Option<u64>| {
+            slot_lost("s", slot.as_ref(), told.map(Lsn)).map(|lost| lost.problem().code.into_owned())
+        };
+        assert_eq!(code(Some(slot(10, true, "reserved")), Some(10)), None);
+        // A server that crashed may have forgotten what it was told last.
+        assert_eq!(code(Some(slot(9, true, "extended")), Some(10)), None);
+        assert_eq!(code(Some(slot(10, true, "reserved")), None), None);
+        assert_eq!(code(Some(slot(11, true, "reserved")), Some(10)).as_deref(), Some("sync.slot_moved"));
+        assert_eq!(code(Some(slot(10, true, "lost")), Some(10)).as_deref(), Some("sync.slot_lost"));
+        assert_eq!(code(Some(slot(10, false, "reserved")), Some(10)).as_deref(), Some("sync.slot_lost"));
+        assert_eq!(code(None, Some(10)).as_deref(), Some("sync.slot_lost"));
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
     catalog,
     error::SyncError,
     postgres::SqlClient as Client,
-    preflight::{TableKind, Verdict, table_verdict},
+    preflight::{TableKind, Verdict},
     publication::{self, Refused},
     state::{TableLife as _, TableState},
 };
@@ -136,7 +136,7 @@ impl Stream {
                     self.depart(oid, image).await?;
                 }
                 Some(image) => {
-                    let verdict = table_verdict(&image, &prepared.facts);
+                    let verdict = self.context.verdict(&image, &prepared.facts);
                     let context = self.context.clone();
                     let Some(table) = self.tables.get_mut(&oid) else { continue };
                     match (&verdict, kind_of(&verdict)) {

@@ -5,6 +5,7 @@
 //! Read next: [`prepare`] for the start of a session, [`stream`] for messages, [`rounds`] for copies.
 
 mod ahead;
+mod boundary;
 mod catch_up;
 mod commands;
 pub(crate) mod context;
@@ -23,6 +24,8 @@ mod rounds;
 mod session;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -80,6 +83,7 @@ impl SourceEngine {
         while !stop.is_cancelled() {
             let ended = self.session(&mut stream, &stop, &mut backoff).await;
             stream.disconnected();
+            stream.reopen_distrusted().await;
             let Err(error) = ended else { break };
             if matches!(error, SyncError::Stopped) {
                 break;

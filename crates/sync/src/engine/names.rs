@@ -45,6 +45,7 @@ impl Stream {
         let position = match table.state {
             TableState::Live => self.settle(oid).await?,
             TableState::CatchingUp => {
+                self.take_back(oid).await?;
                 self.show(oid).await?;
                 self.tables.get(&oid).map_or(self.cut, |table| table.applied)
             }

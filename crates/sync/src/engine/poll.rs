@@ -7,13 +7,7 @@ use std::time::{Duration, Instant};
 use naru_base::Lsn;
 
 use super::{names::GONE, prepare::Prepared, stream::Stream};
-use crate::{
-    catalog,
-    error::SyncError,
-    image::TableImage,
-    preflight::{Verdict, table_verdict},
-    state::TableState,
-};
+use crate::{catalog, error::SyncError, image::TableImage, preflight::Verdict, state::TableState};
 
 /// How often the catalog is read when the event trigger reports changes; it is the safety net then.
 const WITH_TRIGGER: Duration = Duration::from_mins(1);
@@ -122,7 +116,7 @@ fn take_back(stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> 
     for oid in std::mem::take(&mut stream.todo.mended) {
         let Some(table) = stream.tables.get(&oid) else { continue };
         let set_aside = matches!(table.state, TableState::Quarantined | TableState::NotSynced) && table.holds_name;
-        if set_aside && matches!(table_verdict(&table.image, &prepared.facts), Verdict::Sync(..)) {
+        if set_aside && matches!(stream.context.verdict(&table.image, &prepared.facts), Verdict::Sync(..)) {
             stream.rebuild(oid, "it was set aside, and its definition changed since".into())?;
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     error::SyncError,
     image::TableImage,
     postgres::{ConnectSettings, ReplicationConnection, ServerCondition, SqlClient as Client, connect_sql, within},
-    preflight::{Accepted, TableKind, Verdict, source_problems, table_verdict},
+    preflight::{Accepted, TableKind, Verdict, source_problems, verdict_with},
     publication,
     spool::TableSpool,
     state::{TableEvent, TableLife as _, TableState},
@@ -80,6 +80,8 @@ impl Stream {
             Followed::Still(generation) => self.go_on(generation, slot.as_ref()),
             followed => self.begin_anew(&client, replication, &identity, followed).await?,
         };
+        self.reached = start;
+        self.witness = self.last.filter(|last| last.end > start);
         self.place_tables().await?;
         self.again = None;
         if snapshot.is_none() {
@@ -134,7 +136,7 @@ impl Stream {
     /// Judges one table and gives it its first state.
     pub(super) fn judge(&mut self, image: TableImage, facts: &ServerFacts) {
         self.definitions += 1;
-        let verdict = table_verdict(&image, facts);
+        let verdict = self.context.verdict(&image, facts);
         let oid = image.oid;
         let context = self.context.clone();
         let table = self.tables.entry(oid).or_insert_with(|| {
@@ -254,10 +256,15 @@ impl Stream {
         let path = self.context.spool_path(oid);
         self.take_over(oid);
         let opened = TableSpool::open(&path)?;
+        let in_memory = self.tables.get(&oid).is_some_and(|table| table.live.is_some());
         let Some((event, paused)) = self.standing(oid, opened.durable_bytes()).await? else { return Ok(()) };
         let again = self.again.clone();
         let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
         table.step(event)?;
+        if !in_memory {
+            // What the lake lacks is sent in this session.
+            table.unflushed_since = None;
+        }
         table.spool = Some(match event {
             TableEvent::Positioned => opened,
             // What an older copy's spool holds is before the new copy's snapshot or of another generation.
@@ -321,7 +328,7 @@ pub async fn check_live(
         if image.is_partition || !postgres.selection.takes_table(&image.schema, &image.name) {
             continue;
         }
-        if let Verdict::Quarantine(problem) = table_verdict(&image, &facts) {
+        if let Verdict::Quarantine(problem) = verdict_with(postgres, &image, &facts) {
             problems.push(problem);
         }
     }

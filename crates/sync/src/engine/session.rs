@@ -220,7 +220,7 @@ impl Session {
                 if stream.at_boundary() && stream.unpublished() {
                     stream.publish().await?;
                 }
-                stream.keep_alive(wal_end);
+                stream.keep_alive(wal_end)?;
                 if reply_requested {
                     self.tell(stream).await?;
                 }
@@ -273,9 +273,10 @@ impl Session {
         stream.start_flushes(false);
         persist(stream).await?;
         if stream.at_boundary() && (stream.todo.reconnect || (stream.todo.text && self.prepared.binary)) {
+            let text = stream.todo.text;
             (stream.todo.text, stream.todo.reconnect) = (false, false);
             self.tell(stream).await?;
-            return Err(SyncError::NeedsText);
+            return Err(if text { SyncError::NeedsText } else { SyncError::Anew });
         }
         if self.told.elapsed() >= FEEDBACK_EVERY {
             self.tell(stream).await?;
@@ -293,6 +294,7 @@ impl Session {
         stream.sync_spools()?;
         persist(stream).await?;
         self.acknowledged = self.acknowledged.max(stream.durable());
+        stream.remember_told(self.acknowledged).await?;
         if failpoint::hit("sync.before_ack") {
             return Err(SyncError::Protocol("failpoint sync.before_ack".into()));
         }

@@ -5,18 +5,23 @@
 //! Read next: `engine::catch_up` for spools, `engine::definitions` for changed tables.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use naru_base::{Lsn, failpoint, time::now_us};
-use naru_lake::live::{LiveSet, LiveTable};
+use naru_base::{Lsn, time::now_us};
+use naru_lake::{
+    LakeError,
+    index::IndexError,
+    live::{LiveSet, LiveTable},
+};
 
 use super::{
-    ahead::{Ahead, Part, Streamed},
+    ahead::Streamed,
     context::Context,
     flushes::Flushes,
+    generation::Witness,
     members::MembersRetry,
     names::{DepartedTables, GONE},
     room::Room,
@@ -73,10 +78,11 @@ struct RelationSeen {
 
 /// The transaction between `Begin` and `Commit`, or a streamed one while it is replayed.
 #[derive(Debug, Clone)]
-struct OpenTransaction {
+pub(super) struct OpenTransaction {
     final_lsn: Lsn,
     commit_time_us: i64,
-    touched: BTreeSet<u32>,
+    /// Tables that it has changed.
+    pub touched: BTreeSet<u32>,
     rewritten: BTreeSet<u32>,
 }
 
@@ -110,6 +116,10 @@ pub(super) struct Stream {
     pub cut: Lsn,
     /// What queries see.
     pub published: Lsn,
+    /// End of what this session's connection has sent; what was handled before the last one ended is sent again.
+    pub reached: Lsn,
+    /// Highest position that the source was ever told, as stored before it was told.
+    pub told: Lsn,
     /// Newest position the server told.
     pub server: Lsn,
     /// Whether values come in binary in this session.
@@ -140,14 +150,21 @@ pub(super) struct Stream {
     pub adrift: HashMap<naru_base::TableId, LiveTable>,
     /// Room on this machine's disks, as last looked at.
     pub room: Room,
+    /// The last commit that was read, in any session.
+    pub last: Option<Witness>,
+    /// The one that this session's connection must send again.
+    pub witness: Option<Witness>,
     /// Server process that sends this session's stream.
     pub reader_pid: Option<i32>,
     relations: HashMap<u32, RelationSeen>,
     decoder: Decoder,
-    open: Option<OpenTransaction>,
-    pub(super) streamed: HashMap<u32, Streamed>,
+    /// The transaction whose messages come now, outside a streamed block.
+    pub open: Option<OpenTransaction>,
+    /// Streamed transactions that have not ended.
+    pub streamed: HashMap<u32, Streamed>,
     block_xid: Option<u32>,
-    dirty: BTreeSet<u32>,
+    /// Tables with something that queries do not see yet.
+    pub dirty: BTreeSet<u32>,
     last_commit_time_us: i64,
     generation: u32,
 }
@@ -159,6 +176,8 @@ impl Stream {
             tables: HashMap::new(),
             cut: Lsn(0),
             published: Lsn(0),
+            reached: Lsn(0),
+            told: Lsn(0),
             server: Lsn(0),
             binary: false,
             definitions: 0,
@@ -174,6 +193,8 @@ impl Stream {
             lost: None,
             again: None,
             adrift: HashMap::new(),
+            last: None,
+            witness: None,
             reader_pid: None,
             relations: HashMap::new(),
             decoder: Decoder::new(),
@@ -196,6 +217,9 @@ impl Stream {
         self.dirty.clear();
         // What was handled and not shown is gone with the connection and comes again.
         self.cut = self.published;
+        self.wait_for_the_others();
+        // Nothing waits for a transaction of this connection any more.
+        self.live_set.publish(self.published, &[]);
         for table in self.tables.values_mut() {
             table.spooled.open = false;
             table.spooled.relation = None;
@@ -210,6 +234,7 @@ impl Stream {
                 // These changes came from the spool, not from the connection.
                 continue;
             }
+            table.open_from = None;
             table.builder = None;
             table.relation = None;
             if let Some(live) = &table.live {
@@ -262,7 +287,7 @@ impl Stream {
         Ok(())
     }
 
-    fn begin(&mut self, final_lsn: Lsn, commit_time_us: i64) -> Result<(), SyncError> {
+    pub(super) fn begin(&mut self, final_lsn: Lsn, commit_time_us: i64) -> Result<(), SyncError> {
         if self.open.is_some() {
             return Err(SyncError::OutOfOrder { at: final_lsn });
         }
@@ -271,110 +296,30 @@ impl Stream {
         Ok(())
     }
 
-    fn commit(&mut self, end_lsn: Lsn) -> Result<(), SyncError> {
+    pub(super) fn commit(&mut self, end_lsn: Lsn) -> Result<(), SyncError> {
         let Some(open) = self.open.take() else { return Err(SyncError::OutOfOrder { at: end_lsn }) };
+        let this = Witness { end: end_lsn, time_us: open.commit_time_us };
+        self.same_history(this.end, Some(this))?;
+        self.last = Some(this).max(self.last);
         for oid in &open.touched {
             if let Some(table) = self.tables.get_mut(oid) {
                 table.spool_commit(end_lsn)?;
+                if !table.state.spools() {
+                    table.open_from = None;
+                }
                 if table.state == TableState::Live || table.builder.is_some() {
                     self.dirty.insert(*oid);
                 }
             }
         }
         self.cut = self.cut.max(end_lsn);
+        self.reached = self.reached.max(end_lsn);
         self.last_commit_time_us = open.commit_time_us;
         Ok(())
     }
 
-    /// Keeps a message of an in-progress transaction, without its transaction number, and works it out ahead.
-    async fn keep(&mut self, xid: u32, subxid: u32, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
-        let path = || crate::spool::transaction_path(&self.context.spool_dir, xid);
-        let streamed = match self.streamed.entry(xid) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Streamed::new(path())),
-        };
-        let (tag, rest) = (data.get(..1), data.get(5..));
-        let (Some(tag), Some(rest)) = (tag, rest) else {
-            return Err(SyncError::Protocol("a streamed message ends before its transaction number".into()));
-        };
-        streamed.spool.push(subxid, tag, rest)?;
-        self.work_ahead(xid, subxid, data, message).await
-    }
-
-    fn abort(&mut self, xid: u32, subxid: u32) {
-        if xid == subxid {
-            self.streamed.remove(&xid);
-        } else if let Some(streamed) = self.streamed.get_mut(&xid) {
-            streamed.abort(subxid);
-        }
-    }
-
-    /// Handles a streamed transaction that committed: takes over what was worked out, and goes through the rest message
-    /// by message as if it had come whole.
-    async fn replay(&mut self, xid: u32, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<(), SyncError> {
-        self.begin(commit_lsn, time_us)?;
-        if failpoint::hit("sync.replay") {
-            return Err(SyncError::Protocol("failpoint sync.replay".into()));
-        }
-        if let Some(Streamed { spool, ahead }) = self.streamed.remove(&xid)
-            && let Some(done) = self.join(ahead, commit_lsn).await?
-        {
-            let mut replay = spool.replay()?;
-            while let Some(message) = replay.next_message()? {
-                let data = Bytes::from(message);
-                let decoded = Decoder::new().decode(&data).map_err(|error| SyncError::Protocol(error.to_string()))?;
-                if decoded.message.row_of().is_none_or(|oid| !done.contains(&oid)) {
-                    self.change(&data, decoded.message).await?;
-                }
-            }
-        }
-        self.commit(end_lsn)
-    }
-
-    /// Takes over what was worked out of a transaction that committed at `commit_lsn` and is the open one now. `None` when
-    /// that is everything; otherwise the tables that are done.
-    async fn join(&mut self, ahead: Ahead, commit_lsn: Lsn) -> Result<Option<HashSet<u32>>, SyncError> {
-        let (parts, relations) = ahead.finish();
-        let Some(parts) = parts else { return Ok(Some(HashSet::new())) };
-        let (mut done, mut whole) = (HashSet::new(), true);
-        for (oid, part) in parts {
-            let joined = match part {
-                Some(part) => self.join_table(oid, part, commit_lsn).await?,
-                None => false,
-            };
-            whole &= joined;
-            if joined {
-                done.insert(oid);
-            }
-        }
-        if whole {
-            // The server does not send these again.
-            for (data, relation) in relations {
-                self.saw(&data, relation);
-            }
-            return Ok(None);
-        }
-        Ok(Some(done))
-    }
-
-    async fn join_table(&mut self, oid: u32, mut part: Part, commit_lsn: Lsn) -> Result<bool, SyncError> {
-        let (Some(open), Some(table)) = (&mut self.open, self.tables.get_mut(&oid)) else { return Ok(false) };
-        if table.has(commit_lsn) {
-            return Ok(true);
-        }
-        if !part.fits(table) || !drained(table, &mut self.todo).await? || part.drain().await.is_err() {
-            return Ok(false);
-        }
-        let Some((changes, counts)) = part.commit().await? else { return Ok(false) };
-        table.counts += counts;
-        table.changes += changes;
-        open.touched.insert(oid);
-        table.unflushed_since.get_or_insert(self.cut);
-        Ok(true)
-    }
-
     /// Handles a message inside a transaction.
-    async fn change(&mut self, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
+    pub(super) async fn change(&mut self, data: &Bytes, message: Message<'_>) -> Result<(), SyncError> {
         match message {
             Message::Relation(relation) => self.saw(data, Arc::new(relation)),
             Message::Insert { relation, new } => self.row(relation, data, RowChange::Insert(new)).await?,
@@ -393,7 +338,7 @@ impl Stream {
         Ok(())
     }
 
-    fn saw(&mut self, data: &Bytes, relation: Arc<Relation>) {
+    pub(super) fn saw(&mut self, data: &Bytes, relation: Arc<Relation>) {
         self.generation = self.generation.wrapping_add(1);
         let seen = RelationSeen { raw: data.clone(), generation: self.generation, relation };
         self.relations.insert(seen.relation.oid, seen);
@@ -440,7 +385,9 @@ impl Stream {
     async fn push_live(&mut self, oid: u32, change: RowChange<'_>) -> Result<(), SyncError> {
         let (Some(open), Some(table)) = (&mut self.open, self.tables.get_mut(&oid)) else { return Ok(()) };
         let Some(seen) = self.relations.get(&oid) else { return Ok(()) };
-        open.touched.insert(oid);
+        if open.touched.insert(oid) {
+            table.transaction_begins();
+        }
         table.unflushed_since.get_or_insert(self.cut);
         match push(table, &seen.relation, change) {
             Ok(true) => {}
@@ -453,7 +400,8 @@ impl Stream {
             }
         }
         if table.builder.as_ref().is_some_and(|builder| builder.bytes() > BUILDER_BYTES_MAX) {
-            drained(table, &mut self.todo).await?;
+            let drained = self.drain_inside(oid).await;
+            self.stopped_alone(oid, drained)?;
         }
         Ok(())
     }
@@ -476,7 +424,11 @@ impl Stream {
             return Ok(());
         }
         match event {
-            DefinitionEvent::Drop { oid: dropped } if dropped == oid => self.drop_table(oid, GONE),
+            DefinitionEvent::Drop { oid: dropped } if dropped == oid => {
+                let taken_back = self.take_back(oid).await;
+                self.stopped_alone(oid, taken_back)?;
+                self.drop_table(oid, GONE)
+            }
             // The publications list the table by its key; what is not listed is in no spool either.
             DefinitionEvent::Table { image, .. }
                 if table.state.spools()
@@ -547,25 +499,33 @@ impl Stream {
     }
 
     /// A keep-alive says that everything the server wrote before `wal_end` was sent.
-    pub fn keep_alive(&mut self, wal_end: Lsn) {
+    ///
+    /// # Errors
+    /// [`SyncError::OtherHistory`], when it did not send what it had sent before.
+    pub fn keep_alive(&mut self, wal_end: Lsn) -> Result<(), SyncError> {
         self.server = self.server.max(wal_end);
         if self.open.is_none() {
+            self.same_history(wal_end, None)?;
             self.cut = self.cut.max(wal_end);
+            self.reached = self.reached.max(wal_end);
             if self.dirty.is_empty() && self.cut > self.published {
                 // Nothing happened up to there that queries do not see.
                 self.published = self.cut;
                 self.live_set.publish(self.cut, &[]);
             }
         }
+        Ok(())
     }
 
-    /// The position up to which everything is durable: in the lake, or in a synced spool.
+    /// The position up to which everything is durable: in the lake, or in a synced spool. Never more than this session
+    /// has seen: a table that was opened again waits for what an earlier one had already handled.
     pub fn durable(&self) -> Lsn {
         self.tables
             .values()
             .flat_map(|table| [table.unflushed_since, table.flushing_since, table.spooled.unsynced_since])
             .flatten()
             .fold(if self.dirty.is_empty() { self.cut } else { self.published }, Lsn::min)
+            .min(self.reached)
     }
 
     /// Puts every spool on disk, so that what it holds may be acknowledged.
@@ -625,6 +585,11 @@ pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Resul
             table.quarantine(&problem);
             Ok(())
         }
+        SyncError::Lake(LakeError::Index(IndexError::Damaged { .. })) => {
+            // Perhaps of rows that only memory has, so that nothing here can mend it; the source has them.
+            table.distrusted = true;
+            Err(error)
+        }
         SyncError::Query(_)
         | SyncError::Wire(_)
         | SyncError::Lake(_)
@@ -632,11 +597,15 @@ pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Resul
         | SyncError::Spool { .. }
         | SyncError::SpoolDamaged { .. }
         | SyncError::WentBack { .. }
+        | SyncError::OtherHistory { .. }
         | SyncError::PublicationLost { .. }
         | SyncError::DiskLow { .. }
         | SyncError::Protocol(_)
         | SyncError::Preflight(_)
         | SyncError::SlotLost { .. }
+        | SyncError::SlotMoved { .. }
+        | SyncError::Anew
+        | SyncError::TailDamaged { .. }
         | SyncError::OtherServer { .. }
         | SyncError::Yielded { .. }
         | SyncError::Rewritten { .. }

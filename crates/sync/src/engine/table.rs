@@ -6,10 +6,13 @@
 use std::{sync::Arc, time::Instant};
 
 use naru_base::{Lsn, Problem, TableId, number::u64_from, time::now_us};
-use naru_lake::live::{ApplyError, LiveTable};
+use naru_lake::{
+    ChangeBatch,
+    live::{ApplyError, LiveTable},
+};
 use naru_store::sync_tables::SyncTable;
 
-use super::catch_up::SpoolCursor;
+use super::{boundary::OpenFrom, catch_up::SpoolCursor};
 use crate::{
     copy::CopyProgress,
     error::SyncError,
@@ -48,6 +51,12 @@ pub struct TableRuntime {
     pub builder: Option<ChangeBuilder>,
     /// The relation message that `builder` follows.
     pub relation: Option<Arc<Relation>>,
+    /// Where the changes of a transaction that is not wholly here begin; `None` outside of one.
+    pub open_from: Option<OpenFrom>,
+    /// What is in memory contradicts itself: the table is opened again before anything more is done with it.
+    pub distrusted: bool,
+    /// How often it was opened again since its last flush.
+    pub reopened: u32,
     /// Waiting changes, while copying, catching up or paused.
     pub spool: Option<TableSpool>,
     /// A spool that was applied; deleted once a flush has put its changes into the lake.
@@ -116,6 +125,9 @@ impl TableRuntime {
             spool_from: Lsn(0),
             builder: None,
             relation: None,
+            open_from: None,
+            distrusted: false,
+            reopened: 0,
             spool: None,
             spent_spool: None,
             cursor: SpoolCursor::default(),
@@ -161,6 +173,7 @@ impl TableRuntime {
 
     /// Forgets changes that are neither visible nor wanted.
     pub fn give_up_changes(&mut self) {
+        self.open_from = None;
         self.builder = None;
         self.relation = None;
         self.unflushed_since = None;
@@ -220,13 +233,23 @@ impl TableRuntime {
 
     /// Hands the collected changes to the live table. They stay invisible until the next publish.
     pub async fn drain(&mut self) -> Result<(), SyncError> {
-        let Some(builder) = &mut self.builder else { return Ok(()) };
-        if builder.is_empty() {
-            return Ok(());
+        match self.gathered()? {
+            Some(batch) => self.apply(batch).await,
+            None => Ok(()),
         }
+    }
+
+    /// Takes what the builder holds.
+    pub(super) fn gathered(&mut self) -> Result<Option<ChangeBatch>, SyncError> {
+        let Some(builder) = self.builder.as_mut().filter(|builder| !builder.is_empty()) else { return Ok(None) };
         let counts = crate::copy::sum(builder.take_counts());
         let batch = builder.finish().map_err(|error| SyncError::Protocol(error.to_string()))?;
         self.counts += counts;
+        Ok(Some(batch))
+    }
+
+    /// Hands changes to the live table, invisible.
+    pub(super) async fn apply(&mut self, batch: ChangeBatch) -> Result<(), SyncError> {
         self.changes += u64_from(batch.len());
         let (Some(live), Some(shape)) = (&self.live, &self.shape) else {
             return Err(SyncError::Protocol(format!("table {} has no live table", self.image.full_name())));
@@ -292,14 +315,17 @@ impl TableRuntime {
         true
     }
 
-    /// Forgets what is in memory and judges the table again; the source sends what was not acknowledged.
+    /// Forgets what is in memory and judges the table again; the source sends what was not acknowledged. Until the table
+    /// has its place again, that is still everything that was unflushed.
     pub fn reopen(&mut self) {
+        self.open_from = None;
+        self.distrusted = false;
+        self.reopened += 1;
         self.builder = None;
         self.relation = None;
         self.live = None;
         self.state = TableState::Preflight;
-        self.unflushed_since = None;
-        self.flushing_since = None;
+        self.unflushed_since = [self.unflushed_since, self.flushing_since.take()].into_iter().flatten().min();
     }
 
     /// What is stored of it.

@@ -21,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LISTED_EVERY: Duration = Duration::from_secs(10);
 /// After how much silence the server is asked for a sign of life.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// The same while tables wait for this connection to come as far as the last one.
+const BEHIND_MAX: Duration = Duration::from_millis(200);
 /// How long it may take to give one. While it decodes a large transaction of tables that naru does not follow, it looks
 /// at what naru says only after half of `wal_sender_timeout`; the catalog questions notice a broken way much earlier.
 const ANSWER_MAX: Duration = Duration::from_mins(5);
@@ -74,7 +76,8 @@ impl Watch {
         prepared: &Prepared,
         feedback: &mut Feedback,
     ) -> Result<(), SyncError> {
-        if self.asked.is_none() && self.heard.elapsed() >= SILENCE_MAX {
+        let patience = if stream.reached < stream.cut { BEHIND_MAX } else { SILENCE_MAX };
+        if self.asked.is_none() && self.heard.elapsed() >= patience {
             self.asked = Some(Instant::now());
             feedback.ask().await?;
         }
@@ -184,6 +187,7 @@ mod tests {
         SlotFacts {
             active_pid: None,
             confirmed: naru_base::Lsn(1),
+            readable: true,
             wal_status: wal_status.into(),
             retained_bytes: retained_mb << 20,
             safe_bytes: safe_mb.map(|mb| mb << 20),

@@ -65,16 +65,7 @@ mod tests {
     use super::*;
 
     fn leaf(oid: u32, file: u32, born: bool) -> LeafImage {
-        LeafImage {
-            oid,
-            name: format!("public.leaf_{oid}"),
-            file,
-            kind: 'r',
-            persistence: 'p',
-            identity: 'd',
-            key: vec!["id".into()],
-            born,
-        }
+        LeafImage { oid, name: format!("public.leaf_{oid}"), file, born, ..crate::image::tests::leaf() }
     }
 
     #[test]

@@ -339,6 +339,20 @@ pub(crate) mod tests {
         }
     }
 
+    /// A partition made by CREATE TABLE … PARTITION OF.
+    pub(crate) fn leaf() -> LeafImage {
+        LeafImage {
+            oid: 200,
+            name: "public.leaf".into(),
+            file: 200,
+            kind: 'r',
+            persistence: 'p',
+            identity: 'd',
+            key: vec!["id".into()],
+            born: true,
+        }
+    }
+
     pub(crate) fn table(columns: Vec<ColumnImage>) -> TableImage {
         TableImage {
             oid: 100,

@@ -6,6 +6,7 @@
 
 mod connect;
 mod copying;
+mod members;
 mod source;
 mod streaming;
 mod types;
