@@ -14,13 +14,11 @@ use crate::{
 };
 
 /// Places where a kill leaves something half done.
-pub const PLACES: [&str; 27] = [
+pub const PLACES: [&str; 25] = [
     "lake.before_upload",
     "lake.after_upload",
     "lake.before_commit",
     "lake.after_commit",
-    "lake.before_checkpoint",
-    "lake.after_checkpoint",
     "lake.compact.before_rewrite",
     "lake.compact.before_commit",
     "lake.compact.after_commit",
@@ -54,8 +52,11 @@ const STORE: [&str; 6] = [
 ];
 /// Starts under the fault until naru died of it twice.
 const PLACE_STARTS_MAX: u32 = 4;
-/// Steps that may pass until a place is visited; then naru is killed wherever it is.
-const PLACE_STEPS_MAX: u32 = 40;
+/// Time of one of them, and the pause between two steps, so that naru comes along.
+const PLACE_MAX: Duration = Duration::from_secs(20);
+const PLACE_PAUSE: Duration = Duration::from_millis(40);
+/// Steps of one of them.
+const PLACE_STEPS_MAX: u32 = 200;
 
 impl Model {
     /// Something breaks.
@@ -98,9 +99,7 @@ impl Model {
 
     /// A person resyncs a table, or pauses it for a while.
     async fn command(&mut self) {
-        let names: Vec<String> =
-            self.world.tables().filter(|table| table.name != COMMITS).map(|table| table.name.clone()).collect();
-        let name = format!("shop.{}", names[self.rng.random_range(0..names.len())]);
+        let name = self.any_table();
         // A table that is on its way refuses; that is an answer too.
         let words: &[&str] = if self.rng.random_bool(0.5) { &["resync"] } else { &["pause", "resume"] };
         for word in words {
@@ -130,21 +129,13 @@ impl Model {
     }
 
     /// Runs under a fault that kills naru, until that happened twice in a row, then starts it whole and looks. Where a
-    /// place is not come to within some steps, the first visit counts from then on.
+    /// place is not come to, the first visit counts from then on.
     pub(crate) async fn killed_twice_at(&mut self, place: &str) {
         self.stage.kill9();
         let (mut died, mut visit) = (0, self.rng.random_range(1..=3));
         for _ in 0..PLACE_STARTS_MAX {
             self.stage.start(&Failpoints::new().kill(place, visit).value());
-            let mut left = PLACE_STEPS_MAX;
-            while self.stage.runs() && left > 0 {
-                left -= 1;
-                self.quiet_step().await;
-                if left.is_multiple_of(10) {
-                    self.come_to(place);
-                }
-            }
-            let there = !self.stage.runs();
+            let there = self.come_to(place).await;
             self.stage.note(format!("--- {place}@{visit}: {}", if there { "died there" } else { "not visited" }));
             self.stage.kill9();
             died += u32::from(there);
@@ -154,22 +145,48 @@ impl Model {
             }
         }
         *self.died.entry(place.to_owned()).or_default() += died;
-        if died == 0 {
-            self.died.remove(place);
-        }
         self.stage.up();
         self.look().await;
     }
 
+    /// Goes on, slowly enough for naru to keep up, until naru died; `false` when that takes too long.
+    async fn come_to(&mut self, place: &str) -> bool {
+        let began = Instant::now();
+        for step in 0_u32.. {
+            if !self.stage.runs() {
+                return true;
+            }
+            if began.elapsed() > PLACE_MAX {
+                break;
+            }
+            if step < PLACE_STEPS_MAX {
+                self.quiet_step().await;
+            }
+            if step % 20 == 10 {
+                self.ask_for(place);
+            }
+            tokio::time::sleep(PLACE_PAUSE).await;
+        }
+        false
+    }
+
     /// Asks for what passes a place that naru comes to seldom by itself. The command dies with it, or ends.
-    fn come_to(&self, place: &str) {
-        let words: &[&str] = if place.starts_with("flow.") {
-            &["run"]
-        } else if place.contains("compact") {
-            &["compact"]
-        } else {
-            return;
+    fn ask_for(&mut self, place: &str) {
+        let resync = self.any_table();
+        let words: &[&str] = match place {
+            _ if place.starts_with("flow.") => &["run"],
+            _ if place.contains("compact") => &["compact"],
+            _ if place.starts_with("sync.copy.") => &["sync", "resync", &resync],
+            _ => return,
         };
-        self.stage.naru(words);
+        let (done, said) = self.stage.naru(words);
+        self.stage.note(format!("--- naru {}: {done} {said}", words.join(" ")));
+    }
+
+    /// The name of any table but that of the commits.
+    fn any_table(&mut self) -> String {
+        let tables = self.world.tables().filter(|table| table.name != COMMITS);
+        let names: Vec<String> = tables.map(|table| table.name.clone()).collect();
+        format!("shop.{}", names[self.rng.random_range(0..names.len())])
     }
 }
