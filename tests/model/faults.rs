@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Places where a kill leaves something half done.
-pub const PLACES: [&str; 25] = [
+pub const PLACES: [&str; 26] = [
     "lake.before_upload",
     "lake.after_upload",
     "lake.before_commit",
@@ -26,6 +26,7 @@ pub const PLACES: [&str; 25] = [
     "live.after_flush_commit",
     "live.before_compact_commit",
     "live.after_compact_commit",
+    "live.adopting_keys",
     "index.before_manifest",
     "index.after_manifest",
     "sync.copy.chunk_done",
@@ -176,7 +177,7 @@ impl Model {
         let words: &[&str] = match place {
             _ if place.starts_with("flow.") => &["run"],
             _ if place.contains("compact") => &["compact"],
-            _ if place.starts_with("sync.copy.") => &["sync", "resync", &resync],
+            _ if place.starts_with("sync.copy.") || place == "live.adopting_keys" => &["sync", "resync", &resync],
             _ => return,
         };
         let (done, said) = self.stage.naru(words);
