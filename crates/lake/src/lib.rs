@@ -22,6 +22,7 @@ mod log;
 mod maintain;
 mod object;
 mod retention;
+mod sample;
 mod scan;
 mod schema;
 mod stage;

@@ -36,7 +36,7 @@ use crate::{
     error::LakeError,
     index::{KeyHasher, KeySink, Run, StagedKeys},
     object::Pin,
-    schema,
+    sample, schema,
     stats::{self, Gathering},
     table::Table,
     view::{FileId, FileStats, FileView, TableView},
@@ -49,7 +49,7 @@ const GROUP_ROWS: usize = 128 * 1024;
 /// Encoded bytes of a row group held in memory while it is written.
 const GROUP_BYTES: usize = 32 << 20;
 /// Batches waiting for the encoder, and encoded pieces waiting for the upload.
-const BATCHES_WAITING: usize = 2;
+const BATCHES_WAITING: usize = 4;
 const PIECES_WAITING: usize = 2;
 /// Bytes of one encoded piece and of one part of an upload.
 const PIECE_BYTES: usize = 1 << 20;
@@ -57,6 +57,9 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 2;
 /// Bloom filters of key columns: false positives accepted.
 const BLOOM_FALSE_POSITIVES: f64 = 0.02;
+/// Zstandard levels: the first loses a few percent of size to the second and takes half its time.
+const LEVEL_FAST: i32 = 1;
+const LEVEL_SMALL: i32 = 3;
 
 /// How to stage.
 #[derive(Debug, Clone)]
@@ -67,11 +70,13 @@ pub struct StagerOptions {
     pub file: Option<FileId>,
     /// Index the rows' keys on the way, for rows that [`crate::live::LiveTable`] will take over by the million.
     pub index: bool,
+    /// Compress harder: nobody waits for these rows, and they stay.
+    pub small: bool,
 }
 
 impl Default for StagerOptions {
     fn default() -> Self {
-        Self { target_file_bytes: TARGET_FILE_BYTES, file: None, index: false }
+        Self { target_file_bytes: TARGET_FILE_BYTES, file: None, index: false, small: false }
     }
 }
 
@@ -158,12 +163,25 @@ struct OpenFile {
     upload: JoinHandle<Result<u64, LakeError>>,
 }
 
+impl Layout {
+    /// A writer for a file that begins with these rows.
+    fn writer(&self, first: &[ArrayRef]) -> Result<ArrowWriter<Vec<u8>>, LakeError> {
+        let mut properties = self.properties.clone().into_builder();
+        for (column, values) in self.columns.iter().zip(first) {
+            if sample::is_mostly_distinct(values.as_ref()) {
+                properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.stored.clone()), false);
+            }
+        }
+        Ok(ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), Some(properties.build()))?)
+    }
+}
+
 impl Stager {
     pub(crate) fn new(table: Table, view: Arc<TableView>, options: StagerOptions) -> Self {
         let layout = Layout {
             columns: Arc::clone(&view.columns),
             schema: schema::file_schema(&view.columns),
-            properties: properties(&view),
+            properties: properties(&view, if options.small { LEVEL_SMALL } else { LEVEL_FAST }),
             with_stats: stats::columns(&view.columns, &view.key),
         };
         Self { table, view, options, layout: Arc::new(layout), open: None, done: Vec::new() }
@@ -264,8 +282,8 @@ impl Stager {
     }
 }
 
-fn properties(view: &TableView) -> WriterProperties {
-    let level = ZstdLevel::try_new(3).unwrap_or_default();
+fn properties(view: &TableView, level: i32) -> WriterProperties {
+    let level = ZstdLevel::try_new(level).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -323,7 +341,7 @@ fn encode(
     bytes: &AtomicU64,
 ) -> Result<Encoded, LakeError> {
     let mut gathering = Gathering::new(&layout.columns, &layout.with_stats);
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&layout.schema), Some(layout.properties.clone()))?;
+    let mut open = None;
     let gone = |_| LakeError::Task("the upload ended early".into());
     loop {
         let arrays = match batches.blocking_recv() {
@@ -335,6 +353,10 @@ fn encode(
         if let Some(keys) = &mut keys {
             keys.push(&arrays)?;
         }
+        let writer = match &mut open {
+            Some(writer) => writer,
+            none => none.insert(layout.writer(&arrays)?),
+        };
         writer.write(&RecordBatch::try_new(Arc::clone(&layout.schema), arrays)?)?;
         if writer.inner().len() >= PIECE_BYTES {
             let bytes = std::mem::take(writer.inner_mut()).into();
@@ -342,6 +364,7 @@ fn encode(
         }
         bytes.store(u64_from(writer.bytes_written() + writer.in_progress_size()), Ordering::Relaxed);
     }
+    let mut writer = open.map_or_else(|| layout.writer(&[]), Ok)?;
     writer.finish()?;
     pieces.blocking_send(Piece { bytes: std::mem::take(writer.inner_mut()).into(), last: true }).map_err(gone)?;
     Ok(Encoded { stats: gathering.finish(), keys: keys.map(KeySink::finish).transpose()? })

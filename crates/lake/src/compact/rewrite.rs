@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Memory of one rewrite's sort; more rows spill.
-const SORT_BYTES: usize = 96 << 20;
+const SORT_BYTES: usize = 64 << 20;
 /// Rows handed on at once.
 const BATCH_ROWS: usize = 8192;
 /// Columns that travel with the rows through the sort.
@@ -67,7 +67,8 @@ impl Table {
         }
         let mut moved: Vec<RowMap> = sources.iter().map(|source| RowMap::moved(source.file.rows)).collect();
         let old: Vec<FileId> = sources.iter().map(|source| source.file.id).collect();
-        let options = StagerOptions { target_file_bytes: limits.target_file_bytes, file: None, index: true };
+        let options =
+            StagerOptions { target_file_bytes: limits.target_file_bytes, file: None, index: true, small: true };
         let mut stager = self.stager(options);
         let mut rows = sorted(self, &view, sources).await?;
         while let Some(batch) = rows.next().await {
@@ -97,7 +98,7 @@ impl Table {
 
     /// One file again, with all columns the table has now.
     async fn copy(&self, view: &TableView, file: &FileView) -> Result<StagedFile, LakeError> {
-        let options = StagerOptions { file: Some(self.reserve_file()), ..StagerOptions::default() };
+        let options = StagerOptions { file: Some(self.reserve_file()), small: true, ..StagerOptions::default() };
         let mut stager = self.stager(options);
         let mut rows = view.read_file(file, &names(view), None)?;
         while let Some(batch) = rows.next().await {

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
+use naru_base::number::u64_from;
+
 use super::{
     Entry, IndexError, Position, Run,
-    layer::{write_sorted, write_staged},
+    layer::fill,
     merge::{self, Keep},
+    run::RunWriter,
 };
 
 /// Entries sorted in memory at a time: 16 MiB of 32-byte entries.
@@ -20,11 +23,19 @@ const CHUNK_ENTRIES: usize = 512 * 1024;
 #[derive(Debug)]
 pub struct BulkLoader {
     dir: PathBuf,
-    chunk: Vec<Entry>,
+    chunk: Vec<Arrived>,
     /// Oldest first.
     runs: Vec<Arc<Run>>,
     /// The runs are of rows that are staged and not committed.
     staged: bool,
+}
+
+/// An entry and when it came within its chunk; 32 bytes, as an entry alone.
+#[derive(Debug, Clone, Copy)]
+struct Arrived {
+    hash: u128,
+    at: Position,
+    nth: u32,
 }
 
 impl BulkLoader {
@@ -43,22 +54,20 @@ impl BulkLoader {
     /// # Errors
     /// [`IndexError::Io`] when a full chunk cannot be written.
     pub fn push(&mut self, hash: u128, at: Position) -> Result<(), IndexError> {
-        self.chunk.push(Entry { hash, at });
+        let nth = u32::try_from(self.chunk.len()).unwrap_or(u32::MAX);
+        self.chunk.push(Arrived { hash, at, nth });
         if self.chunk.len() >= CHUNK_ENTRIES { self.write_chunk() } else { Ok(()) }
     }
 
     fn write_chunk(&mut self) -> Result<(), IndexError> {
-        // A stable sort keeps equal hashes in order of arrival; the last of each is kept.
-        self.chunk.sort_by_key(|entry| entry.hash);
-        let mut distinct: Vec<Entry> = Vec::with_capacity(self.chunk.len());
-        for entry in self.chunk.drain(..) {
-            match distinct.last_mut() {
-                Some(last) if last.hash == entry.hash => *last = entry,
-                _ => distinct.push(entry),
-            }
-        }
-        let write = if self.staged { write_staged } else { write_sorted };
-        self.runs.push(Arc::new(write(&self.dir, distinct)?));
+        // Equal hashes stay in order of arrival; the last of each is kept.
+        self.chunk.sort_unstable_by_key(|arrived| (arrived.hash, arrived.nth));
+        let create = if self.staged { RunWriter::create_staged } else { RunWriter::create };
+        let last = self.chunk.chunk_by(|one, next| one.hash == next.hash).filter_map(|same| same.last());
+        let last = last.map(|arrived| Entry { hash: arrived.hash, at: arrived.at });
+        let run = fill(create(&self.dir, u64_from(self.chunk.len()))?, last)?;
+        self.runs.push(Arc::new(run));
+        self.chunk.clear();
         Ok(())
     }
 

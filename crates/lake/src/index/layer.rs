@@ -148,16 +148,12 @@ fn sorted(map: &HashedMap<Position>) -> Vec<Entry> {
 }
 
 /// Writes sorted entries with distinct hashes as one run.
-pub(crate) fn write_sorted(dir: &Path, entries: Vec<Entry>) -> Result<Run, IndexError> {
+fn write_sorted(dir: &Path, entries: Vec<Entry>) -> Result<Run, IndexError> {
     fill(RunWriter::create(dir, u64_from(entries.len()))?, entries)
 }
 
-/// The same as a staged run.
-pub(crate) fn write_staged(dir: &Path, entries: Vec<Entry>) -> Result<Run, IndexError> {
-    fill(RunWriter::create_staged(dir, u64_from(entries.len()))?, entries)
-}
-
-fn fill(mut writer: RunWriter, entries: Vec<Entry>) -> Result<Run, IndexError> {
+/// Writes sorted entries with distinct hashes, and ends the run.
+pub(crate) fn fill(mut writer: RunWriter, entries: impl IntoIterator<Item = Entry>) -> Result<Run, IndexError> {
     for entry in entries {
         writer.push(entry)?;
     }

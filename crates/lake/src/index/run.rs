@@ -43,6 +43,9 @@ const PER_BUCKET: u64 = 96;
 const FILTERED_MAX: u64 = 4_000_000;
 /// Probes whose ranges lie closer than this are answered by one read.
 const GAP_BYTES: u64 = 16 * 1024;
+/// Bytes written between two syncs of a run: a file of gigabytes that is synced only at its end keeps the disk busy for
+/// so long that the commits of that moment wait for it.
+const SYNC_BYTES: usize = 16 << 20;
 /// Most bytes of one read.
 const READ_BYTES_MAX: u64 = 256 * 1024;
 
@@ -331,6 +334,7 @@ pub(crate) struct RunWriter {
     /// The range being written, and its entries.
     bucket: usize,
     open: Vec<u8>,
+    unsynced: usize,
 }
 
 impl RunWriter {
@@ -364,6 +368,7 @@ impl RunWriter {
             entries: 0,
             bucket: 0,
             open: Vec::new(),
+            unsynced: 0,
         })
     }
 
@@ -389,7 +394,13 @@ impl RunWriter {
             self.bucket += 1;
             if let Some(out) = self.out.as_mut().filter(|_| !self.open.is_empty()) {
                 out.write_all(&self.open).map_err(IndexError::io("write", &self.path))?;
+                self.unsynced += self.open.len();
                 self.open.clear();
+                if self.unsynced >= SYNC_BYTES {
+                    self.unsynced = 0;
+                    let synced = out.flush().and_then(|()| out.get_ref().sync_data());
+                    synced.map_err(IndexError::io("sync", &self.path))?;
+                }
             }
         }
         Ok(())

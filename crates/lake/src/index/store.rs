@@ -162,6 +162,11 @@ impl KeyIndex {
             && !self.damaged.load(Ordering::Acquire)
     }
 
+    /// Whether runs are being merged now.
+    pub fn is_merging(&self) -> bool {
+        self.merging.load(Ordering::Acquire)
+    }
+
     /// Merges runs while that is advisable, drops entries of files that are gone, and writes the manifest. Blocks for as
     /// long as the disk needs; lookups and installs go on meanwhile. Does nothing if another thread is at it.
     ///

@@ -329,9 +329,7 @@ impl State {
             };
             plan.hashes_of(images).enumerate().for_each(|(nth, hash)| self.fresh.put(hash, at(nth)));
         }
-        for position in plan.located.values() {
-            self.tail.kill(&base, *position);
-        }
+        self.tail.kill_all(&base, plan.located.values().copied().collect());
         self.touched();
         Ok(())
     }

@@ -286,6 +286,12 @@ impl LiveTable {
         self.inner.share.held()
     }
 
+    /// Whether runs of the key index are being merged in the background, as they are after a flush or a copy that left
+    /// many of them.
+    pub fn is_merging_index(&self) -> bool {
+        self.inner.index.is_merging()
+    }
+
     /// Rows that readers see.
     pub fn rows(&self) -> u64 {
         self.view().live_rows()

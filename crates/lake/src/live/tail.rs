@@ -19,6 +19,9 @@ use crate::{
 
 use super::segment::Segment;
 
+/// So many dead rows of one committed file are added together.
+const TOGETHER_MIN: usize = 1024;
+
 /// Dead rows of one committed file.
 #[derive(Debug, Clone, Default)]
 struct Dead {
@@ -143,6 +146,19 @@ impl Tail {
                 .or_insert_with(|| Dead { all: view.deleted.clone().unwrap_or_default(), pending: Arc::default() });
             Arc::make_mut(&mut dead.all).insert(u64::from(at.row));
             Arc::make_mut(&mut dead.pending).insert(u64::from(at.row));
+        }
+    }
+
+    /// These rows no longer count. Only for rows that are live.
+    pub(crate) fn kill_all(&mut self, base: &TableView, mut rows: Vec<Position>) {
+        rows.sort_unstable();
+        for same in rows.chunk_by(|one, next| one.file == next.file) {
+            let file = same.first().map(|at| FileId(at.file)).filter(|file| self.place(*file).is_none());
+            match file.filter(|_| same.len() >= TOGETHER_MIN) {
+                // One row after another would search the whole bitmap again for each.
+                Some(file) => self.kill_rows(base, file, &same.iter().map(|at| u64::from(at.row)).collect()),
+                None => same.iter().for_each(|at| self.kill(base, *at)),
+            }
         }
     }
 

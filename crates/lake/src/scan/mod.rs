@@ -100,7 +100,7 @@ impl TableProvider for LakeTable {
         let files = prune::may_match(session, &self.view.schema, live, filters);
         let mut leaves: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
         if !files.is_empty() {
-            leaves.push(parquet::leaf(session, &self.view, &self.stored, &files, &chosen, limit)?);
+            leaves.push(parquet::leaf(session, &self.view, &self.stored, &files, &chosen, limit).await?);
         }
         if self.view.tail.iter().any(|batch| batch.live_rows() > 0) {
             leaves.push(tail_leaf(session, &self.view, &chosen, limit)?);

@@ -1,42 +1,45 @@
 //! The Parquet leaf of a scan.
 //!
-//! Owns: files as `PartitionedFile`s with row selections and statistics, their grouping, the scan's configuration.
+//! Owns: files as `PartitionedFile`s with the rows that count and statistics, their grouping, the scan's configuration.
 //! Row counts are exact because dead rows are known; bounds are never exact because dead rows are in them.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use ::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-use arrow::datatypes::SchemaRef;
+use ::parquet::arrow::arrow_reader::RowSelection;
+use arrow::{array::BooleanBufferBuilder, datatypes::SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::{
     catalog::Session,
-    common::{ColumnStatistics, Statistics, stats::Precision},
+    common::{ColumnStatistics, Statistics, exec_datafusion_err, stats::Precision},
     datasource::{
         listing::PartitionedFile,
         physical_plan::{
-            FileGroup, FileScanConfigBuilder, ParquetSource,
-            parquet::{CachedParquetFileReaderFactory, ParquetRowSelection},
+            FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory as _, ParquetSource,
+            parquet::{CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess},
         },
         source::DataSourceExec,
     },
     error::Result,
     execution::runtime_env::RuntimeEnv,
-    physical_plan::ExecutionPlan,
+    physical_plan::{ExecutionPlan, metrics::ExecutionPlanMetricsSet},
 };
+use futures::{StreamExt as _, TryStreamExt as _};
 use naru_base::number::usize_from;
 use object_store::{ObjectMeta, path::Path};
 use roaring::RoaringTreemap;
 
 use crate::{
     scan::adapter::{Factory, StoredColumns},
-    view::{FileView, TableView},
+    view::{FileId, FileView, TableView},
 };
 
 /// Bytes read at the end of a file in the hope that the whole footer is in them.
 pub(super) const FOOTER_BYTES: usize = 64 << 10;
+/// Footers read at the same time.
+const FOOTERS_AT_ONCE: usize = 16;
 
 /// A scan of these files, `chosen` being positions in the view's columns.
-pub(super) fn leaf(
+pub(super) async fn leaf(
     session: &dyn Session,
     view: &TableView,
     stored: &Arc<StoredColumns>,
@@ -44,11 +47,12 @@ pub(super) fn leaf(
     chosen: &[usize],
     limit: Option<usize>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut live = live_rows(session.runtime_env(), view, files).await?;
     let options = session.default_table_options().parquet;
     let source = source(session.runtime_env(), view)?.with_table_parquet_options(options);
     let groups = by_bytes(files, session.config().target_partitions())
         .into_iter()
-        .map(|group| FileGroup::new(group.iter().map(|file| partitioned(view, file)).collect()))
+        .map(|group| FileGroup::new(group.iter().map(|file| partitioned(view, file, live.remove(&file.id))).collect()))
         .collect();
     let config = FileScanConfigBuilder::new(view.store.clone(), Arc::new(source))
         .with_file_groups(groups)
@@ -80,35 +84,75 @@ pub(super) fn object_meta(view: &TableView, file: &FileView) -> ObjectMeta {
     ObjectMeta { location, last_modified, size: file.size, e_tag: None, version: None }
 }
 
-fn partitioned(view: &TableView, file: &FileView) -> PartitionedFile {
+fn partitioned(view: &TableView, file: &FileView, live: Option<ParquetAccessPlan>) -> PartitionedFile {
     let statistics = Arc::new(of_file(&view.schema, file));
     let partitioned = PartitionedFile::new_from_meta(object_meta(view, file)).with_statistics(statistics);
-    match &file.deleted {
-        Some(dead) => partitioned.with_extension(ParquetRowSelection::new(live_rows(dead, file.rows))),
+    match live {
+        Some(live) => partitioned.with_extension(live),
         None => partitioned,
     }
 }
 
-/// Selects every row that is not dead.
-fn live_rows(dead: &RoaringTreemap, rows: u64) -> RowSelection {
-    let mut selectors = Vec::new();
-    let mut next = 0;
-    let mut dead = dead.iter().take_while(|row| *row < rows).peekable();
-    while let Some(first) = dead.next() {
-        let mut end = first + 1;
-        while dead.next_if_eq(&end).is_some() {
-            end += 1;
-        }
-        if first > next {
-            selectors.push(RowSelector::select(usize_from(first - next)));
-        }
-        selectors.push(RowSelector::skip(usize_from(end - first)));
-        next = end;
+/// What to read of the files that have dead rows. It is told by row group, so that a part of a file that one thread
+/// reads does not go through the dead rows of all the others; for that the footers are read, which stay cached.
+async fn live_rows(
+    runtime: &RuntimeEnv,
+    view: &TableView,
+    files: &[Arc<FileView>],
+) -> Result<HashMap<FileId, ParquetAccessPlan>> {
+    let readers = Arc::new(readers(runtime, view)?);
+    let work: Vec<_> = files
+        .iter()
+        .filter(|file| file.deleted.is_some())
+        .map(|file| access(Arc::clone(&readers), object_meta(view, file), Arc::clone(file)))
+        .collect();
+    futures::stream::iter(work).buffer_unordered(FOOTERS_AT_ONCE).try_collect().await
+}
+
+async fn access(
+    readers: Arc<CachedParquetFileReaderFactory>,
+    object: ObjectMeta,
+    file: Arc<FileView>,
+) -> Result<(FileId, ParquetAccessPlan)> {
+    let (part, metrics) = (PartitionedFile::new_from_meta(object), ExecutionPlanMetricsSet::new());
+    let footer = readers.create_reader(0, part, Some(FOOTER_BYTES), &metrics)?.get_metadata(None).await?;
+    let groups = footer.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+    let groups: Vec<u64> = groups.collect();
+    if groups.iter().sum::<u64>() != file.rows {
+        return Err(exec_datafusion_err!("{} does not have as many rows as the log says", file.path));
     }
-    if next < rows {
-        selectors.push(RowSelector::select(usize_from(rows - next)));
-    }
-    RowSelection::from(selectors)
+    let accesses = match &file.deleted {
+        Some(dead) => accesses(dead, &groups),
+        None => vec![RowGroupAccess::Scan; groups.len()],
+    };
+    Ok((file.id, ParquetAccessPlan::new(accesses)))
+}
+
+/// What to read of row groups with so many rows each.
+fn accesses(dead: &RoaringTreemap, groups: &[u64]) -> Vec<RowGroupAccess> {
+    let mut dead = dead.iter().peekable();
+    let mut first = 0;
+    let access = |rows: &u64| {
+        let end = first + rows;
+        let (mut live, mut gone) = (None, 0);
+        while let Some(row) = dead.next_if(|row| *row < end) {
+            live.get_or_insert_with(|| all(usize_from(*rows))).set_bit(usize_from(row - first), false);
+            gone += 1;
+        }
+        first = end;
+        match live {
+            None => RowGroupAccess::Scan,
+            Some(_) if gone == *rows => RowGroupAccess::Skip,
+            Some(mut live) => RowGroupAccess::Selection(RowSelection::from_boolean_buffer(live.finish())),
+        }
+    };
+    groups.iter().map(access).collect()
+}
+
+fn all(rows: usize) -> BooleanBufferBuilder {
+    let mut bits = BooleanBufferBuilder::new(rows);
+    bits.append_n(rows, true);
+    bits
 }
 
 /// Spreads files over at most `width` groups of about the same bytes.
@@ -172,22 +216,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_selection_leaves_out_exactly_the_dead_rows() {
-        let cases: [(&[u64], u64); 6] =
-            [(&[], 4), (&[0], 4), (&[3], 4), (&[1, 2], 4), (&[0, 1, 2, 3], 4), (&[0, 2, 9], 4)];
-        for (dead, rows) in cases {
-            let selection = live_rows(&dead.iter().copied().collect(), rows);
-            let mut at = 0;
-            let mut live = Vec::new();
-            for selector in selection.iter() {
-                if !selector.skip {
-                    live.extend(at..at + selector.row_count);
+    fn a_scan_leaves_out_exactly_the_dead_rows_of_each_row_group() {
+        let cases: [(&[u64], &[u64]); 8] = [
+            (&[], &[4]),
+            (&[0], &[4]),
+            (&[3], &[4]),
+            (&[1, 2], &[4]),
+            (&[0, 1, 2, 3], &[4]),
+            (&[0, 2, 9], &[4]),
+            (&[3, 4, 9], &[4, 3, 3]),
+            (&[4, 5, 6], &[4, 3, 3]),
+        ];
+        for (dead, groups) in cases {
+            let (mut first, mut live) = (0, Vec::new());
+            for (access, rows) in accesses(&dead.iter().copied().collect(), groups).iter().zip(groups) {
+                let end = first + usize_from(*rows);
+                match access {
+                    RowGroupAccess::Skip => {}
+                    RowGroupAccess::Scan => live.extend(first..end),
+                    RowGroupAccess::Selection(rows) => {
+                        let mask = rows.as_mask().unwrap();
+                        assert_eq!(first + mask.len(), end);
+                        live.extend(mask.set_indices().map(|row| first + row));
+                    }
                 }
-                at += selector.row_count;
+                first = end;
             }
-            let expected: Vec<usize> = (0..rows).filter(|row| !dead.contains(row)).map(usize_from).collect();
-            assert_eq!(live, expected, "{dead:?}");
-            assert_eq!(at, usize_from(rows));
+            let all = 0..groups.iter().sum();
+            let expected: Vec<usize> = all.filter(|row| !dead.contains(row)).map(usize_from).collect();
+            assert_eq!(live, expected, "{dead:?} of {groups:?}");
         }
     }
 }

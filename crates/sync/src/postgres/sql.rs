@@ -7,7 +7,7 @@ use std::{future::Future, io, ops::Deref, pin::Pin, time::Duration};
 
 use thiserror::Error;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio_postgres::{
     CancelToken, Client, Config, Row,
     config::SslMode as ClientSslMode,
@@ -27,6 +27,9 @@ use super::{
 /// How long a question to the catalog may stay without an answer. None of them waits for a lock longer than its own
 /// `lock_timeout`, so that silence means a way on which nothing arrives any more.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 64 << 10;
 
 /// A connection for catalog questions and `COPY`.
 ///
@@ -171,6 +174,8 @@ async fn connect(settings: &ConnectSettings) -> Result<Client, PostgresError> {
     let failed = |error| connect_error(settings, error);
     match tls {
         None => {
+            // The client library reads 8 KB at a time, whatever waits.
+            let socket = BufReader::with_capacity(READ_BYTES, socket);
             let (client, connection) = config.connect_raw(socket, NoTls).await.map_err(failed)?;
             drive(connection);
             Ok(client)
