@@ -85,6 +85,7 @@ impl World {
             "up" => self.up(step).await,
             "naru" => self.naru(step, true),
             "fails" => self.naru(step, false),
+            "dies" => self.dies(step),
             "interrupt" => self.interrupt(step),
             "query" => self.query(step).await,
             "holds" => self.holds(step).await,
@@ -96,9 +97,8 @@ impl World {
             "kill9" => self.running().map(Naru::kill9).map(|()| self.naru = None),
             "stop" => self.stop(),
             "aborted" => self.running().map(|naru| naru.wait_aborted(WAIT_MAX)).map(|()| self.naru = None),
-            "server-restart" | "server-kill9" | "server-standby" | "server-promote" | "server-other" | "network" => {
-                self.break_something(step).await
-            }
+            "server-restart" | "server-kill9" | "server-standby" | "server-promote" | "server-other"
+            | "server-backup" | "server-restore" | "network" => self.break_something(step).await,
             unknown => Err(format!("no such step: {unknown}")),
         }
     }
@@ -188,6 +188,18 @@ impl World {
         match step.body.iter().find(|line| !written.contains(line.as_str())) {
             None => Ok(()),
             Some(line) => Err(format!("did not write {line:?}; it wrote:\n{written}")),
+        }
+    }
+
+    fn dies(&self, step: &Step) -> Held {
+        let words = step.words();
+        let (fault, words) = words.split_first().ok_or("dies FAULT WORDS")?;
+        let mut command = self.command();
+        let output = command.args(words).env("NARU_FAILPOINTS", fault).output().map_err(|error| error.to_string())?;
+        // A process that a signal has ended has no exit code.
+        match output.status.code() {
+            None => Ok(()),
+            Some(_) => Err(format!("ended with {}; it wrote:\n{}", output.status, written(&output))),
         }
     }
 
@@ -373,6 +385,8 @@ impl World {
             }
             ("server-standby", "") => server.become_standby().await,
             ("server-promote", "") => server.promote().await,
+            ("server-backup", "") => server.back_up().await,
+            ("server-restore", "") => server.put_back().await,
             ("server-other", "") => {
                 let other = PostgresServer::start(self.options.clone().own_identity()).await;
                 let (server, proxy) = self.server.as_mut().ok_or("no server yet")?;
@@ -384,7 +398,11 @@ impl World {
             ("network", "cut") => proxy.cut(),
             ("network", "stall") => proxy.stall(),
             ("network", "mend") => proxy.mend(),
-            _ => return Err("network cut|stall|mend, server-restart|kill9|standby|promote|other".to_owned()),
+            _ => {
+                return Err(
+                    "network cut|stall|mend, server-restart|kill9|standby|promote|other|backup|restore".to_owned()
+                );
+            }
         }
         Ok(())
     }
