@@ -14,7 +14,10 @@ use naru_base::{Lsn, Problem, TableId, Version, number::i64_from};
 use naru_lake::{LakeError, index::IndexError, live::LiveTable};
 use tokio::task::JoinSet;
 
-use super::{stream::Stream, table::TableRuntime};
+use super::{
+    stream::{Stream, Todo},
+    table::TableRuntime,
+};
 use crate::{error::SyncError, state::TableState};
 
 /// Tables flushed at the same time.
@@ -117,8 +120,7 @@ impl Stream {
                 // Somebody else wrote the table, a defect of ours ended the flush half-way, or this machine's disk gave
                 // back something else than was written: what is in memory is not to be trusted.
                 table.flushing_since = since;
-                open_again(table, &error.problem());
-                self.todo.store.insert(ended.oid);
+                open_again(table, &error.problem(), &mut self.todo);
                 self.todo.reconnect = true;
             }
             Err(error) => {
@@ -143,21 +145,23 @@ impl Stream {
         }
         for table in self.tables.values_mut().filter(|table| table.distrusted) {
             let damaged = SyncError::TailDamaged { table: table.image.full_name() };
-            open_again(table, &damaged.problem());
-            self.todo.store.insert(table.oid);
+            open_again(table, &damaged.problem(), &mut self.todo);
         }
     }
 }
 
 /// Opens a table anew from its last commit; the source sends again what that lacks. When this does not help, it is
 /// stopped alone, so that the source need not keep its log for it.
-fn open_again(table: &mut TableRuntime, problem: &Problem) {
+fn open_again(table: &mut TableRuntime, problem: &Problem, todo: &mut Todo) {
     if table.reopened >= REOPENED_MAX {
         table.distrusted = false;
         table.flushing_since = None;
         table.quarantine(problem);
+        todo.store.insert(table.oid);
         return;
     }
+    // What is stored stays true: it was followed up to its position in the lake, so that no copy is needed.
+    todo.store.remove(&table.oid);
     tracing::warn!(table = %table.image.full_name(), %problem, "a table is opened again");
     table.reopen();
 }
