@@ -182,7 +182,17 @@ impl Tokens {
         Ok(Some(Principal::Token { id: token.id, name: token.name, owner: token.owner }))
     }
 
-    /// Takes a token back at once: the next call to [`Tokens::verify`] refuses it.
+    /// Whether a principal that came in by a token may stay: its token is neither revoked nor expired. The owner and
+    /// the project came in without one and stay.
+    pub async fn stands(&self, principal: &Principal) -> Result<bool, AccessError> {
+        let Principal::Token { id, name, .. } = principal else { return Ok(true) };
+        let (id, name) = (*id, name.clone());
+        let found = self.store.read(move |tx| tokens::live(tx, &name)).await?;
+        Ok(found.is_some_and(|token| token.id == id && standing(&token, now_us()) == Standing::Live))
+    }
+
+    /// Takes a token back at once: the next call to [`Tokens::verify`] refuses it, and [`Tokens::stands`]
+    /// no longer lets its connections stay.
     pub async fn revoke(&self, name: &str) -> Result<(), AccessError> {
         let row_name = name.to_owned();
         let revoked = self.store.write(move |tx| tokens::revoke(tx, &row_name, now_us())).await?;

@@ -22,11 +22,15 @@ async fn a_token_opens_doors_only_with_its_own_name_until_it_is_revoked() {
     for (name, secret) in [("bi", other.secret.expose()), ("nobody", bi.secret.expose()), ("bi", ""), ("", "")] {
         assert_eq!(tokens.verify(name, secret).await.unwrap(), None, "{name}");
     }
+    let principal = principal.unwrap();
+    assert!(tokens.stands(&principal).await.unwrap() && tokens.stands(&Principal::Owner).await.unwrap());
     tokens.revoke("bi").await.unwrap();
+    assert!(!tokens.stands(&principal).await.unwrap());
     assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
     assert!(matches!(tokens.revoke("bi").await, Err(AccessError::NoSuchToken { .. })));
     let again = tokens.issue("bi", "kim", None).await.unwrap();
     assert!(tokens.verify("bi", again.secret.expose()).await.unwrap().is_some());
+    assert!(!tokens.stands(&principal).await.unwrap(), "another token of the name lets the revoked one stay");
     assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
 }
 

@@ -12,7 +12,9 @@ pub enum SqlErrorKind {
     Syntax,
     /// GoogleSQL, or nearly, but not built here; refused instead of guessed.
     Unsupported,
-    /// A table, column, function or parameter that does not exist, or a name that means two things.
+    /// A table that does not exist.
+    NoTable,
+    /// A column, function or parameter that does not exist, or a name that means two things.
     Name,
     /// Types that do not go together.
     Type,
@@ -68,6 +70,28 @@ impl SqlError {
         Self::new(SqlErrorKind::Name, message)
     }
 
+    pub(crate) fn no_table(parts: &[String]) -> Self {
+        Self::new(SqlErrorKind::NoTable, format!("table \"{}\" does not exist", parts.join(".")))
+    }
+
+    /// Says which table of `known`, written `dataset.table`, may have been meant by one that does not exist.
+    #[must_use]
+    pub fn with_nearest_table(self, known: &[String]) -> Self {
+        let name = self.message.strip_prefix("table \"").and_then(|rest| rest.strip_suffix("\" does not exist"));
+        let (SqlErrorKind::NoTable, Some(name)) = (self.kind, name) else { return self };
+        let parts: Vec<&str> = name.split('.').collect();
+        let found = match parts.as_slice() {
+            [table] => known.iter().find(|known| known.rsplit('.').next() == Some(*table)).cloned(),
+            [.., dataset, table] => near(&format!("{dataset}.{table}"), known),
+            [] => None,
+        };
+        match found {
+            Some(found) => self.hint(format!("did you mean {found}?")),
+            None if parts.len() == 1 => self.hint("write dataset.table"),
+            None => self,
+        }
+    }
+
     pub(crate) fn typed(message: impl Into<String>) -> Self {
         Self::new(SqlErrorKind::Type, message)
     }
@@ -91,9 +115,25 @@ impl SqlError {
     }
 }
 
+/// The name that differs least, if by no more than a slip of the fingers.
+fn near(wanted: &str, known: &[String]) -> Option<String> {
+    let far = (wanted.chars().count() / 4).max(2);
+    let distances = known.iter().map(|name| (strsim::osa_distance(&wanted.to_lowercase(), &name.to_lowercase()), name));
+    distances.filter(|(distance, _)| *distance <= far).min().map(|(_, name)| name.clone())
+}
+
 impl From<DataFusionError> for SqlError {
     fn from(error: DataFusionError) -> Self {
-        Self::new(SqlErrorKind::Engine, error.strip_backtrace())
+        let DataFusionError::External(cause) = error.find_root() else {
+            return Self::new(SqlErrorKind::Engine, error.strip_backtrace());
+        };
+        let mut message = cause.to_string();
+        let mut below = cause.source();
+        while let Some(cause) = below {
+            message = format!("{message}: {cause}");
+            below = cause.source();
+        }
+        Self::new(SqlErrorKind::Engine, message)
     }
 }
 

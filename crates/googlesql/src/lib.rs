@@ -19,5 +19,5 @@ mod types;
 pub use error::{SqlError, SqlErrorKind};
 pub use options::{GoogleSql, Options, Params};
 pub use reads::{TableName, tables, writes};
-pub use statement::{Parsed, StatementKind, kind, parse};
+pub use statement::{Parsed, StatementKind, kind, parse, parse_with_postgres_casts};
 pub use types::{SqlType, sql_type};

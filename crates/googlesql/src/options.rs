@@ -8,7 +8,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 
-use crate::{error::SqlError, plan, statement::Parsed};
+use crate::{error::SqlError, plan, statement::Parsed, types::SqlType};
 
 /// How statements are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,5 +67,20 @@ impl GoogleSql {
     /// Whatever is not a query, does not resolve, does not type, or is not built: never a plan with other rows.
     pub async fn plan(&self, state: &SessionState, parsed: &Parsed, params: &Params) -> Result<LogicalPlan, SqlError> {
         plan::plan(state, &self.options, parsed, params).await
+    }
+
+    /// The types that the places of `$1`, `$2`, … ask for, in order; `None` where any would do, as in `SELECT $1`.
+    ///
+    /// `given` are types that are known already. Used by protocols that describe a statement before it has values.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub async fn parameter_types(
+        &self,
+        state: &SessionState,
+        parsed: &Parsed,
+        given: &[Option<SqlType>],
+    ) -> Result<Vec<Option<SqlType>>, SqlError> {
+        plan::parameter_types(state, &self.options, parsed, given).await
     }
 }

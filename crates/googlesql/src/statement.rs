@@ -71,13 +71,27 @@ pub enum StatementKind {
 /// # Errors
 /// [`SqlErrorKind::Syntax`](crate::SqlErrorKind::Syntax) with the place of the first mistake.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    read(sql, false)
+}
+
+/// Reads a text as [`parse`] does, and PostgreSQL's `x::type` beside CAST.
+///
+/// The planner takes such a cast only where it means the same.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_postgres_casts(sql: &str) -> Result<Vec<Parsed>> {
+    read(sql, true)
+}
+
+fn read(sql: &str, postgres_casts: bool) -> Result<Vec<Parsed>> {
     let dialect = GoogleSqlDialect::default();
     let tokens = Tokenizer::new(&dialect, sql).with_unescape(false).tokenize_with_location().map_err(|error| {
         let mut refused = SqlError::syntax(error.message.clone());
         refused.set_place(error.location);
         refused
     })?;
-    refuse_tokens(&tokens)?;
+    refuse_tokens(&tokens, postgres_casts)?;
     let lines = LineStarts::new(sql);
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
@@ -106,11 +120,14 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
 }
 
 /// Operators that the parser would read as others.
-fn refuse_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
-    for token in tokens {
+fn refuse_tokens(tokens: &[TokenWithSpan], postgres_casts: bool) -> Result<()> {
+    for (at, token) in tokens.iter().enumerate() {
+        if matches!(token.token, Token::Char(letter) if letter.is_alphabetic()) {
+            return Err(bare_name(tokens.get(at..).unwrap_or_default()));
+        }
         let (what, hint) = match token.token {
             Token::DoubleEq => ("==", "write ="),
-            Token::DoubleColon => ("::", "write CAST(x AS type)"),
+            Token::DoubleColon if !postgres_casts => ("::", "write CAST(x AS type)"),
             Token::Spaceship => ("<=>", "write IS NOT DISTINCT FROM"),
             _ => continue,
         };
@@ -119,6 +136,25 @@ fn refuse_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
         return Err(refused);
     }
     Ok(())
+}
+
+/// A name with letters beyond a to z that stands without backticks.
+fn bare_name(tokens: &[TokenWithSpan]) -> SqlError {
+    let mut name = String::new();
+    for token in tokens {
+        match &token.token {
+            Token::Char(letter) if letter.is_alphanumeric() => name.push(*letter),
+            Token::Word(word) if word.quote_style.is_none() => name.push_str(&word.value),
+            Token::Number(digits, _) => name.push_str(digits),
+            _ => break,
+        }
+    }
+    let mut refused = SqlError::syntax(format!("the name {name} stands without backticks"))
+        .hint(format!("GoogleSQL wants them around letters beyond a to z: write `{name}`"));
+    if let Some(first) = tokens.first() {
+        refused.set_place(first.span.start);
+    }
+    refused
 }
 
 /// Says what a statement does.

@@ -106,18 +106,25 @@ impl SqlType {
 
     /// Reads the type of a column. `None` if GoogleSQL has no such type.
     pub(crate) fn of_field(field: &Field, options: &Options) -> Option<Self> {
-        if let Some(marked) = field.metadata().get(&options.type_key) {
-            match marked.trim_matches('"').to_ascii_lowercase().as_str() {
-                "json" => return Some(Self::Json),
-                "bignumeric" => return Some(Self::BigNumeric),
-                "time" => return Some(Self::Time),
-                "interval" => return Some(Self::Interval),
-                "datetime" => return Some(Self::Datetime),
-                "uuid" | "enum" | "range" => return Some(Self::String),
-                _ => {}
-            }
-        }
-        Self::of_arrow(field.data_type(), options)
+        let Some(marked) = field.metadata().get(&options.type_key).and_then(|word| Self::marked(word)) else {
+            return Self::of_arrow(field.data_type(), options);
+        };
+        // A mark on a list says what its elements are.
+        let is_list =
+            matches!(field.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
+        Some(if is_list { Self::Array(Box::new(marked)) } else { marked })
+    }
+
+    fn marked(word: &str) -> Option<Self> {
+        Some(match word.trim_matches('"').to_ascii_lowercase().as_str() {
+            "json" => Self::Json,
+            "bignumeric" => Self::BigNumeric,
+            "time" => Self::Time,
+            "interval" => Self::Interval,
+            "datetime" => Self::Datetime,
+            "uuid" | "enum" | "range" => Self::String,
+            _ => return None,
+        })
     }
 
     /// Reads the type of an Arrow type that carries no marks.

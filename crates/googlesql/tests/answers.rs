@@ -44,24 +44,172 @@ async fn errors(project: &mut Project, cases: &[(&str, &str)]) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+// What DataFusion's own SQL answers differently without a word, one promise each; see also `refused.rs`.
+
 #[tokio::test]
-async fn what_datafusion_would_answer_differently_is_right() {
+async fn integers_divide_as_floats() {
+    let cases =
+        [("SELECT 1/2, 7/2, -1/2", json!([[0.5, 3.5, -0.5]])), ("SELECT x/4 FROM UNNEST([1]) AS x", json!(0.25))];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn concat_of_null_is_null() {
     let cases = [
-        ("SELECT 1/2", json!(0.5)),
-        ("SELECT CONCAT('a', NULL)", json!(null)),
-        ("SELECT GREATEST(1, NULL), LEAST(2, 1)", json!([[null, 1]])),
+        ("SELECT CONCAT('a', NULL), 'a' || NULL", json!([[null, null]])),
+        ("SELECT CONCAT('a', x) FROM UNNEST(['b', NULL]) AS x ORDER BY x", json!([[null], ["ab"]])),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn greatest_and_least_of_null_are_null() {
+    let cases = [
+        ("SELECT GREATEST(1, NULL), LEAST(NULL, 1), LEAST(2, 1)", json!([[null, null, 1]])),
+        ("SELECT GREATEST(1, x) FROM UNNEST([2, NULL]) AS x ORDER BY x", json!([[null], [2]])),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn casts_to_int64_round_halves_away_from_zero() {
+    let cases = [
         ("SELECT CAST(2.5 AS INT64), CAST(-2.5 AS INT64), CAST(3.5 AS INT64)", json!([[3, -3, 4]])),
+        ("SELECT CAST(x AS INT64) FROM UNNEST([0.5, 1.49]) AS x ORDER BY x", json!([[1], [1]])),
+        ("SELECT CAST(NUMERIC '2.5' AS INT64), CAST(NUMERIC '-2.5' AS INT64)", json!([[3, -3]])),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn regexp_replace_replaces_every_match() {
+    let cases = [
         ("SELECT REGEXP_REPLACE('aXbXc', 'X', '-')", json!("a-b-c")),
         (r"SELECT REGEXP_REPLACE('ab12', r'([a-z]+)(\d+)', r'\2\1')", json!("12ab")),
+        ("SELECT REGEXP_REPLACE(x, '나', '너') FROM UNNEST(['나루나']) AS x", json!("너루너")),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn a_week_begins_on_sunday() {
+    let cases = [
         (
             "SELECT DATE_TRUNC(DATE '2024-03-15', WEEK), DATE_TRUNC(DATE '2024-03-15', WEEK(MONDAY)), DATE_TRUNC(DATE '2024-03-15', ISOWEEK)",
             json!([["2024-03-10", "2024-03-11", "2024-03-11"]]),
         ),
-        ("SELECT SUBSTR('abc', -2), SUBSTR('abc', 0, 2), SUBSTR('abc', 2)", json!([["bc", "ab", "bc"]])),
-        ("SELECT LOG(EXP(2)), LOG(8, 2), LOG(100, 10)", json!([[2.0, 3.0, 2.0]])),
-        ("SELECT [1,2,3][OFFSET(1)], [1,2,3][ORDINAL(1)], [1,2,3][SAFE_OFFSET(9)]", json!([[2, 1, null]])),
+        (
+            "SELECT CAST(TIMESTAMP_TRUNC(TIMESTAMP '2024-03-15 00:00:00Z', WEEK) AS STRING)",
+            json!("2024-03-10 00:00:00+00"),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn substr_counts_from_the_end() {
+    let cases = [(
+        "SELECT SUBSTR('abc', -2), SUBSTR('abc', 0, 2), SUBSTR('abc', 2), SUBSTR('나루터', -1)",
+        json!([["bc", "ab", "bc", "터"]]),
+    )];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn log_is_natural_and_its_base_comes_second() {
+    let cases = [("SELECT LOG(EXP(2)), LOG(8, 2), LOG(100, 10), LOG10(1000)", json!([[2.0, 3.0, 2.0, 3.0]]))];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn elements_are_counted_as_said_and_never_without_saying() {
+    let cases = [("SELECT [1,2,3][OFFSET(1)], [1,2,3][ORDINAL(1)], [1,2,3][SAFE_OFFSET(9)]", json!([[2, 1, null]]))];
+    answers(&mut Project::new(), &cases).await;
+    errors(&mut Project::new(), &[("SELECT [1,2,3][1]", "OFFSET"), ("SELECT x[0] FROM (SELECT [1] AS x)", "OFFSET")])
+        .await;
+}
+
+#[tokio::test]
+async fn nulls_come_first_ascending_and_last_descending() {
+    let cases = [
         ("SELECT x FROM UNNEST([2, NULL, 1]) AS x ORDER BY x", json!([[null], [1], [2]])),
         ("SELECT x FROM UNNEST([2, NULL, 1]) AS x ORDER BY x DESC", json!([[2], [1], [null]])),
+        (
+            "SELECT ARRAY_AGG(x ORDER BY x) FROM UNNEST([2, NULL, 1]) AS x WHERE x IS NOT NULL OR x IS NULL",
+            json!([[[null, 1, 2]]]),
+        ),
+        (
+            "SELECT x, ROW_NUMBER() OVER (ORDER BY x) FROM UNNEST([2, NULL, 1]) AS x ORDER BY 2",
+            json!([[null, 1], [1, 2], [2, 3]]),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn arithmetic_and_sums_never_wrap() {
+    let cases = [
+        ("SELECT 9223372036854775807 + 1", "overflow"),
+        ("SELECT x + 1 FROM UNNEST([9223372036854775807]) AS x", "overflow"),
+        ("SELECT x * 2 FROM UNNEST([9223372036854775807]) AS x", "overflow"),
+        ("SELECT -x - 2 FROM UNNEST([9223372036854775807]) AS x", "overflow"),
+        ("SELECT -x FROM UNNEST([-9223372036854775808]) AS x", "overflow"),
+        ("SELECT SUM(x) FROM UNNEST([9223372036854775807, 1]) AS x", "overflow"),
+        ("SELECT SUM(x) OVER () FROM UNNEST([9223372036854775807, 1]) AS x", "overflow"),
+    ];
+    errors(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn a_version_in_the_past_is_refused_not_ignored() {
+    let mut project = Project::new();
+    project.run("CREATE TABLE t (a INT64)", &Params::default()).await.unwrap();
+    let cases = [("SELECT a FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2024-01-01 00:00:00Z'", "SYSTEM_TIME")];
+    errors(&mut project, &cases).await;
+}
+
+#[tokio::test]
+async fn a_day_in_seoul_begins_at_midnight_in_seoul() {
+    let cases = [
+        ("SELECT DATE(TIMESTAMP '2024-03-01 20:00:00Z', 'Asia/Seoul')", json!("2024-03-02")),
+        (
+            "SELECT DATE(x, 'Asia/Seoul'), COUNT(*) FROM UNNEST([TIMESTAMP '2024-03-01 14:59:59Z', TIMESTAMP '2024-03-01 15:00:00Z']) AS x GROUP BY 1 ORDER BY 1",
+            json!([["2024-03-01", 1], ["2024-03-02", 1]]),
+        ),
+        (
+            "SELECT CAST(TIMESTAMP_TRUNC(TIMESTAMP '2024-03-01 20:00:00Z', DAY, 'Asia/Seoul') AS STRING)",
+            json!("2024-03-01 15:00:00+00"),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+    let refused = [
+        ("SELECT TIMESTAMP '2024-03-01 20:00:00Z' AT TIME ZONE 'Asia/Seoul'", "AT TIME ZONE"),
+        ("SELECT DATE_BIN(INTERVAL 1 DAY, TIMESTAMP '2024-03-01 20:00:00Z')", "DATE_BIN"),
+    ];
+    errors(&mut Project::new(), &refused).await;
+}
+
+#[tokio::test]
+async fn a_null_in_one_part_of_a_union_takes_the_others_type() {
+    let cases = [
+        ("SELECT 'a' AS x UNION ALL SELECT NULL ORDER BY x", json!([[null], ["a"]])),
+        (
+            "SELECT NULL AS x, 1 AS n UNION ALL SELECT NULL, 2 UNION ALL SELECT DATE '2024-02-29', 3 ORDER BY n",
+            json!([[null, 1], [null, 2], ["2024-02-29", 3]]),
+        ),
+        ("SELECT x FROM (SELECT NULL AS x UNION DISTINCT SELECT [1][OFFSET(0)]) ORDER BY x", json!([[null], [1]])),
+        (
+            "SELECT ARRAY_LENGTH(x) FROM (SELECT [1, 2] AS x UNION ALL (SELECT NULL LIMIT 1)) ORDER BY 1",
+            json!([[null], [2]]),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+    errors(&mut Project::new(), &[("SELECT 'a' AS x UNION ALL SELECT 1", "no common type")]).await;
+}
+
+#[tokio::test]
+async fn operators_and_literals_are_googlesqls() {
+    let cases = [
         ("SELECT SUM(x) FROM UNNEST([9223372036854775807, -9223372036854775807, 5]) AS x", json!(5)),
         ("SELECT ROUND(2.5), ROUND(-2.5), ROUND(NUMERIC '2.345', 2)", json!([[3.0, -3.0, 2.35]])),
         ("SELECT MOD(-7, 3), DIV(-7, 2)", json!([[-1, -3]])),

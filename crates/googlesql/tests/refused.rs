@@ -10,7 +10,7 @@
 
 mod support;
 
-use naru_googlesql::{Params, StatementKind, kind, parse, tables, writes};
+use naru_googlesql::{Params, SqlType, StatementKind, kind, parse, parse_with_postgres_casts, tables, writes};
 use support::Project;
 
 /// One statement for each part of the syntax tree that must not be ignored.
@@ -129,12 +129,16 @@ async fn errors_say_where_and_what_to_write() {
         ("SELECT 1,\n  ARRAY_LENGHT([1])", 2, 3, "ARRAY_LENGTH"),
         ("SELECT 1 UNION SELECT 2", 1, 16, "UNION DISTINCT"),
         ("SELECT x.a FROM UNNEST([STRUCT(1 AS b)]) AS x", 1, 8, ""),
+        ("SELECT x FROM UNNEST([1]) AS x WHERE x = ANY([1])", 1, 38, "IN UNNEST"),
     ] {
         let parsed = &parse(sql).unwrap()[0];
         let error = project.sql.plan(&project.context.state(), parsed, &Params::default()).await.unwrap_err();
         assert_eq!((error.line, error.column), (line, column), "{sql}: {error}");
         assert!(error.hint.clone().unwrap_or_default().contains(hint), "{sql}: {error}");
     }
+    let error = parse("SELECT 1 AS `이름`,\n  2 AS 매출2_합 FROM t").unwrap_err();
+    assert_eq!((error.line, error.column), (2, 8));
+    assert!(error.hint.unwrap().contains("`매출2_합`"));
     let error = parse("SELECT 1;\nSELEC 2").unwrap_err();
     assert_eq!((error.line, error.column), (2, 1));
 }
@@ -222,4 +226,74 @@ fn tables_read_leave_out_ctes_aliases_and_paths() {
     let table = &tables(&parse("SELECT *\nFROM ds.t FOR SYSTEM_TIME AS OF TIMESTAMP '2024-01-01'").unwrap()[0])[0];
     assert_eq!((table.line, table.column), (2, 6));
     assert_eq!(table.as_of.as_deref(), Some("TIMESTAMP '2024-01-01'"));
+}
+
+/// PostgreSQL's cast is taken where CAST gives the same value, and refused with the form that says what is meant.
+#[tokio::test]
+async fn postgresqls_cast_is_taken_only_where_it_means_the_same() {
+    let project = Project::new();
+    let plan = async |sql: &str| {
+        let parsed = parse_with_postgres_casts(sql)?;
+        project.sql.plan(&project.context.state(), &parsed[0], &Params::default()).await
+    };
+    for same in [
+        "'2024-02-29'::date",
+        "'5'::int + 1",
+        "(1 + 2)::text",
+        "TRUE::text",
+        "NUMERIC '2.5'::bigint",
+        "1::numeric",
+        "1::double precision",
+        "DATE '2024-01-01'::timestamp",
+        "'2024-01-01 00:00:00+09'::timestamptz::date",
+        "NULL::character varying",
+        "'true'::bool",
+    ] {
+        let said = plan(&format!("SELECT {same} AS x")).await;
+        assert!(said.is_ok(), "{same}: {said:?}");
+    }
+    for (other, hint) in [
+        ("2.5::int", "halves away from zero"),
+        ("2.0::text", "CAST(x AS STRING)"),
+        ("'1.23456789012'::numeric", "9 digits"),
+        ("1::numeric(10, 2)", "ROUND"),
+        ("'{}'::jsonb", "PARSE_JSON"),
+        ("'1 day'::interval", "INTERVAL 1 DAY"),
+        ("CURRENT_TIMESTAMP()::text", "CAST(x AS STRING)"),
+        ("'x'::bytea", "FROM_HEX"),
+    ] {
+        let error = plan(&format!("SELECT {other} AS x")).await.unwrap_err();
+        assert!(error.hint.clone().unwrap_or_default().contains(hint), "{other}: {error:?}");
+    }
+    assert!(parse("SELECT 1::int AS x").is_err());
+}
+
+/// A parameter without a value takes the type that its place asks for, so that a client sends what is meant.
+#[tokio::test]
+async fn a_parameter_takes_the_type_of_its_place() {
+    let mut project = Project::new();
+    let table =
+        "CREATE TABLE t (a INT64, f FLOAT64, n NUMERIC, s STRING, d DATE, at TIMESTAMP, b BOOL, arr ARRAY<DATE>)";
+    project.run(table, &Params::default()).await.unwrap();
+    for (sql, wanted) in [
+        (
+            "SELECT 1 FROM t WHERE f = $1 AND n > $2 AND a = $3",
+            vec![Some(SqlType::Float64), Some(SqlType::Numeric), Some(SqlType::Int64)],
+        ),
+        ("SELECT 1 FROM t WHERE d BETWEEN $1 AND $2", vec![Some(SqlType::Date), Some(SqlType::Date)]),
+        ("SELECT 1 FROM t WHERE s IN ($1, 'x') OR $2", vec![Some(SqlType::String), Some(SqlType::Bool)]),
+        ("SELECT 1 FROM t WHERE at >= $1", vec![Some(SqlType::Timestamp)]),
+        ("SELECT 1 FROM t WHERE a IN UNNEST($1)", vec![Some(SqlType::Array(Box::new(SqlType::Int64)))]),
+        ("SELECT CAST($1 AS NUMERIC), UPPER($2), $3 FROM t", vec![Some(SqlType::Numeric), Some(SqlType::String), None]),
+        ("SELECT IF($1, 'a', TRUE) FROM t", Vec::new()),
+    ] {
+        let parsed = &parse(sql).unwrap()[0];
+        let given = vec![None; wanted.len()];
+        let types = project.sql.parameter_types(&project.context.state(), parsed, &given).await;
+        if wanted.is_empty() {
+            assert!(types.is_err(), "{sql}: {types:?}");
+            continue;
+        }
+        assert_eq!(types.unwrap(), wanted, "{sql}");
+    }
 }

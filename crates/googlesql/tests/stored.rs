@@ -15,8 +15,9 @@ use std::{collections::HashMap, sync::Arc};
 use datafusion::{
     arrow::{
         array::{
-            ArrayRef, Decimal128Array, Float32Array, Int32Array, LargeStringArray, RecordBatch, StringArray,
-            StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+            Array, ArrayRef, Decimal128Array, Float32Array, Int32Array, LargeStringArray, ListBuilder, RecordBatch,
+            StringArray, StringBuilder, StringViewArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+            TimestampMillisecondArray,
         },
         datatypes::{Field, Schema},
     },
@@ -33,6 +34,25 @@ fn marked(name: &str, array: &ArrayRef, mark: &str) -> Field {
     } else {
         field.with_metadata(HashMap::from([("naru.type".to_owned(), mark.to_owned())]))
     }
+}
+
+/// The same elements in the first row, an empty list and NULL in the others.
+fn list(items: &[&str]) -> ArrayRef {
+    let mut rows = ListBuilder::new(StringBuilder::new());
+    rows.append_value(items.iter().map(|item| Some(*item)));
+    rows.append_value(Vec::<Option<&str>>::new());
+    rows.append_null();
+    Arc::new(rows.finish())
+}
+
+fn instants() -> ArrayRef {
+    let values = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+    let field = Field::new("element", values.finish_cloned().data_type().clone(), true);
+    let mut rows = ListBuilder::new(values).with_field(field);
+    rows.append_value([Some(0), Some(1_000_000)]);
+    rows.append_value([]);
+    rows.append_null();
+    Arc::new(rows.finish())
 }
 
 fn stored() -> Project {
@@ -55,6 +75,12 @@ fn stored() -> Project {
         ),
         ("at", Arc::new(TimestampMillisecondArray::from(vec![0, 72_000_000, 2_000]).with_timezone("+00:00")), ""),
         ("id", Arc::new(StringArray::from(vec!["u1", "u2", "u3"])), "uuid"),
+        ("bigs", list(&["1e-20", "2"]), "bignumeric"),
+        ("docs", list(&[r#"{"x":1}"#]), "json"),
+        ("clocks", list(&["09:30:00", "10:00:00.5"]), "time"),
+        ("spans", list(&["0-1 2 3:0:0"]), "interval"),
+        ("locals", instants(), "datetime"),
+        ("ids", list(&["u1", "u2"]), "uuid"),
     ];
     let schema =
         Arc::new(Schema::new(columns.iter().map(|(name, array, mark)| marked(name, array, mark)).collect::<Vec<_>>()));
@@ -91,6 +117,27 @@ async fn columns_of_every_stored_form_are_read_as_their_type() {
             wanted.as_array().unwrap().iter().map(|row| row.as_array().unwrap().clone()).collect();
         assert!(same_rows(&rows, &wanted, true), "{sql} gave {rows:?}");
     }
+}
+
+/// What a list's mark says, it says of the elements.
+#[tokio::test]
+async fn lists_of_every_stored_form_are_read_as_lists_of_their_type() {
+    let mut project = stored();
+    for (sql, wanted) in [
+        ("SELECT SUM(x) FROM t, UNNEST(bigs) AS x", json!([["2.00000000000000000001"]])),
+        ("SELECT JSON_VALUE(docs[OFFSET(0)], '$.x') FROM t WHERE a = 1", json!([["1"]])),
+        ("SELECT EXTRACT(HOUR FROM x) FROM t, UNNEST(clocks) AS x ORDER BY 1", json!([[9], [10]])),
+        ("SELECT EXTRACT(DAY FROM spans[OFFSET(0)]) FROM t WHERE a = 1", json!([[2]])),
+        ("SELECT CAST(locals[OFFSET(1)] AS STRING) FROM t WHERE a = 1", json!([["1970-01-01 00:00:01"]])),
+        ("SELECT ids, ARRAY_LENGTH(bigs) FROM t ORDER BY name", json!([[null, null], [["u1", "u2"], 2], [[], 0]])),
+        ("SELECT COUNT(*) FROM (SELECT * FROM t)", json!([[3]])),
+    ] {
+        let rows = project.run(sql, &Params::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let wanted: Vec<Vec<_>> =
+            wanted.as_array().unwrap().iter().map(|row| row.as_array().unwrap().clone()).collect();
+        assert!(same_rows(&rows, &wanted, true), "{sql} gave {rows:?}");
+    }
+    project.run("SELECT * FROM t", &Params::default()).await.unwrap();
 }
 
 #[tokio::test]

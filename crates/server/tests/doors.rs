@@ -8,7 +8,16 @@
     missing_docs
 )]
 
-use std::{collections::HashMap, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arrow::{
     array::{
@@ -208,9 +217,13 @@ async fn health_readiness_and_metrics_are_served_on_loopback() {
 struct Wire {
     door: naru_server::Door,
     _folder: TempDir,
+    token: Arc<OneToken>,
 }
 
-struct OneToken;
+#[derive(Default)]
+struct OneToken {
+    revoked: AtomicBool,
+}
 
 #[async_trait]
 impl postgres::Tokens for OneToken {
@@ -221,12 +234,17 @@ impl postgres::Tokens for OneToken {
             owner: name.to_owned(),
         }))
     }
+
+    async fn stands(&self, _: &Principal) -> Result<bool, Problem> {
+        Ok(!self.revoked.load(Ordering::SeqCst))
+    }
 }
 
 async fn wire() -> Wire {
     let (warehouse, folder) = warehouse();
-    let door = postgres::serve(Listen::At(([127, 0, 0, 1], 0).into()), warehouse, Arc::new(OneToken)).await;
-    Wire { door: door.unwrap().unwrap(), _folder: folder }
+    let token = Arc::new(OneToken::default());
+    let door = postgres::serve(Listen::At(([127, 0, 0, 1], 0).into()), warehouse, token.clone()).await;
+    Wire { door: door.unwrap().unwrap(), _folder: folder, token }
 }
 
 impl Wire {
@@ -335,6 +353,83 @@ async fn prepared_statements_take_parameters_and_answer_in_binary() {
     assert_eq!(row.get::<_, Vec<Option<&str>>>(0), [Some("a b"), None]);
     let rows = client.query("SELECT n FROM shop.numbers ORDER BY n LIMIT $1", &[&7_i64]).await.unwrap();
     assert_eq!(rows.len(), 7);
+}
+
+/// A connection whose token was revoked takes no other statement, and ends by itself when it asks for nothing or is
+/// in the middle of a query.
+#[tokio::test]
+async fn a_revoked_token_ends_its_open_connections() {
+    let wire = wire().await;
+    let (asking, idle, busy) = (wire.client().await, wire.client().await, wire.client().await);
+    let (_silent, still_open) = tokio_postgres::connect(&wire.url(), tokio_postgres::NoTls).await.unwrap();
+    asking.simple_query("SELECT 1 AS x").await.unwrap();
+    let endless = "SELECT COUNT(*) AS c FROM shop.numbers AS a CROSS JOIN shop.numbers AS b CROSS JOIN shop.numbers AS d WHERE a.n * b.n * d.n = -1";
+    let query = tokio::spawn(async move { busy.simple_query(endless).await });
+    wire.token.revoked.store(true, Ordering::SeqCst);
+    let error = asking.simple_query("SELECT 1 AS x").await.unwrap_err();
+    let told = error.as_db_error().unwrap();
+    assert_eq!((told.code().code(), told.severity()), ("57P01", "FATAL"));
+    assert!(told.message().contains("revoked") && told.hint().unwrap().contains("naru token new"));
+    let error = idle.query("SELECT 1 AS x", &[]).await.unwrap_err();
+    assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("57P01"));
+    // No time is promised here but that it ends.
+    query.await.unwrap().unwrap_err();
+    let _ = still_open.await;
+}
+
+#[tokio::test]
+async fn postgresqls_casts_are_taken_where_they_mean_the_same() {
+    let wire = wire().await;
+    let rows = wire
+        .psql(&[
+            "-At",
+            "-c",
+            "SELECT id::text AS a, day::timestamp AS b, '2024-02-29'::date AS c FROM shop.orders WHERE id = '1'::int",
+        ])
+        .await
+        .unwrap();
+    assert_eq!(rows, "1|1970-01-01 00:00:00|2024-02-29\n");
+    let error = wire.psql(&["-c", "SELECT weight::int FROM shop.orders"]).await.unwrap_err();
+    assert!(error.contains("may give another value") && error.contains("halves away from zero"), "{error}");
+}
+
+#[tokio::test]
+async fn what_tools_ask_of_privileges_and_sizes_is_answered() {
+    let wire = wire().await;
+    for (asked, answer) in [
+        (
+            "SELECT has_table_privilege('shop.orders', 'SELECT'), has_table_privilege('shop.orders', 'INSERT, UPDATE')",
+            "t|f",
+        ),
+        ("SELECT has_schema_privilege('shop', 'USAGE'), has_schema_privilege('shop', 'CREATE')", "t|f"),
+        ("SELECT has_database_privilege('acme', 'CONNECT')", "t"),
+        ("SELECT pg_size_pretty(10240), pg_catalog.pg_size_pretty(5)", "10 kB|5 bytes"),
+        ("SELECT pg_total_relation_size('shop.orders') IS NULL", "t"),
+        ("SELECT current_setting('server_version_num'), current_database()", "150000|acme"),
+    ] {
+        assert_eq!(wire.psql(&["-At", "-c", asked]).await.as_deref(), Ok(format!("{answer}\n").as_str()), "{asked}");
+    }
+    for asked in [
+        "\\dt+",
+        "\\dt+ shop.*",
+        "\\l+",
+        "\\dn+",
+        "\\df",
+        "\\dv+",
+        "\\di",
+        "\\ds",
+        "\\dT",
+        "\\dp",
+        "\\db+",
+        "\\dF",
+        "\\dconfig",
+        "\\drds",
+        "\\db",
+        "\\d+ shop.orders",
+    ] {
+        let answer = wire.psql(&["-c", asked]).await;
+        assert!(answer.is_ok(), "{asked}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
-//! psycopg and SQLAlchemy against the Postgres wire, as analysts use them.
+//! psycopg, SQLAlchemy, asyncpg and pg8000 against the Postgres wire, as analysts use them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray},
+    array::{
+        Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+        StringArray, TimestampMicrosecondArray,
+    },
+    buffer::OffsetBuffer,
+    datatypes::{Field, Schema},
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
@@ -41,6 +46,10 @@ impl postgres::Tokens for OneToken {
             name: name.to_owned(),
             owner: name.to_owned(),
         }))
+    }
+
+    async fn stands(&self, _: &Principal) -> Result<bool, Problem> {
+        Ok(true)
     }
 }
 
@@ -118,7 +127,12 @@ async fn psycopg_and_sqlalchemy_read_and_reflect() {
         ("day", Arc::new(Date32Array::from(vec![0, 20_000]))),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
-    let view = View::of_batches(vec![batch.unwrap()]).unwrap();
+    read_with(SCRIPT, batch.unwrap()).await;
+}
+
+/// Serves `shop.orders` with these rows and runs a script against it.
+async fn read_with(script: &'static str, orders: RecordBatch) {
+    let view = View::of_batches(vec![orders]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let settings = WarehouseSettings::new("acme", folder.path().join("spill"));
     let tables = Memory(HashMap::from([("shop.orders".parse().unwrap(), view)]));
@@ -126,6 +140,120 @@ async fn psycopg_and_sqlalchemy_read_and_reflect() {
     let any = Listen::At(([127, 0, 0, 1], 0).into());
     let door = postgres::serve(any, warehouse, Arc::new(OneToken)).await.unwrap().unwrap();
     let url = format!("postgresql://kim:s3cret@{}/acme", door.address);
-    let said = tokio::task::spawn_blocking(move || python::run(python::CLIENTS, SCRIPT, &[url])).await.unwrap();
+    let said = tokio::task::spawn_blocking(move || python::run(python::CLIENTS, script, &[url])).await.unwrap();
     assert!(said.contains("all right"), "{said}");
+}
+
+/// Every type as asyncpg (binary only), psycopg in both forms and pg8000 read it, and as they send it back.
+const EVERY_TYPE: &str = r#"
+import asyncio, datetime, decimal, json, sys, uuid
+import asyncpg, pg8000.native, psycopg
+url = sys.argv[1]
+D, day = decimal.Decimal, datetime.date(2024, 2, 29)
+local, at = datetime.datetime(2024, 2, 29, 1, 2, 3, 500000), datetime.datetime(2024, 2, 29, 1, 2, 3, tzinfo=datetime.timezone.utc)
+u = uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
+row = {
+    "i": 9007199254740993, "f": 2.25, "n": D("12.5"), "big": D("1234567890123456789012345.00000000000000000001"), "s": "한글", "b": True,
+    "raw": b"\x00\xff", "d": day, "t": datetime.time(12, 34, 56, 500000), "dt": local, "at": at, "u": u, "j": {"a": [1]},
+    "i_list": [1, None], "s_list": ["a b", None], "f_list": [1.5], "n_list": [D("1.5")], "d_list": [day], "dt_list": [local], "at_list": [at],
+    "t_list": [datetime.time(1)], "u_list": [u], "b_list": [True], "raw_list": [b"x"], "big_list": [D("0.00000000000000000001")], "j_list": [{"a": 1}],
+}
+plain = lambda value: json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+names = list(row)
+select = f"SELECT {', '.join(names)} FROM shop.orders"
+def check(who, values):
+    for name, value in zip(names, values):
+        value = [plain(item) for item in value] if isinstance(value, list) else plain(value)
+        assert value == row[name] and isinstance(value, type(row[name])), (who, name, value)
+async def binary():
+    c = await asyncpg.connect(url)
+    check("asyncpg", await c.fetchrow(select))
+    for name in names:
+        if name in ("j", "u") or name.endswith("_list"): continue
+        assert await c.fetchval(f"SELECT COUNT(*) FROM shop.orders WHERE {name} = $1", row[name]) == 1, name
+    for name in ("i", "f", "s", "n", "d", "at", "big"):
+        assert await c.fetchval(f"SELECT COUNT(*) FROM shop.orders WHERE {name} IN UNNEST($1)", [row[name], None]) == 1, name
+    assert await c.fetchval("SELECT COUNT(*) FROM shop.orders WHERE f > $1", 2.2) == 1
+    assert await c.fetchval("SELECT $1", "x") == "x" and await c.fetchval("SELECT $1::int + 1", 4) == 5
+    assert await c.fetchval("SELECT DATE_ADD(d, INTERVAL $1 DAY) FROM shop.orders", 1) == datetime.date(2024, 3, 1)
+    assert await c.fetchval("SELECT TIMESTAMP_ADD(at, INTERVAL 1 DAY) = at + $1 FROM shop.orders", datetime.timedelta(days=1))
+    async with c.transaction():
+        assert [r["i"] async for r in c.cursor("SELECT i FROM shop.orders")] == [row["i"]]
+    await c.close()
+asyncio.run(binary())
+with psycopg.connect(url) as c:
+    for is_binary in (False, True):
+        check(f"psycopg {is_binary}", c.cursor(binary=is_binary).execute(select).fetchone())
+        for name in names:
+            if name == "j" or name.endswith("_list"): continue
+            form = "%b" if is_binary else "%t"
+            value = str(row[name]) if name == "u" else row[name]
+            assert c.execute(f"SELECT COUNT(*) FROM shop.orders WHERE {name} = {form}", (value,)).fetchone() == (1,), (is_binary, name)
+    assert c.execute("SELECT COUNT(*) FROM shop.orders WHERE i IN UNNEST(%s)", ([1, row["i"]],)).fetchone() == (1,)
+    assert c.execute("SELECT at + %s FROM shop.orders", (datetime.timedelta(hours=1),)).fetchone() == (at + datetime.timedelta(hours=1),)
+host, port = url.split("@")[1].split("/")[0].split(":")
+c = pg8000.native.Connection("kim", host=host, port=int(port), database="acme", password="s3cret")
+check("pg8000", c.run(select)[0])
+assert c.run("SELECT s FROM shop.orders WHERE i = :i AND d = :d", i=row["i"], d=day) == [["한글"]]
+c.close()
+print("all right")
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_is_read_and_sent_by_asyncpg_psycopg_and_pg8000() {
+    read_with(EVERY_TYPE, every_type()).await;
+}
+
+/// One row of each type as the lake stores it; what Arrow does not have stands in the field's metadata.
+fn every_type() -> RecordBatch {
+    let uuid = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    let (local, at) = (1_709_168_523_500_000_i64, 1_709_168_523_000_000_i64);
+    let micros =
+        |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC")) };
+    let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
+    let exact = |value: i128| -> ArrayRef {
+        Arc::new(Decimal128Array::from(vec![value]).with_precision_and_scale(38, 2).unwrap())
+    };
+    let columns: Vec<(&str, ArrayRef, &str)> = vec![
+        ("i", Arc::new(Int64Array::from(vec![9_007_199_254_740_993])), ""),
+        ("f", Arc::new(Float64Array::from(vec![2.25])), ""),
+        ("n", exact(1250), ""),
+        ("big", text("1234567890123456789012345.00000000000000000001"), "bignumeric"),
+        ("s", text("한글"), ""),
+        ("b", Arc::new(BooleanArray::from(vec![true])), ""),
+        ("raw", Arc::new(BinaryArray::from_vec(vec![b"\x00\xff"])), ""),
+        ("d", Arc::new(Date32Array::from(vec![19_782])), ""),
+        ("t", text("12:34:56.500000"), "time"),
+        ("dt", micros(local), "datetime"),
+        ("at", micros(at), ""),
+        ("u", text(uuid), "uuid"),
+        ("j", text("{\"a\": [1]}"), "json"),
+        ("i_list", list(Arc::new(Int64Array::from(vec![Some(1), None]))), ""),
+        ("s_list", list(Arc::new(StringArray::from(vec![Some("a b"), None]))), ""),
+        ("f_list", list(Arc::new(Float64Array::from(vec![1.5]))), ""),
+        ("n_list", list(exact(150)), ""),
+        ("d_list", list(Arc::new(Date32Array::from(vec![19_782]))), ""),
+        ("dt_list", list(micros(local)), "datetime"),
+        ("at_list", list(micros(at)), ""),
+        ("t_list", list(text("01:00:00.000000")), "time"),
+        ("u_list", list(text(uuid)), "uuid"),
+        ("b_list", list(Arc::new(BooleanArray::from(vec![true]))), ""),
+        ("raw_list", list(Arc::new(BinaryArray::from_vec(vec![b"x"]))), ""),
+        ("big_list", list(text("0.00000000000000000001")), "bignumeric"),
+        ("j_list", list(text("{\"a\": 1}")), "json"),
+    ];
+    let marked = |(name, array, mark): &(&str, ArrayRef, &str)| {
+        let field = Field::new(*name, array.data_type().clone(), true);
+        let marks = [("naru.type".to_owned(), (*mark).to_owned())];
+        if mark.is_empty() { field } else { field.with_metadata(HashMap::from(marks)) }
+    };
+    let schema = Arc::new(Schema::new(columns.iter().map(marked).collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, columns.into_iter().map(|(_, array, _)| array).collect()).unwrap()
+}
+
+/// All values as the list of one row.
+fn list(values: ArrayRef) -> ArrayRef {
+    let field = Arc::new(Field::new("element", values.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths([values.len()]);
+    Arc::new(ListArray::new(field, offsets, values, None))
 }

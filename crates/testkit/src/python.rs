@@ -17,7 +17,7 @@ use crate::cluster::{cache, locked};
 pub const READERS: &[&str] = &["polars==2.1.0", "deltalake==1.6.6", "pyarrow==26.0.1"];
 
 /// Clients of the Postgres wire.
-pub const CLIENTS: &[&str] = &["psycopg[binary]==3.3.9", "sqlalchemy==2.1.9"];
+pub const CLIENTS: &[&str] = &["psycopg[binary]==3.3.9", "sqlalchemy==2.1.9", "asyncpg==0.32.0", "pg8000==1.31.6"];
 
 /// The `python` of an environment with `packages` (pip's spelling), made on first use and kept in naru's cache.
 pub fn venv(packages: &[&str]) -> PathBuf {

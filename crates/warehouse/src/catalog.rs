@@ -25,7 +25,7 @@ use crate::{
     Decide, WarehouseError,
     information_schema::{self, INFORMATION_SCHEMA},
     session::Pinned,
-    tables::{Cut, TableSource, View},
+    tables::{Cut, Extent, TableSource, View},
 };
 
 /// Views within views deeper than this are refused.
@@ -110,6 +110,11 @@ impl Scope {
     /// Whether the name is a view.
     pub fn is_view(&self, id: &TableId) -> bool {
         self.queries.contains_key(id)
+    }
+
+    /// How large a table is, where that is known.
+    pub async fn extent(&self, id: &TableId) -> Option<Extent> {
+        self.table(id).await.ok().flatten()?.extent
     }
 
     async fn table(&self, id: &TableId) -> Result<Option<View>, WarehouseError> {

@@ -18,9 +18,6 @@ pub enum WarehouseError {
     /// The SQL is wrong, or asks for what is not built.
     #[error("{0}")]
     Sql(#[from] SqlError),
-    /// No such table, or not for this reader: both get the same answer.
-    #[error("table {0} was not found")]
-    NoTable(String),
     /// The statement is understood and not allowed here.
     #[error("{statement} is not possible in a SQL session")]
     Refused {
@@ -71,8 +68,6 @@ impl WarehouseError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Sql(error) => sql_problem(error),
-            Self::NoTable(name) => Problem::new("sql.no_table", format!("table \"{name}\" was not found"))
-                .hint("Tables are named dataset.table, upper and lower case apart; `SELECT table_schema, table_name FROM INFORMATION_SCHEMA.TABLES` lists them."),
             Self::Refused { hint, .. } => Problem::new("sql.refused", self.to_string()).hint(hint),
             Self::Empty => Problem::new("sql.empty", self.to_string()).hint("Write a query, for example `SELECT 1`."),
             Self::OutOfMemory { limit, detail } => Problem::new("sql.out_of_memory", self.to_string())
@@ -199,6 +194,10 @@ pub(crate) fn without_values(text: &str) -> String {
             None => kept.push(c),
         }
     }
+    // INT64 stays INT64.
+    if kept.chars().nth(1).is_some_and(|second| !second.is_lowercase()) {
+        return kept;
+    }
     let mut chars = kept.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
@@ -207,6 +206,7 @@ fn sql_problem(error: &SqlError) -> Problem {
     let code = match error.kind {
         SqlErrorKind::Syntax => "sql.syntax",
         SqlErrorKind::Unsupported => "sql.unsupported",
+        SqlErrorKind::NoTable => "sql.no_table",
         SqlErrorKind::Name => "sql.name",
         SqlErrorKind::Type => "sql.type",
         SqlErrorKind::Engine => "sql.engine",
@@ -234,9 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_type_keeps_its_letters() {
+        let error = DataFusionError::Execution("INT64 overflow in SUM".to_owned());
+        assert_eq!(WarehouseError::of_engine(&error, 1).problem().summary, "INT64 overflow in SUM");
+    }
+
+    #[test]
     fn an_error_of_ours_survives_its_way_through_the_engine() {
-        let own = WarehouseError::NoTable("p.shop.orders".to_owned());
+        let own = WarehouseError::TimeZone("Seoul".to_owned());
         let error = DataFusionError::External(Box::new(own)).context("planning");
-        assert!(matches!(WarehouseError::of_engine(&error, 1), WarehouseError::NoTable(_)));
+        assert!(matches!(WarehouseError::of_engine(&error, 1), WarehouseError::TimeZone(_)));
     }
 }

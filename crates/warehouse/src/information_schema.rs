@@ -14,7 +14,7 @@ use datafusion::{catalog::TableProvider, datasource::MemTable};
 use naru_base::TableId;
 use naru_googlesql::sql_type;
 
-use crate::{WarehouseError, catalog::Sight, session::google_options};
+use crate::{WarehouseError, catalog::Sight, session::google_options, tables::Extent};
 
 /// The schema's name.
 pub(crate) const INFORMATION_SCHEMA: &str = "INFORMATION_SCHEMA";
@@ -30,6 +30,8 @@ pub struct Described {
     pub is_view: bool,
     /// Its columns; empty for a view whose query cannot be planned now.
     pub schema: SchemaRef,
+    /// How large it is, where that is known.
+    pub extent: Option<Extent>,
 }
 
 /// Everything a reader may know of, restricted to one dataset if given, sorted by name.
@@ -50,7 +52,8 @@ pub(crate) async fn describe(sight: &Sight, dataset: Option<&str>) -> Result<Vec
                 Arc::new(Schema::empty())
             }
         };
-        all.push(Described { id, is_view, schema });
+        let extent = if is_view { None } else { sight.scope.extent(&id).await };
+        all.push(Described { id, is_view, schema, extent });
     }
     Ok(all)
 }

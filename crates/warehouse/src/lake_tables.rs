@@ -10,7 +10,7 @@ use naru_lake::{Lake, LakeError, ScanOptions, StagedFile, Table, TableView};
 
 use crate::{
     WarehouseError,
-    tables::{Cut, TableSource, View},
+    tables::{Cut, Extent, TableSource, View},
 };
 
 /// Where live tables, with their unflushed rows, come from.
@@ -47,6 +47,9 @@ impl LakeTables {
 
     /// A table, unless it is one that waits for its first rows.
     async fn published(&self, id: &TableId) -> Result<Option<Table>, WarehouseError> {
+        if !names_a_folder(id) {
+            return Ok(None);
+        }
         let Some(table) = self.lake.open_table(id).await.map_err(lake_error)? else { return Ok(None) };
         let Some(application) = self.published_by.get(id) else { return Ok(Some(table)) };
         let committed = table.position(application).await.map_err(lake_error)?;
@@ -63,7 +66,8 @@ impl View {
     /// A view of the lake as SQL sees it: hidden columns left out.
     pub fn of_lake(view: &Arc<TableView>) -> Result<Self, WarehouseError> {
         let provider = view.provider(&ScanOptions::default()).map_err(lake_error)?;
-        Ok(Self { provider, version: Some(view.version) })
+        let extent = Extent { rows: view.live_rows(), bytes: view.files.iter().map(|file| file.size).sum() };
+        Ok(Self { provider, version: Some(view.version), extent: Some(extent) })
     }
 }
 
@@ -74,6 +78,12 @@ impl View {
         let files = staged.iter().map(|file| Arc::new(file.file_view())).collect();
         Self::of_lake(&Arc::new(view.with_files(files).with_tail(Vec::new())))
     }
+}
+
+/// Whether a table of the lake can have this name; any other one names nothing, whatever a query says.
+fn names_a_folder(id: &TableId) -> bool {
+    let plain = |part: &str| !part.is_empty() && !part.contains(['/', '\\', '%']) && part != "." && part != "..";
+    plain(&id.dataset) && plain(&id.table)
 }
 
 fn lake_error(error: LakeError) -> WarehouseError {

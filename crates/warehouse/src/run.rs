@@ -18,7 +18,7 @@ use datafusion::{
 };
 use futures::StreamExt;
 use naru_base::{TableId, Version};
-use naru_googlesql::{GoogleSql, Params, Parsed, StatementKind};
+use naru_googlesql::{GoogleSql, Params, Parsed, SqlError, SqlErrorKind, SqlType, StatementKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -138,9 +138,40 @@ impl ResultSet {
 /// Plans one statement. Anything but a query, or `EXPLAIN` of one, is refused.
 pub(crate) async fn plan(job: &Job) -> Result<LogicalPlan, WarehouseError> {
     match naru_googlesql::kind(&job.parsed) {
-        StatementKind::Query => Ok(job.google.plan(&job.state, &job.parsed, &job.params).await?),
+        StatementKind::Query => planned(job, &job.parsed).await,
         StatementKind::Explain => explain(job).await,
         other => Err(refused(other)),
+    }
+}
+
+async fn planned(job: &Job, parsed: &Parsed) -> Result<LogicalPlan, WarehouseError> {
+    match job.google.plan(&job.state, parsed, &job.params).await {
+        Ok(plan) => Ok(plan),
+        Err(error) => Err(with_nearest_table(job, error).await),
+    }
+}
+
+/// A missing table, with the name that may have been meant among those that whoever asks may know of.
+async fn with_nearest_table(job: &Job, error: SqlError) -> WarehouseError {
+    if error.kind != SqlErrorKind::NoTable {
+        return error.into();
+    }
+    let known = job.scope.list().await.unwrap_or_default();
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    error.with_nearest_table(&known).into()
+}
+
+/// The types that the places of a statement's parameters ask for; see [`GoogleSql::parameter_types`].
+pub(crate) async fn parameter_types(
+    job: &Job,
+    given: &[Option<SqlType>],
+) -> Result<Vec<Option<SqlType>>, WarehouseError> {
+    match naru_googlesql::kind(&job.parsed) {
+        StatementKind::Query => match job.google.parameter_types(&job.state, &job.parsed, given).await {
+            Ok(types) => Ok(types),
+            Err(error) => Err(with_nearest_table(job, error).await),
+        },
+        _ => Ok(given.to_vec()),
     }
 }
 
@@ -159,7 +190,7 @@ async fn explain(job: &Job) -> Result<LogicalPlan, WarehouseError> {
     if naru_googlesql::kind(&inner) != StatementKind::Query {
         return Err(no_explain("EXPLAIN of anything but a query"));
     }
-    let plan = job.google.plan(&job.state, &inner, &job.params).await?;
+    let plan = planned(job, &inner).await?;
     let explained = LogicalPlanBuilder::from(plan).explain(false, false).and_then(LogicalPlanBuilder::build);
     explained.map_err(|error| WarehouseError::of_engine(&error, job.memory_bytes))
 }
@@ -181,9 +212,10 @@ fn refused(kind: StatementKind) -> WarehouseError {
         | StatementKind::Truncate => {
             ("changing rows", "Mirrored tables follow their source, marts their file; change those.")
         }
-        StatementKind::Query | StatementKind::Explain | StatementKind::Set | StatementKind::Other => {
-            ("this statement", "Write a SELECT.")
-        }
+        StatementKind::Query | StatementKind::Explain | StatementKind::Set | StatementKind::Other => (
+            "this statement",
+            "Write a SELECT; `SELECT * FROM INFORMATION_SCHEMA.TABLES` lists tables, `.COLUMNS` columns.",
+        ),
     };
     WarehouseError::Refused { statement: statement.to_owned(), hint: hint.to_owned() }
 }

@@ -14,10 +14,11 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     prelude::SessionConfig,
+    scalar::ScalarValue,
 };
 use naru_access::Principal;
 use naru_base::TableId;
-use naru_googlesql::{GoogleSql, Options, Params, Parsed, StatementKind};
+use naru_googlesql::{GoogleSql, Options, Params, Parsed, SqlType, StatementKind};
 use parking_lot::RwLock;
 
 use crate::{
@@ -47,12 +48,14 @@ pub struct SessionOptions {
     pub time_zone: Option<String>,
     /// Bytes that each of its queries may hold; only the pool of all queries limits it when absent.
     pub memory_bytes: Option<usize>,
+    /// Whether PostgreSQL's `x::type` is taken where it means what CAST means.
+    pub postgres_casts: bool,
 }
 
 impl SessionOptions {
     /// A session with the warehouse's own choices for everything but who asks.
     pub fn of(principal: Principal) -> Self {
-        Self { principal, default_dataset: None, time_zone: None, memory_bytes: None }
+        Self { principal, default_dataset: None, time_zone: None, memory_bytes: None, postgres_casts: false }
     }
 }
 
@@ -91,6 +94,7 @@ pub struct Session {
     timeout: RwLock<Option<Duration>>,
     reader: Reader,
     memory_bytes: Option<usize>,
+    postgres_casts: bool,
 }
 
 impl fmt::Debug for Session {
@@ -111,6 +115,7 @@ impl Session {
             timeout: RwLock::new(None),
             reader,
             memory_bytes: options.memory_bytes,
+            postgres_casts: options.postgres_casts,
         })
     }
 
@@ -153,8 +158,8 @@ impl Session {
 
     /// Splits a text into statements without running any.
     pub fn statements(&self, sql: &str) -> Result<Vec<Statement>, WarehouseError> {
-        let parsed = naru_googlesql::parse(sql)?;
-        Ok(parsed.into_iter().map(|parsed| Statement { parsed }).collect())
+        let parse = if self.postgres_casts { naru_googlesql::parse_with_postgres_casts } else { naru_googlesql::parse };
+        Ok(parse(sql)?.into_iter().map(|parsed| Statement { parsed }).collect())
     }
 
     /// Runs a text of one or more statements; the last one that has rows is the answer, and a text without any
@@ -204,6 +209,37 @@ impl Session {
     /// Plans every statement of a text without running it; the columns of the last one that has rows.
     pub async fn validate(&self, sql: &str) -> Result<SchemaRef, WarehouseError> {
         self.validate_over(sql, &Params::default(), self.live()).await
+    }
+
+    /// Columns of one statement whose `$1`, `$2`, … have no values yet, and the type each of them takes: the given one,
+    /// else what its place asks for, else the one in `otherwise`, else STRING.
+    pub async fn describe_statement(
+        &self,
+        sql: &str,
+        given: &[Option<SqlType>],
+        otherwise: &[Option<SqlType>],
+    ) -> Result<(Vec<SqlType>, SchemaRef), WarehouseError> {
+        let mut statements = self.statements(sql)?;
+        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(WarehouseError::Empty);
+        };
+        if !statement.has_rows() {
+            return Ok((Vec::new(), self.validate(sql).await?));
+        }
+        let job = self.job(statement.parsed.clone(), Params::default(), self.live())?;
+        let given = given.to_vec();
+        let asked = self.on_threads(Box::pin(async move { run::parameter_types(&job, &given).await })).await?;
+        let types = asked.into_iter().enumerate().map(|(at, asked)| {
+            let known = asked.or_else(|| otherwise.get(at).cloned().flatten());
+            known.unwrap_or(SqlType::String)
+        });
+        let types: Vec<SqlType> = types.collect();
+        let nulls = types.iter().map(|ty| ScalarValue::try_from(&ty.arrow())).collect::<Result<_, _>>();
+        let positional = nulls.map_err(|error| WarehouseError::Engine(error.strip_backtrace()))?;
+        let params = Params { positional, ..Params::default() };
+        let job = self.job(statement.parsed, params, self.live())?;
+        let plan = self.on_threads(Box::pin(async move { run::plan(&job).await })).await?;
+        Ok((types, plan.schema().inner().clone()))
     }
 
     /// Plans one query over exactly these views; its columns.

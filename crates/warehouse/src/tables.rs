@@ -18,12 +18,23 @@ pub struct View {
     pub provider: Arc<dyn TableProvider>,
     /// Its Delta version, where it has one.
     pub version: Option<Version>,
+    /// How large it is, where that is known.
+    pub extent: Option<Extent>,
+}
+
+/// How large a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Rows that a query sees, unflushed ones included.
+    pub rows: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 impl View {
     /// A table without versions.
     pub fn of(provider: Arc<dyn TableProvider>) -> Self {
-        Self { provider, version: None }
+        Self { provider, version: None, extent: None }
     }
 }
 

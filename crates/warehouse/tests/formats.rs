@@ -12,11 +12,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
-        IntervalMonthDayNanoArray, ListBuilder, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
-        types::IntervalMonthDayNano,
+        Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Float64Array,
+        Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder, StringArray, StringBuilder, StructArray,
+        TimestampMicrosecondArray, types::IntervalMonthDayNano,
     },
-    datatypes::{DataType, Field, Schema},
+    buffer::OffsetBuffer,
+    datatypes::{DataType, Field, Schema, i256},
     record_batch::RecordBatch,
 };
 use naru_warehouse::output::{Format, OutputError, writer};
@@ -47,6 +48,20 @@ fn menu() -> RecordBatch {
 fn csv_tells_null_from_empty_and_quotes_what_it_must() {
     let expected = "이름,n\r\n김치,1\r\n,-20\r\n\"\",9007199254740992\r\n\"a,\"\"b\"\"\nc\",9007199254740993\r\n";
     assert_eq!(written(Format::Csv, &[menu()]), expected);
+}
+
+/// Every type of a list: what the list's mark says, it says of the elements.
+#[test]
+fn elements_of_lists_are_written_as_their_type() {
+    let mut items = ListBuilder::new(StringBuilder::new());
+    items.append_value([Some("{\"a\": 1}"), None]);
+    let array: ArrayRef = Arc::new(items.finish());
+    let field = Field::new("docs", array.data_type().clone(), true);
+    let json = field.clone().with_metadata(HashMap::from([("naru.type".to_owned(), "json".to_owned())]));
+    for (field, line) in [(json, r#"{"docs":[{"a": 1},null]}"#), (field, r#"{"docs":["{\"a\": 1}",null]}"#)] {
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array.clone()]).unwrap();
+        assert_eq!(written(Format::Ndjson, &[rows]), format!("{line}\n"));
+    }
 }
 
 #[test]
@@ -128,4 +143,41 @@ fn a_parquet_file_reads_back_the_same() {
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(out)).unwrap();
     let back: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     assert_eq!(back, [menu()]);
+}
+
+/// Most readers refuse or round what is wider than 38 digits, and Parquet has no INTERVAL.
+#[test]
+fn parquet_holds_intervals_and_bignumerics_exactly_as_marked_text() {
+    let big = |values: Vec<Option<i256>>| Decimal256Array::from(values).with_precision_and_scale(76, 38).unwrap();
+    let item = Arc::new(Field::new_list_field(DataType::Decimal256(76, 38), true));
+    let values: ArrayRef = Arc::new(big(vec![Some(i256::ONE), None]));
+    let list = ListArray::new(item, OffsetBuffer::from_lengths([2]), values, None);
+    let interval: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNano::new(14, 3, 0)]));
+    let pair =
+        StructArray::from(vec![(Arc::new(Field::new("span", interval.data_type().clone(), true)), interval.clone())]);
+    let rows = batch(vec![
+        ("big", Arc::new(big(vec![Some(i256::MINUS_ONE)]))),
+        ("span", interval),
+        ("bigs", Arc::new(list)),
+        ("pair", Arc::new(pair)),
+    ]);
+    let mut out = Vec::new();
+    let mut writer = writer(Format::Parquet, &rows.schema(), &mut out).unwrap();
+    writer.write(&rows).unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(out)).unwrap();
+    let back: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    let marks: Vec<Option<&String>> =
+        back[0].schema_ref().fields().iter().map(|field| field.metadata().get("naru.type")).collect();
+    assert_eq!(
+        marks.iter().map(|mark| mark.map(String::as_str)).collect::<Vec<_>>(),
+        [Some("bignumeric"), Some("interval"), Some("bignumeric"), None]
+    );
+    let small = format!("0.{}1", "0".repeat(37));
+    let expected = format!(
+        "{{\"big\":\"-{small}\",\"span\":\"1-2 3 0:0:0\",\"bigs\":[\"{small}\",null],\"pair\":{{\"span\":\"1-2 3 0:0:0\"}}}}\n"
+    );
+    assert_eq!(written(Format::Ndjson, &back), expected);
 }

@@ -35,7 +35,7 @@ struct Memory {
 impl Memory {
     fn with(mut self, name: &str, version: u64, batches: Vec<RecordBatch>) -> Self {
         let table = MemTable::try_new(batches[0].schema(), vec![batches]).unwrap();
-        let view = View { provider: Arc::new(table), version: Some(Version(version)) };
+        let view = View { version: Some(Version(version)), ..View::of(Arc::new(table)) };
         self.tables.insert(name.parse().unwrap(), view);
         self
     }
@@ -133,6 +133,26 @@ async fn an_unknown_table_says_so_and_nothing_else_can_be_read() {
     }
     for sql in ["SELECT * FROM '/etc/passwd'", "SELECT * FROM `/etc/passwd`", "SELECT * FROM read_csv('/etc/passwd')"] {
         assert!(session.run(sql).await.is_err(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_table_says_which_one_may_have_been_meant() {
+    let tables =
+        Memory::default().with("shop.orders", 1, vec![numbers(&[1])]).with("shop.매출", 1, vec![numbers(&[2])]);
+    let (warehouse, _folder) = warehouse(64, tables);
+    let session = session(&warehouse);
+    for (asked, hint) in [
+        ("shop.ordrs", Some("did you mean shop.orders?")),
+        ("acme.shop.Orders", Some("did you mean shop.orders?")),
+        ("orders", Some("did you mean shop.orders?")),
+        ("`매출`", Some("did you mean shop.매출?")),
+        ("nothing", Some("write dataset.table")),
+        ("finance.weekly_revenue", None),
+    ] {
+        let problem = session.run(&format!("SELECT * FROM {asked}")).await.unwrap_err().problem();
+        assert_eq!((problem.code.as_ref(), problem.hint.as_deref()), ("sql.no_table", hint), "{asked}: {problem}");
+        assert!(problem.summary.contains("1:15"), "{problem}");
     }
 }
 

@@ -154,6 +154,7 @@ impl Planner<'_> {
             return Ok(arg);
         }
         if arg.lit == Lit::Null {
+            self.learn(&arg, to);
             return Typed::null(to.clone());
         }
         if let (Lit::Float(text), SqlType::Numeric) = (&arg.lit, to) {
@@ -183,6 +184,7 @@ impl Planner<'_> {
     /// CAST and SAFE_CAST.
     pub(super) fn cast(&self, arg: Typed, to: &SqlType, safe: bool) -> Result<Typed> {
         if arg.lit == Lit::Null {
+            self.learn(&arg, to);
             return Typed::null(to.clone());
         }
         if arg.ty == *to {
@@ -320,7 +322,7 @@ pub(super) fn shown(name: &str) -> &str {
 }
 
 /// Applies a kernel to every element of an array.
-fn array_kernel(inner: Kernel, element: DataType) -> Kernel {
+pub(super) fn array_kernel(inner: Kernel, element: DataType) -> Kernel {
     Arc::new(move |args| {
         let (column, _) = args.column(0)?;
         let list: &ListArray =

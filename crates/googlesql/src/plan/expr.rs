@@ -83,7 +83,8 @@ impl Planner<'_> {
                 let safe = match kind {
                     CastKind::Cast => false,
                     CastKind::SafeCast => true,
-                    CastKind::TryCast | CastKind::DoubleColon => {
+                    CastKind::DoubleColon => return self.postgres_cast(expr, data_type, cx),
+                    CastKind::TryCast => {
                         return Err(SqlError::unsupported("this form of cast is not GoogleSQL")
                             .hint("write CAST(x AS type) or SAFE_CAST(x AS type)"));
                     }

@@ -12,6 +12,7 @@ use sqlparser::ast::{
 
 use super::{
     CteBody, Planner,
+    coerce::array_kernel,
     expr::Cx,
     refuse,
     scope::{Column, Rel, Relation, Scope, Typed, all_columns, column_expr},
@@ -21,7 +22,7 @@ use crate::{
     error::{Result, SqlError},
     functions::{
         array,
-        cell::{Instant, kernel1},
+        cell::{Datetime, Instant, Kernel, kernel1, ok},
     },
     reads::{name_parts, name_span},
     types::SqlType,
@@ -43,6 +44,11 @@ struct Unnest<'a> {
     array: &'a Ast,
     alias: Option<&'a TableAlias>,
     offset: Offset<'a>,
+}
+
+/// The clock that an instant shows in UTC.
+fn utc_datetime() -> Kernel {
+    kernel1::<Instant, Datetime>(ok)
 }
 
 impl Planner<'_> {
@@ -154,11 +160,7 @@ impl Planner<'_> {
             let scope = result_scope(&rel, alias_name);
             return Ok((rel.plan, scope));
         }
-        let source = self
-            .tables
-            .get(&parts)
-            .cloned()
-            .ok_or_else(|| place(SqlError::name(format!("table \"{}\" does not exist", parts.join(".")))))?;
+        let source = self.tables.get(&parts).cloned().ok_or_else(|| place(SqlError::no_table(&parts)))?;
         let schema = source.schema();
         let plan = LogicalPlanBuilder::scan(parts.join("."), source, None)?.build()?;
         let mut exprs = Vec::new();
@@ -196,10 +198,26 @@ impl Planner<'_> {
             (Some(SqlType::Timestamp), SqlType::Datetime) => {
                 let instant =
                     Typed::new(datafusion::logical_expr::cast(column, SqlType::Timestamp.arrow()), SqlType::Timestamp);
-                let kernel = kernel1::<Instant, crate::functions::cell::Datetime>(crate::functions::cell::ok);
-                Ok(Self::settled("utc_datetime".into(), vec![instant], SqlType::Datetime, kernel, false).expr)
+                Ok(Self::settled("utc_datetime".into(), vec![instant], SqlType::Datetime, utc_datetime(), false).expr)
             }
+            (Some(SqlType::Array(from)), SqlType::Array(to)) => self.read_array(column, from, to),
             _ => Ok(datafusion::logical_expr::cast(column, wanted)),
+        }
+    }
+
+    /// A stored array as its elements' GoogleSQL type lies in memory.
+    fn read_array(&self, column: Expr, stored: &SqlType, element: &SqlType) -> Result<Expr> {
+        let (from, to) = (SqlType::Array(Box::new(stored.clone())), SqlType::Array(Box::new(element.clone())));
+        let plain = Typed::new(datafusion::logical_expr::cast(column, from.arrow()), from);
+        match (stored, element) {
+            (SqlType::String, SqlType::BigNumeric | SqlType::Time | SqlType::Interval) => {
+                Ok(self.cast(plain, &to, false)?.expr)
+            }
+            (SqlType::Timestamp, SqlType::Datetime) => {
+                let kernel = array_kernel(utc_datetime(), SqlType::Datetime.arrow());
+                Ok(Self::settled("utc_datetimes".into(), vec![plain], to, kernel, false).expr)
+            }
+            _ => Ok(plain.expr),
         }
     }
 

@@ -74,6 +74,11 @@ impl Planner<'_> {
             self.placeholders += 1;
             Some(self.placeholders - 1)
         };
+        if let Some(asked) = &self.asked
+            && let Some(at) = at
+        {
+            return asked.parameter(at);
+        }
         let value = at
             .and_then(|at| self.params.positional.get(at))
             .ok_or_else(|| SqlError::name(format!("no value was given for parameter {name}")))?;

@@ -6,6 +6,7 @@
 //! Read next: `query.rs`, `select.rs`, `from.rs`, `expr.rs`, `call.rs`.
 
 mod aggregate;
+mod asked;
 mod call;
 mod coerce;
 mod compare;
@@ -19,6 +20,7 @@ mod nested;
 mod order;
 mod pipe;
 mod pivot;
+mod postgres_cast;
 mod query;
 mod refuse;
 mod scope;
@@ -38,9 +40,12 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource},
     prelude::SessionConfig,
 };
-use sqlparser::ast::Statement;
+use sqlparser::ast::{Query, Statement};
 
-use self::scope::{Column, Rel, Scope};
+use self::{
+    asked::Asked,
+    scope::{Column, Rel, Scope},
+};
 use crate::{
     error::{Result, SqlError},
     options::{Options, Params},
@@ -67,23 +72,35 @@ pub(crate) async fn plan(
     parsed: &Parsed,
     params: &Params,
 ) -> Result<LogicalPlan> {
-    let Statement::Query(query) = &parsed.statement else {
-        return Err(SqlError::unsupported("only queries are planned here").hint("this statement is not a SELECT"));
-    };
+    let query = query_of(parsed)?;
     let tables = resolve(state, parsed).await?;
-    let mut planner = Planner {
-        options,
-        params,
-        tables,
-        names: 0,
-        placeholders: 0,
-        ctes: Vec::new(),
-        outer: Vec::new(),
-        now: chrono::Utc::now().timestamp_micros(),
-    };
+    let mut planner = Planner::new(options, params, tables, None);
     planner.check_zone()?;
     let rel = planner.query(query)?;
     planner.finish(rel)
+}
+
+/// The types that a statement's parameters would take; see [`crate::GoogleSql::parameter_types`].
+pub(crate) async fn parameter_types(
+    state: &SessionState,
+    options: &Options,
+    parsed: &Parsed,
+    given: &[Option<SqlType>],
+) -> Result<Vec<Option<SqlType>>> {
+    let query = query_of(parsed)?;
+    let tables = resolve(state, parsed).await?;
+    let params = Params::default();
+    let mut planner = Planner::new(options, &params, tables, Some(Asked::new(given.to_vec())));
+    planner.check_zone()?;
+    planner.query(query)?;
+    Ok(planner.asked.map(Asked::types).unwrap_or_default())
+}
+
+fn query_of(parsed: &Parsed) -> Result<&Query> {
+    let Statement::Query(query) = &parsed.statement else {
+        return Err(SqlError::unsupported("only queries are planned here").hint("this statement is not a SELECT"));
+    };
+    Ok(query)
 }
 
 /// Opens the tables that a statement names.
@@ -105,7 +122,7 @@ async fn resolve(state: &SessionState, parsed: &Parsed) -> Result<HashMap<Vec<St
                 ))));
             }
         };
-        let missing = || place(SqlError::name(format!("table \"{}\" does not exist", table.parts.join("."))));
+        let missing = || place(SqlError::no_table(&table.parts));
         let schema = state.schema_for_ref(reference.clone()).map_err(|_| missing())?;
         let provider = schema.table(reference.table()).await.map_err(|error| place(error.into()))?;
         found.insert(table.parts.clone(), provider_as_source(provider.ok_or_else(missing)?));
@@ -141,6 +158,37 @@ struct Planner<'a> {
     outer: Vec<Scope>,
     /// The statement's one moment, in microseconds.
     now: i64,
+    /// Present while parameters are asked for their types instead of read.
+    asked: Option<Asked>,
+}
+
+/// Whether a value is JSON, or an array of it.
+fn holds_json(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Array(element) => **element == SqlType::Json,
+        ty => *ty == SqlType::Json,
+    }
+}
+
+impl<'a> Planner<'a> {
+    fn new(
+        options: &'a Options,
+        params: &'a Params,
+        tables: HashMap<Vec<String>, Arc<dyn TableSource>>,
+        asked: Option<Asked>,
+    ) -> Self {
+        Self {
+            options,
+            params,
+            tables,
+            names: 0,
+            placeholders: 0,
+            ctes: Vec::new(),
+            outer: Vec::new(),
+            now: chrono::Utc::now().timestamp_micros(),
+            asked,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -167,7 +215,7 @@ impl Planner<'_> {
                     .hint("give one of them another name with AS"));
             }
             taken.push(name.to_lowercase());
-            let marked = (column.ty == SqlType::Json)
+            let marked = holds_json(&column.ty)
                 .then(|| FieldMetadata::from(HashMap::from([(self.options.type_key.clone(), "json".to_owned())])));
             exprs.push(scope::column_expr(&column.id).alias_with_metadata(name, marked));
         }

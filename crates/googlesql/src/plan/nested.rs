@@ -135,6 +135,11 @@ impl Planner<'_> {
 
     /// `x IN UNNEST(array)`.
     pub(super) fn in_array(&self, value: Typed, array: Typed, negated: bool) -> Result<Typed> {
+        let array = if array.lit == Lit::Null && Self::is_asked(&array) {
+            self.coerce(array, &SqlType::Array(Box::new(value.ty.clone())))?
+        } else {
+            array
+        };
         let SqlType::Array(element) = &array.ty else { return Err(SqlError::typed(format!("UNNEST of {}", array.ty))) };
         let element = element.as_ref().clone();
         let (value, array) = if array.lit == Lit::EmptyArray {

@@ -14,9 +14,12 @@ use super::{
     coerce::common_type,
     expr::Cx,
     refuse,
-    scope::{Column, Rel, Scope, Typed, column_expr},
+    scope::{Column, Lit, Rel, Scope, Typed, column_expr},
 };
-use crate::error::{Result, SqlError};
+use crate::{
+    error::{Result, SqlError},
+    types::SqlType,
+};
 
 impl Planner<'_> {
     /// Plans a query.
@@ -96,11 +99,8 @@ impl Planner<'_> {
             _ => return Err(SqlError::unsupported(format!("{op} {quantifier} is not built"))),
         };
         let mut types = Vec::new();
-        for (left, right) in left.columns.iter().zip(&right.columns) {
-            let ty = common_type(&[
-                Typed::new(column_expr(&left.id), left.ty.clone()),
-                Typed::new(column_expr(&right.id), right.ty.clone()),
-            ])?;
+        for (one, other) in left.columns.iter().zip(&right.columns) {
+            let ty = common_type(&[side(&left, one), side(&right, other)])?;
             if distinct && !Self::groupable(&ty) {
                 return Err(SqlError::unsupported(format!("{op} DISTINCT of {ty} is not built")));
             }
@@ -128,16 +128,10 @@ impl Planner<'_> {
     }
 
     /// One side of a set operation, with the result's types and names; `distinct` when its rows are to be compared.
-    fn aligned(
-        &mut self,
-        rel: Rel,
-        types: &[crate::types::SqlType],
-        ids: &[String],
-        distinct: bool,
-    ) -> Result<LogicalPlan> {
+    fn aligned(&mut self, rel: Rel, types: &[SqlType], ids: &[String], distinct: bool) -> Result<LogicalPlan> {
         let mut exprs = Vec::new();
         for ((column, ty), id) in rel.columns.iter().zip(types).zip(ids) {
-            let value = self.coerce(Typed::new(column_expr(&column.id), column.ty.clone()), ty)?;
+            let value = self.coerce(side(&rel, column), ty)?;
             let value = if distinct { Self::group_form(value) } else { value };
             exprs.push(value.expr.alias(id));
         }
@@ -273,4 +267,41 @@ fn names_itself(query: &Query, name: &str) -> bool {
         }
     });
     found.is_break()
+}
+
+/// A column of one side of a set operation. One that is nothing but NULL there takes the other side's type.
+fn side(rel: &Rel, column: &Column) -> Typed {
+    let typed = Typed::new(column_expr(&column.id), column.ty.clone());
+    if column.ty == SqlType::Int64 && is_null(&rel.plan, &column.id) {
+        Typed { lit: Lit::Null, ..typed }
+    } else {
+        typed
+    }
+}
+
+/// Whether a column of a plan is the literal NULL in every row.
+fn is_null(plan: &LogicalPlan, id: &str) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => projection.expr.iter().any(|expr| match expr {
+            Expr::Alias(alias) if alias.name == id => match alias.expr.as_ref() {
+                Expr::Literal(value, _) => value.is_null(),
+                Expr::Column(column) => is_null(&projection.input, &column.name),
+                _ => false,
+            },
+            Expr::Column(column) if column.name == id => is_null(&projection.input, &column.name),
+            _ => false,
+        }),
+        LogicalPlan::Union(union) => {
+            let place = union.schema.fields().iter().position(|field| field.name() == id);
+            place.is_some_and(|place| {
+                union
+                    .inputs
+                    .iter()
+                    .all(|input| input.schema().fields().get(place).is_some_and(|field| is_null(input, field.name())))
+            })
+        }
+        LogicalPlan::Limit(limit) => is_null(&limit.input, id),
+        LogicalPlan::Sort(sort) => is_null(&sort.input, id),
+        _ => false,
+    }
 }

@@ -107,7 +107,7 @@ pub(super) fn expression(ast: &Ast) -> SqlError {
         Ast::SimilarTo { .. } | Ast::RLike { .. } => ("SIMILAR TO or RLIKE", "write REGEXP_CONTAINS(a, r'...')"),
         Ast::Like { escape_char: Some(_), .. } => ("LIKE with ESCAPE", "write a backslash before % or _"),
         Ast::Like { .. } => ("LIKE ANY", "write several LIKE with OR"),
-        Ast::AnyOp { .. } | Ast::AllOp { .. } => ("a comparison with ANY or ALL", "write IN, or EXISTS"),
+        Ast::AnyOp { .. } | Ast::AllOp { .. } => ("a comparison with ANY or ALL", "write IN UNNEST(array), or EXISTS"),
         Ast::Convert { .. } => ("CONVERT", "write CAST(a AS type)"),
         Ast::Cast { .. } => ("this form of CAST", "write CAST(a AS type)"),
         Ast::AtTimeZone { .. } => ("AT TIME ZONE outside EXTRACT", "write DATETIME(ts, 'Asia/Seoul')"),

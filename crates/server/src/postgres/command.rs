@@ -304,7 +304,7 @@ const CATALOG_WORDS: [&str; 45] = [
     "pg_is_in_recovery",
     "pg_encoding_to_char",
 ];
-const CATALOG_FUNCTIONS: [&str; 14] = [
+const CATALOG_FUNCTIONS: [&str; 20] = [
     "version",
     "current_schema",
     "current_schemas",
@@ -319,6 +319,12 @@ const CATALOG_FUNCTIONS: [&str; 14] = [
     "to_regtype",
     "quote_ident",
     "has_schema_privilege",
+    "has_table_privilege",
+    "has_database_privilege",
+    "has_column_privilege",
+    "has_any_column_privilege",
+    "inet_server_addr",
+    "inet_server_port",
 ];
 const SESSION_WORDS: [&str; 4] = ["current_user", "session_user", "current_catalog", "current_role"];
 
@@ -384,7 +390,7 @@ fn asks_catalog(tokens: &[Token<'_>]) -> bool {
         !after_dot
             && (CATALOG_WORDS.contains(&word.as_str())
                 || word == "information_schema"
-                || (called && CATALOG_FUNCTIONS.contains(&word.as_str()))
+                || (called && (word.starts_with("pg_") || CATALOG_FUNCTIONS.contains(&word.as_str())))
                 || (!called && SESSION_WORDS.contains(&word.as_str()))
                 || (word == "current_schema" && !called))
     })

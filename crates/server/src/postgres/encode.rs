@@ -19,7 +19,7 @@ use arrow::{
 };
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Datelike, Timelike};
-use naru_warehouse::output::Cell;
+use naru_warehouse::output::{Cell, element};
 use pgwire::{
     api::{
         Type,
@@ -93,11 +93,11 @@ fn column(field: &Field, array: &ArrayRef) -> Result<Column, Unencodable> {
                 [from, to] => (usize::try_from(*from).unwrap_or(0), usize::try_from(*to).unwrap_or(0)),
                 _ => (0, 0),
             });
-            Values::List(Box::new(column(item, list.values())?), ranges.collect())
+            Values::List(Box::new(column(&element(field, item), list.values())?), ranges.collect())
         }
         DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             let plain = cast(&array, &DataType::List(item.clone())).map_err(|error| Unencodable(error.to_string()))?;
-            return column(&Field::new(field.name(), plain.data_type().clone(), true), &plain);
+            return column(&field.clone().with_data_type(plain.data_type().clone()), &plain);
         }
         _ => Values::Other(other(field, &array)?),
     };

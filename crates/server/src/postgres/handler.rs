@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{Sink, Stream, StreamExt, stream};
-use naru_warehouse::{ResultSet, Warehouse, WarehouseError, postgres_catalog};
+use naru_warehouse::{ResultSet, SqlType, WarehouseError, postgres_catalog};
 use pgwire::{
     api::{
         ClientInfo, ClientPortalStore, PgWireServerHandlers, Type,
@@ -26,11 +26,10 @@ use pgwire::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Tokens,
     command::{self, Command},
     cursor::Cursor,
     encode, params, problem, settings,
-    startup::{Connection, Connections, SERVER_VERSION, Startup},
+    startup::{Connection, Connections, Desk, SERVER_VERSION, Startup},
     types::describe,
 };
 
@@ -42,13 +41,12 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    /// Handlers of one door.
-    pub fn new(warehouse: Warehouse, tokens: Arc<dyn Tokens>) -> Self {
-        let connections = Arc::new(Connections::default());
+    /// Handlers of one connection; `left` ends it.
+    pub fn new(desk: Arc<Desk>, left: CancellationToken) -> Self {
         Self {
-            startup: Arc::new(Startup::new(warehouse, tokens, connections.clone())),
+            connections: desk.connections.clone(),
+            startup: Arc::new(Startup::new(desk, left)),
             queries: Arc::new(Queries { parser: Arc::new(Parser) }),
-            connections,
         }
     }
 }
@@ -278,6 +276,7 @@ impl SimpleQueryHandler for Queries {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let connection = connection(client)?;
+        connection.check().await?;
         let mut responses = Vec::new();
         for (start, statement) in command::split(query) {
             let command = command::sort(statement);
@@ -308,6 +307,7 @@ impl QueryParser for Parser {
         };
         let command = command::sort(statement);
         let connection = connection(client)?;
+        connection.check().await?;
         let given: Vec<Option<Type>> = types.to_vec();
         let (parameters, columns) = describe_statement(&connection, &command, statement, &given)
             .await
@@ -339,15 +339,13 @@ async fn describe_statement(
     match command {
         Command::Query => {
             let statement = &*command::with_backticks(statement);
-            let parameters = guess(connection, statement, count, &declared).await;
-            let sql = params::substitute(statement, |number| {
-                Some(described_as(statement, number, parameters.get(number.saturating_sub(1))?))
-            });
-            let columns = connection.session.validate(&sql).await?;
+            let given: Vec<Option<Type>> = (1..=count).map(declared).collect();
+            let (parameters, columns) = describe_query(connection, statement, &given).await?;
             Ok((parameters, (!columns.fields().is_empty()).then_some(columns)))
         }
         Command::Catalog => {
-            let parameters: Vec<Type> = (1..=count).map(|number| declared(number).unwrap_or(Type::TEXT)).collect();
+            let named = |number| declared(number).or_else(|| params::cast_type(statement, number));
+            let parameters: Vec<Type> = (1..=count).map(|number| named(number).unwrap_or(Type::TEXT)).collect();
             let sql = params::substitute(statement, |_| Some("NULL".to_owned()));
             let (columns, _) = postgres_catalog::run(&connection.session, &facts(connection), &sql).await?;
             Ok((parameters, Some(columns)))
@@ -365,41 +363,28 @@ async fn describe_statement(
     }
 }
 
-fn described_as(statement: &str, number: usize, of: &Type) -> String {
-    if params::counts_rows(statement, number) { "1".to_owned() } else { params::stand_in(of) }
-}
-
-/// Types of parameters; an undeclared one gets the first type with which the statement can be planned.
-async fn guess(
+/// Types of a query's parameters, and its columns. What the client did not declare is what its place asks for.
+async fn describe_query(
     connection: &Connection,
     statement: &str,
-    count: usize,
-    declared: &(impl Fn(usize) -> Option<Type> + Sync),
-) -> Vec<Type> {
-    let mut types = Vec::with_capacity(count);
-    for number in 1..=count {
-        if let Some(of) = declared(number) {
-            types.push(of);
-            continue;
-        }
-        if params::counts_rows(statement, number) {
-            types.push(Type::INT8);
-            continue;
-        }
-        let mut found = Type::TEXT;
-        for (of, name) in params::GUESSES {
-            let sql = params::substitute(statement, |other| {
-                let text = if other == number { format!("CAST(NULL AS {name})") } else { "NULL".to_owned() };
-                Some(if params::counts_rows(statement, other) { "1".to_owned() } else { text })
-            });
-            if connection.session.validate(&sql).await.is_ok() {
-                found = of;
-                break;
-            }
-        }
-        types.push(found);
-    }
-    types
+    given: &[Option<Type>],
+) -> Result<(Vec<Type>, arrow::datatypes::SchemaRef), WarehouseError> {
+    // GoogleSQL wants a number behind LIMIT, not NULL; a cast behind a parameter names its type and is left out.
+    let sql = params::substitute(statement, |number| {
+        Some(if params::counts_rows(statement, number) { "1".to_owned() } else { format!("${number}") })
+    });
+    let named = |number: usize| params::cast_type(statement, number);
+    let known: Vec<Option<SqlType>> = given.iter().map(|of| of.as_ref().and_then(params::google_type)).collect();
+    let otherwise: Vec<Option<SqlType>> =
+        (1..=given.len()).map(|number| named(number).as_ref().and_then(params::google_type)).collect();
+    let (types, columns) = connection.session.describe_statement(&sql, &known, &otherwise).await?;
+    let numbered = (1..).zip(given).map(|(number, declared)| {
+        let counts = params::counts_rows(statement, number).then_some(Type::INT8);
+        let text = || named(number).filter(|of| params::google_type(of).is_none());
+        let asked = || types.get(number.saturating_sub(1)).map(params::wire_type);
+        declared.clone().or(counts).or_else(text).or_else(asked).unwrap_or(Type::TEXT)
+    });
+    Ok((numbered.collect(), columns))
 }
 
 #[async_trait]
@@ -419,6 +404,7 @@ impl ExtendedQueryHandler for Queries {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let connection = connection(client)?;
+        connection.check().await?;
         let prepared = &portal.statement.statement;
         refuse_in_failed_transaction(client, &prepared.command)?;
         let mut literals = Vec::with_capacity(prepared.parameters.len());

@@ -15,7 +15,7 @@ mod settings;
 mod startup;
 mod types;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_access::Principal;
@@ -29,17 +29,28 @@ use crate::{Door, Listen, ServerError};
 /// Most connections at the same time; one more is refused by closing it.
 const CONNECTIONS_MAX: usize = 200;
 
+/// How long a connection whose token was revoked may go on with what it is doing; a new statement ends it at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Who may come in.
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Whom a token stands for; `None` when name and token do not fit.
     async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem>;
+
+    /// Whether someone who came in may stay. Asked before each statement, and of every open connection each
+    /// [`SWEEP_EVERY`].
+    async fn stands(&self, principal: &Principal) -> Result<bool, Problem>;
 }
 
 #[async_trait]
 impl Tokens for naru_access::Tokens {
     async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem> {
         Self::verify(self, name, token).await.map_err(|error| error.problem())
+    }
+
+    async fn stands(&self, principal: &Principal) -> Result<bool, Problem> {
+        Self::stands(self, principal).await.map_err(|error| error.problem())
     }
 }
 
@@ -49,7 +60,8 @@ pub async fn serve(listen: Listen, warehouse: Warehouse, tokens: Arc<dyn Tokens>
     let address =
         listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let handlers = Arc::new(handler::Handlers::new(warehouse, tokens));
+    let desk = Arc::new(startup::Desk::new(warehouse, tokens));
+    tasks.spawn(sweep(stop.clone(), desk.clone()));
     let (ended, connections) = (stop.clone(), tasks.clone());
     tasks.spawn(async move {
         loop {
@@ -65,10 +77,12 @@ pub async fn serve(listen: Listen, warehouse: Warehouse, tokens: Arc<dyn Tokens>
             if connections.len() > CONNECTIONS_MAX {
                 continue;
             }
-            let (handlers, ended) = (handlers.clone(), ended.clone());
+            let (left, ended) = (CancellationToken::new(), ended.clone());
+            let handlers = Arc::new(handler::Handlers::new(desk.clone(), left.clone()));
             connections.spawn(async move {
                 tokio::select! {
                     () = ended.cancelled() => {}
+                    () = left.cancelled() => {}
                     served = process_socket(socket, None, handlers) => {
                         if let Err(error) = served {
                             tracing::debug!(%error, "a Postgres connection ended");
@@ -79,4 +93,15 @@ pub async fn serve(listen: Listen, warehouse: Warehouse, tokens: Arc<dyn Tokens>
         }
     });
     Ok(Some(Door { address, stop, tasks }))
+}
+
+/// Ends connections whose token no longer stands, also in the middle of a query.
+async fn sweep(ended: CancellationToken, desk: Arc<startup::Desk>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            _ = tick.tick() => desk.sweep().await,
+        }
+    }
 }

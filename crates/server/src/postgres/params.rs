@@ -2,11 +2,12 @@
 //!
 //! Values are written into the statement as GoogleSQL literals, so that they take part in its rules of coercion as
 //! if they had been typed there. Owns: reading a bound value, writing a literal that cannot end early, and the
-//! stand-ins with which a statement is described before it has values.
+//! types that a cast behind a parameter names.
 
 use std::fmt::Write as _;
 
 use chrono::{Duration, NaiveDate};
+use naru_warehouse::{SqlType, postgres_catalog};
 use pgwire::api::Type;
 
 use super::command::{Placed, Token, tokens};
@@ -47,26 +48,61 @@ pub fn substitute(sql: &str, literal: impl Fn(usize) -> Option<String>) -> Strin
 
 /// Where a cast at the head of these tokens ends; `None` when there is none.
 fn cast_behind(rest: &[Placed<'_>]) -> Option<usize> {
-    let [first, second, name, rest @ ..] = rest else { return None };
-    if first.token != Token::Symbol(':') || second.token != Token::Symbol(':') {
-        return None;
-    }
-    let Token::Word(word) = name.token else { return None };
-    let longer = |words: &[&str]| {
-        let end = rest.get(words.len().checked_sub(1)?)?.end;
-        let same = rest
-            .iter()
-            .zip(words)
-            .all(|(placed, word)| matches!(placed.token, Token::Word(found) if found.eq_ignore_ascii_case(word)));
-        same.then_some(end)
-    };
-    let end = match word.to_ascii_lowercase().as_str() {
-        "double" => longer(&["precision"]),
-        "character" => longer(&["varying"]),
-        "timestamp" | "time" => longer(&["with", "time", "zone"]).or_else(|| longer(&["without", "time", "zone"])),
+    cast_name(rest).map(|(_, end)| end)
+}
+
+/// The type that a cast at the head of these tokens names, in lowercase, and where it ends.
+fn cast_name(rest: &[Placed<'_>]) -> Option<(String, usize)> {
+    let is = |at: usize, wanted: char| rest.get(at).is_some_and(|placed| placed.token == Token::Symbol(wanted));
+    let word = |at: usize| match rest.get(at)?.token {
+        Token::Word(word) => Some(word.to_ascii_lowercase()),
         _ => None,
     };
-    Some(end.unwrap_or(name.end))
+    if !is(0, ':') || !is(1, ':') {
+        return None;
+    }
+    let mut at = if word(2)? == "pg_catalog" && is(3, '.') { 4 } else { 2 };
+    let mut name = word(at)?;
+    let more: &[&[&str]] = match name.as_str() {
+        "double" => &[&["precision"]],
+        "character" => &[&["varying"]],
+        "timestamp" | "time" => &[&["with", "time", "zone"], &["without", "time", "zone"]],
+        _ => &[],
+    };
+    at += 1;
+    let longer =
+        more.iter().find(|words| (at..).zip(words.iter()).all(|(at, wanted)| word(at).as_deref() == Some(wanted)));
+    for wanted in longer.copied().unwrap_or_default() {
+        name = format!("{name} {wanted}");
+        at += 1;
+    }
+    if is(at, '(')
+        && let Some(close) = (at..at + 5).find(|at| is(*at, ')'))
+    {
+        at = close + 1;
+    }
+    if is(at, '[') && is(at + 1, ']') {
+        name.push_str("[]");
+        at += 2;
+    }
+    rest.get(at.checked_sub(1)?).map(|last| (name, last.end))
+}
+
+/// The type that a cast right behind a parameter names: `$1::BIGINT`.
+pub fn cast_type(sql: &str, number: usize) -> Option<Type> {
+    let all = tokens(sql);
+    let at = all.iter().position(|placed| placed.token == Token::Parameter(number))?;
+    let (name, _) = cast_name(all.get(at + 1..)?)?;
+    let plain = match name.as_str() {
+        "int" => "int4",
+        "float" => "float8",
+        "decimal" => "numeric",
+        "timestamp" => "timestamp without time zone",
+        "time" => "time without time zone",
+        "string" => "text",
+        other => other,
+    };
+    Type::from_oid(postgres_catalog::oid_of_name(plain)?)
 }
 
 /// Parameters that stand after LIMIT or OFFSET, where NULL has no meaning.
@@ -81,41 +117,69 @@ pub fn counts_rows(sql: &str, number: usize) -> bool {
     })
 }
 
-/// The GoogleSQL name of a wire type; `None` for what is left to the literal's own rules.
-pub fn google_name(of: &Type) -> Option<&'static str> {
+/// The type of an array type's elements.
+fn element(of: &Type) -> Option<Type> {
+    Type::from_oid(postgres_catalog::element_oid(of.oid())?)
+}
+
+/// The GoogleSQL type of a wire type; `None` for texts, which are left to the literal's own rules.
+pub fn google_type(of: &Type) -> Option<SqlType> {
+    if let Some(element) = element(of) {
+        return Some(SqlType::Array(Box::new(google_type(&element).unwrap_or(SqlType::String))));
+    }
     Some(match *of {
-        Type::BOOL => "BOOL",
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => "INT64",
-        Type::FLOAT4 | Type::FLOAT8 => "FLOAT64",
-        Type::NUMERIC => "NUMERIC",
-        Type::BYTEA => "BYTES",
-        Type::DATE => "DATE",
-        Type::TIME => "TIME",
-        Type::TIMESTAMP => "DATETIME",
-        Type::TIMESTAMPTZ => "TIMESTAMP",
+        Type::BOOL => SqlType::Bool,
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => SqlType::Int64,
+        Type::FLOAT4 | Type::FLOAT8 => SqlType::Float64,
+        Type::NUMERIC => SqlType::Numeric,
+        Type::BYTEA => SqlType::Bytes,
+        Type::DATE => SqlType::Date,
+        Type::TIME => SqlType::Time,
+        Type::TIMESTAMP => SqlType::Datetime,
+        Type::TIMESTAMPTZ => SqlType::Timestamp,
+        Type::INTERVAL => SqlType::Interval,
         _ => return None,
     })
 }
 
-/// What stands for a parameter while its statement is described.
-pub fn stand_in(of: &Type) -> String {
-    google_name(of).map_or_else(|| "NULL".to_owned(), |name| format!("CAST(NULL AS {name})"))
+/// The wire type of a parameter that takes a GoogleSQL type.
+pub fn wire_type(of: &SqlType) -> Type {
+    match of {
+        SqlType::Bool => Type::BOOL,
+        SqlType::Int64 => Type::INT8,
+        SqlType::Float64 => Type::FLOAT8,
+        SqlType::Numeric | SqlType::BigNumeric => Type::NUMERIC,
+        SqlType::Bytes => Type::BYTEA,
+        SqlType::Date => Type::DATE,
+        SqlType::Time => Type::TIME,
+        SqlType::Datetime => Type::TIMESTAMP,
+        SqlType::Timestamp => Type::TIMESTAMPTZ,
+        SqlType::Interval => Type::INTERVAL,
+        SqlType::Array(element) => match wire_type(element) {
+            Type::BOOL => Type::BOOL_ARRAY,
+            Type::INT8 => Type::INT8_ARRAY,
+            Type::FLOAT8 => Type::FLOAT8_ARRAY,
+            Type::NUMERIC => Type::NUMERIC_ARRAY,
+            Type::BYTEA => Type::BYTEA_ARRAY,
+            Type::DATE => Type::DATE_ARRAY,
+            Type::TIME => Type::TIME_ARRAY,
+            Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
+            Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
+            Type::INTERVAL => Type::INTERVAL_ARRAY,
+            _ => Type::TEXT_ARRAY,
+        },
+        SqlType::String | SqlType::Json | SqlType::Struct(_) => Type::TEXT,
+    }
 }
 
-/// Types that an undeclared parameter is tried as, in order.
-pub const GUESSES: [(Type, &str); 7] = [
-    (Type::TEXT, "STRING"),
-    (Type::INT8, "INT64"),
-    (Type::FLOAT8, "FLOAT64"),
-    (Type::TIMESTAMPTZ, "TIMESTAMP"),
-    (Type::DATE, "DATE"),
-    (Type::BOOL, "BOOL"),
-    (Type::BYTEA, "BYTES"),
-];
+/// NULL of a wire type.
+fn null_of(of: &Type) -> String {
+    google_type(of).map_or_else(|| "NULL".to_owned(), |name| format!("CAST(NULL AS {name})"))
+}
 
 /// The literal of a bound value; `None` bytes are NULL.
 pub fn literal(number: usize, of: &Type, binary: bool, bytes: Option<&[u8]>) -> Result<String, BadParameter> {
-    let Some(bytes) = bytes else { return Ok(stand_in(of)) };
+    let Some(bytes) = bytes else { return Ok(null_of(of)) };
     let read = if binary { from_binary(of, bytes) } else { from_text(of, bytes) };
     read.ok_or_else(|| BadParameter { number, of: of.name().to_owned() })
 }
@@ -124,6 +188,13 @@ pub fn literal(number: usize, of: &Type, binary: bool, bytes: Option<&[u8]>) -> 
 pub fn postgres_literal(number: usize, of: &Type, binary: bool, bytes: Option<&[u8]>) -> Result<String, BadParameter> {
     let Some(bytes) = bytes else { return Ok("NULL".to_owned()) };
     let bad = || BadParameter { number, of: of.name().to_owned() };
+    if let Some(element) = element(of) {
+        let items = if binary { binary_items(bytes) } else { text_items(bytes) }.ok_or_else(bad)?;
+        let items = items.iter().map(|item| postgres_literal(number, &element, binary, item.as_deref()));
+        let items: Vec<String> = items.collect::<Result<_, _>>()?;
+        // The engine needs an element to know the type.
+        return Ok(format!("ARRAY[{}]", if items.is_empty() { "NULL".to_owned() } else { items.join(", ") }));
+    }
     match *of {
         Type::BOOL | Type::INT2 | Type::INT4 | Type::INT8 | Type::OID | Type::FLOAT4 | Type::FLOAT8 => {
             literal(number, of, binary, Some(bytes))
@@ -135,7 +206,72 @@ pub fn postgres_literal(number: usize, of: &Type, binary: bool, bytes: Option<&[
     }
 }
 
+/// An array literal of GoogleSQL.
+fn array(of: &Type, element: &Type, items: &[Option<Vec<u8>>], binary: bool) -> Option<String> {
+    let items = items.iter().map(|item| literal(0, element, binary, item.as_deref()).ok());
+    let items: Vec<String> = items.collect::<Option<_>>()?;
+    let wide = items.iter().any(|item| item.starts_with("BIGNUMERIC "));
+    let of = if wide { SqlType::Array(Box::new(SqlType::BigNumeric)) } else { google_type(of)? };
+    Some(format!("{of}[{}]", items.join(", ")))
+}
+
+/// Items of a binary array of one dimension: dimensions, NULL flag, item type, length, lower bound, items.
+fn binary_items(bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
+    let word = |at: usize| Some(i32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    if word(0)? == 0 {
+        return Some(Vec::new());
+    }
+    let (dimensions, length) = (word(0)?, usize::try_from(word(12)?).ok()?);
+    let (mut items, mut at) = (Vec::new(), 20);
+    for _ in 0..length {
+        let size = word(at)?;
+        at += 4;
+        items.push(match usize::try_from(size) {
+            Ok(size) => {
+                let item = bytes.get(at..at + size)?.to_vec();
+                at += size;
+                Some(item)
+            }
+            Err(_) => None,
+        });
+    }
+    (dimensions == 1 && at == bytes.len()).then_some(items)
+}
+
+/// Items of `{a,"b c",NULL}`, one dimension.
+fn text_items(bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
+    let inner = std::str::from_utf8(bytes).ok()?.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let (mut items, mut item, mut quoted, mut open) = (Vec::new(), String::new(), false, false);
+    let mut close = |item: &mut String, quoted: &mut bool| {
+        let text = if *quoted { std::mem::take(item) } else { std::mem::take(item).trim().to_owned() };
+        let null = !*quoted && text.eq_ignore_ascii_case("null");
+        *quoted = false;
+        items.push((!null).then(|| text.into_bytes()));
+    };
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                open = !open;
+                quoted = true;
+            }
+            '\\' => item.push(chars.next()?),
+            ',' if !open => close(&mut item, &mut quoted),
+            '{' | '}' if !open => return None,
+            c if quoted && !open && c.is_whitespace() => {}
+            c => item.push(c),
+        }
+    }
+    if !inner.trim().is_empty() {
+        close(&mut item, &mut quoted);
+    }
+    (!open).then_some(items)
+}
+
 fn from_text(of: &Type, bytes: &[u8]) -> Option<String> {
+    if let Some(element) = element(of) {
+        return array(of, &element, &text_items(bytes)?, false);
+    }
     let text = std::str::from_utf8(bytes).ok()?;
     Some(match *of {
         Type::BOOL => match text.trim().to_ascii_lowercase().as_str() {
@@ -146,14 +282,19 @@ fn from_text(of: &Type, bytes: &[u8]) -> Option<String> {
         Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => integer(text.trim().parse().ok()?),
         Type::FLOAT4 | Type::FLOAT8 => float(text.trim().parse().ok()?),
         Type::BYTEA => bytes_literal(&hex::decode(text.strip_prefix("\\x")?).ok()?),
-        Type::NUMERIC | Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => {
-            format!("CAST({} AS {})", string(text), google_name(of)?)
+        Type::NUMERIC => exact(text.trim())?,
+        Type::INTERVAL => interval_of_text(text)?,
+        Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => {
+            format!("CAST({} AS {})", string(text), google_type(of)?)
         }
         _ => string(text),
     })
 }
 
 fn from_binary(of: &Type, bytes: &[u8]) -> Option<String> {
+    if let Some(element) = element(of) {
+        return array(of, &element, &binary_items(bytes)?, true);
+    }
     Some(match *of {
         Type::BOOL => if bytes == [0] { "FALSE" } else { "TRUE" }.to_owned(),
         Type::INT2 => integer(i16::from_be_bytes(bytes.try_into().ok()?).into()),
@@ -163,13 +304,19 @@ fn from_binary(of: &Type, bytes: &[u8]) -> Option<String> {
         Type::FLOAT4 => float(f32::from_be_bytes(bytes.try_into().ok()?).into()),
         Type::FLOAT8 => float(f64::from_be_bytes(bytes.try_into().ok()?)),
         Type::BYTEA => bytes_literal(bytes),
-        Type::NUMERIC => format!("NUMERIC '{}'", numeric(bytes)?),
+        Type::NUMERIC => exact(&numeric(bytes)?)?,
+        Type::INTERVAL => {
+            let micros = i64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
+            let days = i32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?);
+            let months = i32::from_be_bytes(bytes.get(12..16)?.try_into().ok()?);
+            interval(months.into(), days.into(), micros)
+        }
         Type::DATE => format!("DATE '{}'", date(i32::from_be_bytes(bytes.try_into().ok()?))?),
         Type::TIMESTAMP | Type::TIMESTAMPTZ => {
             let micros = i64::from_be_bytes(bytes.try_into().ok()?);
             let at = epoch()?.and_time(chrono::NaiveTime::MIN).checked_add_signed(Duration::microseconds(micros))?;
             let zone = if *of == Type::TIMESTAMPTZ { "+00" } else { "" };
-            format!("{} '{}{zone}'", google_name(of)?, at.format("%Y-%m-%d %H:%M:%S%.6f"))
+            format!("{} '{}{zone}'", google_type(of)?, at.format("%Y-%m-%d %H:%M:%S%.6f"))
         }
         Type::TIME => {
             let micros = u64::from_be_bytes(bytes.try_into().ok()?);
@@ -185,6 +332,64 @@ fn from_binary(of: &Type, bytes: &[u8]) -> Option<String> {
         Type::JSONB => string(std::str::from_utf8(bytes.get(1..)?).ok()?),
         _ => string(std::str::from_utf8(bytes).ok()?),
     })
+}
+
+/// A decimal in the smallest type that holds it exactly; `None` for what neither holds, NaN and infinities among it.
+fn exact(text: &str) -> Option<String> {
+    let digits = text.trim_start_matches(['-', '+']);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+    let plain = digits.chars().all(|c| c.is_ascii_digit() || c == '.') && !digits.is_empty();
+    let scientific = digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    let of = if plain && whole.len() <= 29 && part.len() <= 9 {
+        "NUMERIC"
+    } else if (plain && whole.len() <= 38 && part.len() <= 38) || (!plain && scientific) {
+        "BIGNUMERIC"
+    } else {
+        return None;
+    };
+    Some(format!("{of} '{text}'"))
+}
+
+/// An INTERVAL of PostgreSQL's three parts.
+fn interval(months: i64, days: i64, micros: i64) -> String {
+    let sign = |value: i64| if value < 0 { "-" } else { "" };
+    let (month, micro) = (months.unsigned_abs(), micros.unsigned_abs());
+    let seconds = micro / 1_000_000;
+    format!(
+        "CAST('{}{}-{} {days} {}{}:{}:{}.{:06}' AS INTERVAL)",
+        sign(months),
+        month / 12,
+        month % 12,
+        sign(micros),
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        micro % 1_000_000
+    )
+}
+
+/// Numbers with units, as clients write intervals: `2 days 3600 seconds`.
+fn interval_of_text(text: &str) -> Option<String> {
+    let (mut months, mut days, mut micros) = (0_i64, 0_i64, 0_i64);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    for pair in words.chunks(2) {
+        let [number, unit] = pair else { return None };
+        let number: i64 = number.parse().ok()?;
+        match unit.to_ascii_lowercase().trim_end_matches('s') {
+            "year" => months = months.checked_add(number.checked_mul(12)?)?,
+            "month" | "mon" => months = months.checked_add(number)?,
+            "week" => days = days.checked_add(number.checked_mul(7)?)?,
+            "day" => days = days.checked_add(number)?,
+            "hour" => micros = micros.checked_add(number.checked_mul(3_600_000_000)?)?,
+            "minute" | "min" => micros = micros.checked_add(number.checked_mul(60_000_000)?)?,
+            "second" | "sec" => micros = micros.checked_add(number.checked_mul(1_000_000)?)?,
+            "millisecond" => micros = micros.checked_add(number.checked_mul(1_000)?)?,
+            "microsecond" | "u" => micros = micros.checked_add(number)?,
+            _ => return None,
+        }
+    }
+    (!words.is_empty()).then(|| interval(months, days, micros))
 }
 
 fn epoch() -> Option<NaiveDate> {
@@ -262,7 +467,7 @@ fn numeric(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -279,6 +484,34 @@ mod tests {
     fn a_cast_behind_a_parameter_is_left_out() {
         let sql = "SELECT $1::BIGINT + $2::timestamp without time zone, x::y";
         assert_eq!(substitute(sql, |number| Some(number.to_string())), "SELECT 1 + 2, x::y");
+        let sql = "SELECT any($1::oid[]), $2::varchar(5), $3::pg_catalog.int8 + $4::double precision";
+        assert_eq!(substitute(sql, |number| Some(number.to_string())), "SELECT any(1), 2, 3 + 4");
+        let named = [Type::OID_ARRAY, Type::VARCHAR, Type::INT8, Type::FLOAT8];
+        for (number, of) in (1..).zip(named) {
+            assert_eq!(cast_type(sql, number), Some(of));
+        }
+    }
+
+    #[test]
+    fn arrays_and_exact_numbers_become_literals() {
+        let text = |of: &Type, value: &str| literal(1, of, false, Some(value.as_bytes()));
+        assert_eq!(text(&Type::INT4_ARRAY, "{1,NULL,-3}").unwrap(), "ARRAY<INT64>[1, CAST(NULL AS INT64), (-3)]");
+        assert_eq!(
+            text(&Type::TEXT_ARRAY, r#"{a,"b, \"c\"","NULL",null}"#).unwrap(),
+            r#"ARRAY<STRING>['a', 'b, "c"', 'NULL', NULL]"#
+        );
+        assert_eq!(text(&Type::INT8_ARRAY, "{}").unwrap(), "ARRAY<INT64>[]");
+        let mixed = text(&Type::NUMERIC_ARRAY, "{1.5,0.0000000001}").unwrap();
+        assert_eq!(mixed, "ARRAY<BIGNUMERIC>[NUMERIC '1.5', BIGNUMERIC '0.0000000001']");
+        assert!(text(&Type::INT8_ARRAY, "{{1},{2}}").is_err() && text(&Type::INT8_ARRAY, "1").is_err());
+        let binary =
+            [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255];
+        let items = literal(1, &Type::INT4_ARRAY, true, Some(&binary)).unwrap();
+        assert_eq!(items, "ARRAY<INT64>[7, CAST(NULL AS INT64)]");
+        assert!(literal(1, &Type::INT4_ARRAY, true, Some(&binary[..20])).is_err());
+        assert_eq!(text(&Type::NUMERIC, "0.0000000001").unwrap(), "BIGNUMERIC '0.0000000001'");
+        assert!(text(&Type::NUMERIC, "NaN").is_err());
+        assert_eq!(text(&Type::INTERVAL, "1 day -90 seconds").unwrap(), "CAST('0-0 1 -0:1:30.000000' AS INTERVAL)");
     }
 
     #[test]

@@ -43,14 +43,55 @@ pub struct Connection {
     /// Open cursors, by name.
     pub cursors: Mutex<HashMap<String, Cursor>>,
     running: Mutex<CancellationToken>,
+    /// Cancelled to end the connection.
+    left: CancellationToken,
+    tokens: Arc<dyn Tokens>,
 }
 
 impl Connection {
+    /// Refuses, and so ends, a connection whose token was revoked or has expired since it came in.
+    pub async fn check(&self) -> PgWireResult<()> {
+        let principal = self.session.principal();
+        if self.tokens.stands(principal).await.map_err(|problem| problem::of_problem(&problem))? {
+            return Ok(());
+        }
+        let text = format!("token \"{principal}\" was revoked or has expired");
+        Err(problem::fatal("57P01", text, "`naru token new NAME` makes another."))
+    }
+
     /// A token for the query that starts now; a cancel request reaches it until the next one starts.
     pub fn begin_query(&self) -> CancellationToken {
         let token = CancellationToken::new();
         *self.running.lock() = token.clone();
         token
+    }
+}
+
+/// What all connections of one door share.
+pub struct Desk {
+    warehouse: Warehouse,
+    tokens: Arc<dyn Tokens>,
+    /// Open connections by process id and secret key, for cancel requests.
+    pub connections: Arc<Connections>,
+}
+
+impl Desk {
+    /// Nobody is in yet.
+    pub fn new(warehouse: Warehouse, tokens: Arc<dyn Tokens>) -> Self {
+        Self { warehouse, tokens, connections: Arc::default() }
+    }
+
+    /// Ends the connections whose token no longer stands. When that cannot be found out they stay: the next
+    /// statement asks again.
+    pub async fn sweep(&self) {
+        let open: Vec<_> = self.connections.open.lock().values().filter_map(Weak::upgrade).collect();
+        for connection in open {
+            match self.tokens.stands(connection.session.principal()).await {
+                Ok(true) => {}
+                Ok(false) => connection.left.cancel(),
+                Err(problem) => tracing::warn!(%problem, "tokens of open connections could not be checked"),
+            }
+        }
     }
 }
 
@@ -115,28 +156,28 @@ impl AuthSource<Principal> for Passwords {
     }
 }
 
-/// The startup exchange of all connections.
+/// The startup exchange of one connection.
 pub struct Startup {
-    warehouse: Warehouse,
+    desk: Arc<Desk>,
     passwords: CleartextPasswordAuth<Passwords>,
     driver: AuthDriver<DefaultServerParameterProvider, Principal>,
-    connections: Arc<Connections>,
+    left: CancellationToken,
 }
 
 impl Startup {
-    /// Checks sign-ins with these tokens.
-    pub fn new(warehouse: Warehouse, tokens: Arc<dyn Tokens>, connections: Arc<Connections>) -> Self {
+    /// Checks a sign-in at this desk; `left` ends the connection.
+    pub fn new(desk: Arc<Desk>, left: CancellationToken) -> Self {
         let mut parameters = DefaultServerParameterProvider::default();
         SERVER_VERSION.clone_into(&mut parameters.server_version);
         parameters.is_superuser = false;
         parameters.search_path = String::new();
         parameters.default_transaction_read_only = true;
-        parameters.time_zone.clone_from(&warehouse.settings().time_zone);
+        parameters.time_zone.clone_from(&desk.warehouse.settings().time_zone);
         Self {
-            warehouse,
-            passwords: CleartextPasswordAuth::new(Arc::new(Passwords(tokens))),
+            passwords: CleartextPasswordAuth::new(Arc::new(Passwords(desk.tokens.clone()))),
             driver: AuthDriver::new(parameters),
-            connections,
+            desk,
+            left,
         }
     }
 
@@ -144,7 +185,7 @@ impl Startup {
     fn check_database(&self, client: &impl ClientInfo) -> PgWireResult<()> {
         let metadata = client.metadata();
         let database = metadata.get(METADATA_DATABASE).or_else(|| metadata.get(METADATA_USER));
-        let project = &self.warehouse.settings().project;
+        let project = &self.desk.warehouse.settings().project;
         if database == Some(project) {
             return Ok(());
         }
@@ -156,14 +197,17 @@ impl Startup {
     fn connect(&self, client: &impl ClientInfo, principal: Principal) -> PgWireResult<()> {
         let default_dataset = client.metadata().get("options").and_then(|options| search_path(options));
         let session = self
+            .desk
             .warehouse
-            .session(SessionOptions { default_dataset, ..SessionOptions::of(principal) })
+            .session(SessionOptions { default_dataset, postgres_casts: true, ..SessionOptions::of(principal) })
             .map_err(|error| problem::of_problem(&error.problem()))?;
         let connection = Connection {
             session,
             settings: Mutex::default(),
             cursors: Mutex::default(),
             running: Mutex::new(CancellationToken::new()),
+            left: self.left.clone(),
+            tokens: self.desk.tokens.clone(),
         };
         client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
         Ok(())
@@ -199,7 +243,7 @@ impl StartupHandler for Startup {
                     self.driver.complete_authentication(client, final_message).await?;
                     let (process, secret) = client.pid_and_secret_key();
                     if let Some(connection) = client.session_extensions().get::<Arc<Connection>>() {
-                        self.connections.insert((process, secret.to_bytes().to_vec()), &connection);
+                        self.desk.connections.insert((process, secret.to_bytes().to_vec()), &connection);
                     }
                 }
             }

@@ -164,6 +164,13 @@ fn naru_type(field: &Field) -> Option<&str> {
     field.metadata().get("naru.type").map(String::as_str)
 }
 
+/// The elements of a list column; what the column's own metadata says of its type, it says of them.
+pub fn element(list: &Field, item: &Field) -> Field {
+    let mut metadata = list.metadata().clone();
+    metadata.extend(item.metadata().clone());
+    item.clone().with_metadata(metadata)
+}
+
 fn cell(field: &Field, array: &ArrayRef) -> Result<Box<dyn Cell>, OutputError> {
     let unsupported =
         || OutputError::Unsupported { column: field.name().clone(), data_type: array.data_type().to_string() };
@@ -198,9 +205,9 @@ fn cell(field: &Field, array: &ArrayRef) -> Result<Box<dyn Cell>, OutputError> {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             bytes(array).ok_or_else(unsupported)?
         }
-        DataType::List(item) => list(array.as_list::<i32>(), item)?,
-        DataType::LargeList(item) => list(array.as_list::<i64>(), item)?,
-        DataType::FixedSizeList(item, _) => fixed_list(array.as_fixed_size_list(), item)?,
+        DataType::List(item) => list(array.as_list::<i32>(), &element(field, item))?,
+        DataType::LargeList(item) => list(array.as_list::<i64>(), &element(field, item))?,
+        DataType::FixedSizeList(item, _) => fixed_list(array.as_fixed_size_list(), &element(field, item))?,
         DataType::Struct(_) => structure(array.as_struct())?,
         DataType::Map(_, _) => map(array.as_map())?,
         DataType::Dictionary(_, value) => {

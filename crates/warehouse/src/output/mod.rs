@@ -5,6 +5,7 @@
 //! Next: `cell` says how one value is written, the other files how rows are laid out.
 
 mod cell;
+mod convert;
 mod csv;
 mod json;
 mod parquet;
@@ -15,7 +16,8 @@ use std::{collections::HashSet, io::Write, str::FromStr};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use naru_base::Problem;
 
-pub use cell::{Cell, cells};
+pub use cell::{Cell, cells, element};
+pub use convert::convert;
 
 /// A way to write result rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use arrow::{
 };
 use datafusion::{
     error::DataFusionError,
-    logical_expr::{ColumnarValue, Volatility, create_udf},
+    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
     prelude::{SessionConfig, SessionContext},
+    scalar::ScalarValue,
     sql::{parser::Statement, sqlparser},
 };
 use naru_googlesql::{SqlError, SqlErrorKind};
@@ -27,7 +28,7 @@ use sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
 
 use crate::{Session, WarehouseError};
 
-pub use types::{format_type, type_length, type_modifier, type_oid};
+pub use types::{element_oid, format_type, oid_of_name, type_length, type_modifier, type_oid};
 
 /// What the catalog says about the server and the asker.
 #[derive(Debug, Clone)]
@@ -48,6 +49,10 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
     };
     // The JDBC driver wants one row, whatever is in it.
     let sql = if sql.contains("pg_get_keywords") { "SELECT '' AS string_agg" } else { sql };
+    if sql.contains("typeinfo_tree") {
+        let types = relations::type_tree().map_err(|error| wrong(error.strip_backtrace()))?;
+        return Ok((types.schema(), vec![types]));
+    }
     let mut parsed =
         Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|error| wrong(format!("catalog query: {error}")))?;
     let (Some(mut statement), true) = (parsed.pop(), parsed.is_empty()) else {
@@ -105,7 +110,49 @@ fn context(tables: &relations::Relations) -> Result<SessionContext, WarehouseErr
         Volatility::Immutable,
         Arc::new(|arguments: &[ColumnarValue]| format_types(arguments)),
     ));
+    let sizes = tables.sizes();
+    context.register_udf(of_number("pg_total_relation_size", DataType::Int64, move |oid| {
+        sizes.get(&oid).map(|bytes| ScalarValue::Int64(Some(*bytes)))
+    }));
+    context.register_udf(of_number("pg_size_pretty", DataType::Utf8, |bytes| {
+        Some(ScalarValue::Utf8(Some(size_pretty(bytes))))
+    }));
     Ok(context)
+}
+
+/// A function of one number; NULL of NULL, and where it gives nothing.
+fn of_number(
+    name: &str,
+    returns: DataType,
+    answer: impl Fn(i64) -> Option<ScalarValue> + Send + Sync + 'static,
+) -> ScalarUDF {
+    let to = returns.clone();
+    let run = move |arguments: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let given = arrays.first().ok_or_else(|| DataFusionError::Plan("one number is missing".to_owned()))?;
+        let null = ScalarValue::try_from(&to)?;
+        let given = Int64Array::from(given.to_data());
+        let answers = given.iter().map(|one| one.and_then(&answer).unwrap_or_else(|| null.clone()));
+        let answers: Vec<ScalarValue> = answers.collect();
+        if answers.is_empty() {
+            return Ok(ColumnarValue::Array(arrow::array::new_empty_array(&to)));
+        }
+        Ok(ColumnarValue::Array(ScalarValue::iter_to_array(answers)?))
+    };
+    create_udf(name, vec![DataType::Int64], returns, Volatility::Volatile, Arc::new(run))
+}
+
+/// A size as PostgreSQL's `pg_size_pretty` writes it.
+fn size_pretty(bytes: i64) -> String {
+    let mut size = bytes;
+    for unit in ["bytes", "kB", "MB", "GB", "TB"] {
+        if size.abs() < 10_240 {
+            return format!("{size} {unit}");
+        }
+        // Halves away from zero.
+        size = (size + size.signum() * 512) / 1_024;
+    }
+    format!("{size} PB")
 }
 
 fn format_types(arguments: &[ColumnarValue]) -> Result<ColumnarValue, DataFusionError> {
@@ -120,4 +167,18 @@ fn format_types(arguments: &[ColumnarValue]) -> Result<ColumnarValue, DataFusion
         oids.iter().zip(&modifiers).map(|(oid, modifier)| oid.map(|oid| format_type(oid, modifier.unwrap_or(-1))));
     let names: ArrayRef = Arc::new(named.collect::<StringArray>());
     Ok(ColumnarValue::Array(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_pretty;
+
+    #[test]
+    fn sizes_are_written_as_postgresql_writes_them() {
+        let cases =
+            [(0, "0 bytes"), (10_239, "10239 bytes"), (10_240, "10 kB"), (-10_240, "-10 kB"), (20_971_520, "20 MB")];
+        for (bytes, text) in cases {
+            assert_eq!(size_pretty(bytes), text);
+        }
+    }
 }

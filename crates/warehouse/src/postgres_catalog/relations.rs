@@ -3,7 +3,10 @@
 //! Owns: their rows. Relations that are always empty here (indexes, constraints, triggers, …) have the columns that
 //! clients name. Object numbers are hashes of names, so they are the same in every connection.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, Int64Array, ListArray, StringArray, types::Int64Type},
@@ -27,7 +30,7 @@ const OWNER: i64 = 10;
 const FIRST_USER_OID: u64 = 16_384;
 
 /// Relations that never have rows, with the columns clients name: `b` boolean, `i` number, `t` text, `l` numbers.
-const EMPTY: [(&str, &str); 32] = [
+const EMPTY: [(&str, &str); 35] = [
     (
         "pg_index",
         "indexrelid:i indrelid:i indnatts:i indnkeyatts:i indisunique:b indisprimary:b indisexclusion:b indimmediate:b indisclustered:b indisvalid:b indisreplident:b indkey:l indclass:l indoption:l indpred:t indexprs:t indcollation:l indnullsnotdistinct:b",
@@ -69,6 +72,9 @@ const EMPTY: [(&str, &str); 32] = [
     ("pg_opclass", "oid:i opcname:t opcmethod:i opcdefault:b"),
     ("pg_stat_activity", "pid:i usename:t datname:t state:t query:t"),
     ("pg_event_trigger", "oid:i evtname:t"),
+    ("pg_db_role_setting", "setdatabase:i setrole:i setconfig:t"),
+    ("pg_ts_config", "oid:i cfgname:t cfgnamespace:i cfgowner:i cfgparser:i"),
+    ("pg_largeobject_metadata", "oid:i lomowner:i lomacl:t"),
 ];
 
 /// Views of `information_schema` that never have rows.
@@ -126,6 +132,17 @@ impl Relations {
     /// Schema names, as `current_schemas(true)` lists them.
     pub fn schema_names(&self) -> Vec<String> {
         self.schemas.keys().cloned().collect()
+    }
+
+    /// Bytes of each table whose size is known, by number.
+    pub fn sizes(&self) -> HashMap<i64, i64> {
+        let known = self.tables.iter().filter_map(|(oid, table)| Some((*oid, count(table.extent?.bytes))));
+        known.collect()
+    }
+
+    /// Bytes of all tables.
+    pub fn bytes(&self) -> i64 {
+        self.sizes().values().sum()
     }
 
     /// The number of a relation by its text form, as `'shop.orders'::regclass` finds it.
@@ -214,7 +231,7 @@ impl Relations {
             ("relfilenode", same(0)),
             ("reltablespace", same(0)),
             ("relpages", same(0)),
-            ("reltuples", same(-1)),
+            ("reltuples", numbers(rows.iter().map(|(_, table)| table.extent.map_or(-1, |extent| count(extent.rows))))),
             ("reltoastrelid", same(0)),
             ("relhasindex", no()),
             ("relisshared", no()),
@@ -369,8 +386,8 @@ fn number(taken: &mut BTreeMap<u64, String>, name: &str) -> i64 {
     i64::try_from(oid).unwrap_or(i64::MAX)
 }
 
-fn count(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn count(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
 
 fn numbers(values: impl IntoIterator<Item = i64>) -> ArrayRef {
@@ -456,6 +473,30 @@ fn types() -> Result<RecordBatch, DataFusionError> {
     ])
 }
 
+/// What asyncpg asks before it reads an array: each type, the elements' before the array's.
+pub fn type_tree() -> Result<RecordBatch, DataFusionError> {
+    let plain = TYPES.iter().map(|of| (i64::from(of.oid), of.name.to_owned(), 0, None));
+    let arrays = TYPES.iter().map(|of| (i64::from(of.array), format!("_{}", of.name), i64::from(of.oid), Some(of)));
+    let rows: Vec<_> = plain.chain(arrays).collect();
+    let nothing = || nulls(rows.len());
+    batch(vec![
+        ("oid", numbers(rows.iter().map(|row| row.0))),
+        ("ns", texts(rows.iter().map(|_| "pg_catalog"))),
+        ("name", texts(rows.iter().map(|row| &row.1))),
+        ("kind", texts(rows.iter().map(|_| "b"))),
+        ("basetype", nothing()),
+        ("elemtype", numbers(rows.iter().map(|row| row.2))),
+        ("elemdelim", texts(rows.iter().map(|_| ","))),
+        ("range_subtype", nothing()),
+        ("attrtypoids", nothing()),
+        ("attrnames", nothing()),
+        ("depth", numbers(rows.iter().map(|row| i64::from(row.3.is_none())))),
+        ("basetype_name", nothing()),
+        ("elemtype_name", Arc::new(rows.iter().map(|row| row.3.map(|of| of.formatted)).collect::<StringArray>())),
+        ("range_subtype_name", nothing()),
+    ])
+}
+
 fn roles() -> Result<RecordBatch, DataFusionError> {
     batch(vec![
         ("oid", numbers([OWNER])),
@@ -481,7 +522,13 @@ fn access_methods() -> Result<RecordBatch, DataFusionError> {
 }
 
 fn tablespaces() -> Result<RecordBatch, DataFusionError> {
-    batch(vec![("oid", numbers([1663])), ("spcname", texts(["pg_default"])), ("spcowner", numbers([OWNER]))])
+    batch(vec![
+        ("oid", numbers([1663])),
+        ("spcname", texts(["pg_default"])),
+        ("spcowner", numbers([OWNER])),
+        ("spcacl", nulls(1)),
+        ("spcoptions", nulls(1)),
+    ])
 }
 
 fn settings() -> Result<RecordBatch, DataFusionError> {
@@ -491,5 +538,11 @@ fn settings() -> Result<RecordBatch, DataFusionError> {
         ("setting", texts(rows.iter().map(|row| row.1))),
         ("unit", nulls(rows.len())),
         ("category", texts(rows.iter().map(|_| "naru"))),
+        ("short_desc", nulls(rows.len())),
+        ("context", texts(rows.iter().map(|_| "internal"))),
+        ("vartype", texts(rows.iter().map(|_| "string"))),
+        ("source", texts(rows.iter().map(|_| "default"))),
+        ("boot_val", texts(rows.iter().map(|row| row.1))),
+        ("reset_val", texts(rows.iter().map(|row| row.1))),
     ])
 }

@@ -272,6 +272,14 @@ impl Pass<'_> {
         }
     }
 
+    /// A relation given by its number, or by its name.
+    fn oid(&self, expr: &Expr) -> Expr {
+        match literal(expr) {
+            Some(name) if name.parse::<i64>().is_err() => self.tables.find(name).map_or_else(null_number, number),
+            _ => cast(expr.clone(), DataType::BigInt(None)),
+        }
+    }
+
     fn word(&self, word: &str) -> Option<Expr> {
         match word.to_ascii_lowercase().as_str() {
             "current_user" | "session_user" | "current_role" | "user" => Some(text(&self.facts.user)),
@@ -302,6 +310,16 @@ impl Pass<'_> {
                 Some(oid) => number(oid),
                 None => null_number(),
             },
+            "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" => {
+                call("pg_total_relation_size", vec![self.oid(first?)])
+            }
+            "pg_database_size" | "pg_tablespace_size" => number(self.tables.bytes()),
+            "pg_size_pretty" => call("pg_size_pretty", vec![cast(first?.clone(), DataType::BigInt(None))]),
+            "has_schema_privilege"
+            | "has_table_privilege"
+            | "has_database_privilege"
+            | "has_column_privilege"
+            | "has_any_column_privilege" => flag(given.last().and_then(literal).is_none_or(may)),
             "quote_ident" => first?.clone(),
             "set_config" => given.get(1)?.clone(),
             "current_setting" => match first.and_then(literal) {
@@ -321,6 +339,12 @@ impl Pass<'_> {
     }
 }
 
+/// Whether one of some privileges is given to whoever sees a table: reading is, nothing else.
+fn may(privileges: &str) -> bool {
+    let given = ["select", "usage", "connect"];
+    privileges.split(',').any(|one| given.iter().any(|known| one.trim().eq_ignore_ascii_case(known)))
+}
+
 fn null_number() -> Expr {
     cast(Expr::Value(Value::Null.with_empty_span()), DataType::BigInt(None))
 }
@@ -330,13 +354,7 @@ fn constant(name: &str) -> Option<Expr> {
     Some(match name {
         "pg_get_userbyid" => text("naru"),
         "pg_encoding_to_char" => text("UTF8"),
-        "pg_backend_pid"
-        | "txid_current"
-        | "pg_my_temp_schema"
-        | "pg_relation_size"
-        | "pg_table_size"
-        | "pg_total_relation_size"
-        | "pg_database_size" => number(0),
+        "pg_backend_pid" | "txid_current" | "pg_my_temp_schema" | "pg_indexes_size" | "inet_server_port" => number(0),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" | "pg_relation_is_publishable" => flag(false),
         "pg_table_is_visible"
         | "pg_type_is_visible"
@@ -344,11 +362,6 @@ fn constant(name: &str) -> Option<Expr> {
         | "pg_operator_is_visible"
         | "pg_opclass_is_visible"
         | "pg_collation_is_visible"
-        | "has_schema_privilege"
-        | "has_table_privilege"
-        | "has_database_privilege"
-        | "has_column_privilege"
-        | "has_any_column_privilege"
         | "pg_has_role" => flag(true),
         "to_regtype" => null_number(),
         // `ARRAY(SELECT …)` gathers access lists and settings, which there are none of.
@@ -371,7 +384,6 @@ fn constant(name: &str) -> Option<Expr> {
         | "pg_get_statisticsobjdef_columns"
         | "inet_server_addr"
         | "inet_client_addr"
-        | "pg_size_pretty"
         | "array" => null_text(),
         _ => return None,
     })

@@ -5,6 +5,8 @@
 
 use arrow::datatypes::{DataType, Field};
 
+use crate::output::element;
+
 /// One row of `pg_type`.
 #[derive(Debug, Clone, Copy)]
 pub struct PgType {
@@ -66,6 +68,10 @@ const TEXT_ARRAY: u32 = 1009;
 /// The type's number for a column: what the Postgres wire sends and `pg_attribute` shows. INTERVAL and what
 /// PostgreSQL does not have go as text, STRUCT as json.
 pub fn type_oid(field: &Field) -> u32 {
+    if let DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) = field.data_type() {
+        let item = type_oid(&element(field, item));
+        return TYPES.iter().find(|of| of.oid == item).map_or(TEXT_ARRAY, |of| of.array);
+    }
     match field.metadata().get("naru.type").map(String::as_str) {
         Some("json") => return 114,
         Some("uuid") => return 2950,
@@ -91,16 +97,25 @@ pub fn type_oid(field: &Field) -> u32 {
         DataType::Timestamp(_, Some(_)) => 1184,
         DataType::Timestamp(_, None) => 1114,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => 17,
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            let item = type_oid(item);
-            TYPES.iter().find(|of| of.oid == item).map_or(TEXT_ARRAY, |of| of.array)
-        }
         DataType::Struct(_) | DataType::Map(..) => 114,
         DataType::Dictionary(_, value) => {
             type_oid(&Field::new(field.name(), value.as_ref().clone(), true).with_metadata(field.metadata().clone()))
         }
         _ => TEXT,
     }
+}
+
+/// The type of an array type's elements, by number; `None` for what is no array.
+pub fn element_oid(array: u32) -> Option<u32> {
+    TYPES.iter().find(|of| of.array == array).map(|of| of.oid)
+}
+
+/// The number of a type by any of its names, such as `int4`, `integer` or `_int4`.
+pub fn oid_of_name(name: &str) -> Option<u32> {
+    if let Some(element) = name.strip_suffix("[]").or_else(|| name.strip_prefix('_')) {
+        return TYPES.iter().find(|of| of.name == element || of.formatted == element).map(|of| of.array);
+    }
+    TYPES.iter().find(|of| of.name == name || of.formatted == name).map(|of| of.oid)
 }
 
 /// `atttypmod`: precision and scale of a NUMERIC, else -1.
