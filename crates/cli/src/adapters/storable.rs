@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use arrow::{
     array::ArrayRef,
-    compute::cast,
     datatypes::{DataType, Field, Schema, TimeUnit},
-    error::ArrowError,
     record_batch::RecordBatch,
 };
 use naru_googlesql::Options;
 use naru_lake::{Column, NaruType};
+use naru_warehouse::output::{OutputError, convert};
 
 /// Field metadata that says what a column is where its Arrow type does not.
 const TYPE_KEY: &str = "naru.type";
@@ -42,8 +41,9 @@ fn storage(data_type: &DataType) -> (DataType, Option<NaruType>) {
         DataType::Timestamp(_, None) => (utc(), Some(NaruType::Datetime)),
         DataType::Timestamp(_, Some(_)) => (utc(), None),
         DataType::List(item) | DataType::LargeList(item) => {
-            let inner = storage(item.data_type()).0;
-            (DataType::List(Arc::new(Field::new("element", inner, true))), None)
+            // The column's mark says what its elements are.
+            let (inner, naru_type) = storage(item.data_type());
+            (DataType::List(Arc::new(Field::new("element", inner, true))), naru_type)
         }
         other => (other.clone(), None),
     }
@@ -54,13 +54,13 @@ fn utc() -> DataType {
 }
 
 /// The batch as the table's columns hold it.
-pub(super) fn storable(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
+pub(super) fn storable(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, OutputError> {
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
     for (column, array) in columns.iter().zip(batch.columns()) {
-        arrays.push(cast(array, &column.data_type)?);
+        arrays.push(convert(array, &column.data_type)?);
     }
     let fields: Vec<Field> = columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
 
 /// A field's type in GoogleSQL's words.

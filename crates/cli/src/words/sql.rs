@@ -1,6 +1,11 @@
 //! `naru sql`: runs SQL over the lake, with unflushed rows when a naru is up. Rows go to standard output.
 
-use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use clap::{Args, ValueEnum};
@@ -38,6 +43,52 @@ pub struct Sql {
     /// Dataset of table names without one.
     #[arg(long)]
     dataset: Option<String>,
+    /// Most rows to print, or `all`; default: 1000 as a table on a terminal, all otherwise.
+    #[arg(long)]
+    rows: Option<RowsMax>,
+    /// Begin csv with a byte-order mark, by which Excel knows that Hangul is UTF-8.
+    #[arg(long)]
+    bom: bool,
+}
+
+/// More rows than anybody reads would scroll away what came before them.
+const TERMINAL_ROWS: usize = 1_000;
+
+/// How many rows are printed.
+#[derive(Debug, Clone, Copy)]
+enum RowsMax {
+    All,
+    First(usize),
+}
+
+impl FromStr for RowsMax {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word == "all" {
+            return Ok(Self::All);
+        }
+        word.parse().map(Self::First).map_err(|_| "a number or `all`".to_owned())
+    }
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy)]
+struct Print {
+    format: Format,
+    rows: RowsMax,
+    bom: bool,
+}
+
+/// What a batch left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Read on.
+    Waits,
+    /// All rows that were asked for are printed, and there are more.
+    HasEnough,
+    /// Nobody reads any more: `naru sql … | head` is no failure.
+    Gone,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,13 +123,19 @@ impl Sql {
         if format.is_binary() && terminal {
             return Err(Failure::Misused("parquet goes into a file or a pipe: add `> rows.parquet`".into()));
         }
+        if self.bom && format != Format::Csv {
+            return Err(Failure::Misused("--bom is for csv: add `--format csv`".into()));
+        }
+        let on_screen = terminal && format == Format::Table;
+        let rows = self.rows.unwrap_or(if on_screen { RowsMax::First(TERMINAL_ROWS) } else { RowsMax::All });
+        let print = Print { format, rows, bom: self.bom };
         let root = home::find(place)?;
         let asked = SqlRequest { sql, default_dataset: self.dataset, time_zone: None };
         let interrupt = Interrupt::listen()?;
         let work = async {
             match remote::find(&root).await? {
-                Some(client) => remotely(&client, &asked, format).await,
-                None => here(&Home::look(Some(root))?, asked, format).await,
+                Some(client) => remotely(&client, &asked, print).await,
+                None => here(&Home::look(Some(root))?, asked, print).await,
             }
         };
         tokio::select! {
@@ -89,17 +146,19 @@ impl Sql {
     }
 }
 
-fn footer(rows: usize, zone: &str) {
-    if std::io::stderr().is_terminal() {
+fn footer(rows: usize, more: bool, zone: &str) {
+    if more {
+        eprintln!("the first {rows} rows, times in {zone}; `--rows all` prints every one");
+    } else if std::io::stderr().is_terminal() {
         eprintln!("{rows} rows, times in {zone}");
     }
 }
 
-async fn remotely(client: &Client, asked: &SqlRequest, format: Format) -> Result<(), Failure> {
+async fn remotely(client: &Client, asked: &SqlRequest, print: Print) -> Result<(), Failure> {
     let failed = |error: naru_server::ServerError| Failure::from(error.problem());
     let mut answer = client.sql(asked).await.map_err(failed)?;
     tracing::debug!("the query runs");
-    let mut rows = Rows::new(format, &answer.schema)?;
+    let mut rows = Rows::new(print, &answer.schema)?;
     loop {
         let next = tokio::select! {
             next = answer.next() => next,
@@ -110,14 +169,16 @@ async fn remotely(client: &Client, asked: &SqlRequest, format: Format) -> Result
             }
         };
         let Some(batch) = next else { break };
-        if !rows.write(&batch.map_err(failed)?)? {
-            return Ok(());
+        match rows.write(&batch.map_err(failed)?)? {
+            Reader::Waits => {}
+            Reader::HasEnough => break,
+            Reader::Gone => return Ok(()),
         }
     }
     rows.finish(&answer.time_zone)
 }
 
-async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Failure> {
+async fn here(home: &Home, asked: SqlRequest, print: Print) -> Result<(), Failure> {
     let store = home.store_for_reading()?;
     let lake = home.lake().await?;
     let warehouse = running::warehouse(home, &lake, store.as_ref(), LiveTables::default())?;
@@ -130,7 +191,7 @@ async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Fail
     let session = warehouse.session(options).map_err(failed)?;
     let mut answer = session.run(&asked.sql).await.map_err(failed)?;
     tracing::debug!("the query runs");
-    let mut rows = Rows::new(format, &answer.schema)?;
+    let mut rows = Rows::new(print, &answer.schema)?;
     loop {
         let next = tokio::select! {
             next = answer.next() => next,
@@ -142,8 +203,10 @@ async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Fail
             }
         };
         let Some(batch) = next else { break };
-        if !rows.write(&batch.map_err(failed)?)? {
-            return Ok(());
+        match rows.write(&batch.map_err(failed)?)? {
+            Reader::Waits => {}
+            Reader::HasEnough => break,
+            Reader::Gone => return Ok(()),
         }
     }
     rows.finish(&answer.time_zone)
@@ -153,25 +216,37 @@ async fn here(home: &Home, asked: SqlRequest, format: Format) -> Result<(), Fail
 struct Rows {
     writer: Box<dyn RowWriter>,
     count: usize,
+    max: RowsMax,
+    more: bool,
     line: ProgressLine,
     tick: Interval,
 }
 
 impl Rows {
-    fn new(format: Format, schema: &SchemaRef) -> Result<Self, Failure> {
-        let out = std::io::BufWriter::new(std::io::stdout());
-        let writer = output::writer(format, schema, out).map_err(|error| Failure::from(error.problem()))?;
-        Ok(Self { writer, count: 0, line: ProgressLine::begin(), tick: tokio::time::interval(PROGRESS_EVERY) })
+    fn new(print: Print, schema: &SchemaRef) -> Result<Self, Failure> {
+        let mut out = std::io::BufWriter::new(std::io::stdout());
+        if print.bom {
+            out.write_all("\u{feff}".as_bytes())?;
+        }
+        let writer = output::writer(print.format, schema, out).map_err(|error| Failure::from(error.problem()))?;
+        let (line, tick) = (ProgressLine::begin(), tokio::time::interval(PROGRESS_EVERY));
+        Ok(Self { writer, count: 0, max: print.rows, more: false, line, tick })
     }
 
-    /// `false` when nobody reads any more: `naru sql … | head` is no failure.
-    fn write(&mut self, batch: &RecordBatch) -> Result<bool, Failure> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<Reader, Failure> {
         self.line.clear();
-        self.count += batch.num_rows();
-        match self.writer.write(batch) {
-            Err(error) if error.reader_went_away() => Ok(false),
+        let room = match self.max {
+            RowsMax::All => usize::MAX,
+            RowsMax::First(max) => max.saturating_sub(self.count),
+        };
+        let shown = batch.num_rows().min(room);
+        self.more = shown < batch.num_rows();
+        self.count += shown;
+        match self.writer.write(&batch.slice(0, shown)) {
+            Err(error) if error.reader_went_away() => Ok(Reader::Gone),
             Err(error) => Err(error.problem().into()),
-            Ok(()) => Ok(true),
+            Ok(()) if self.more => Ok(Reader::HasEnough),
+            Ok(()) => Ok(Reader::Waits),
         }
     }
 
@@ -181,7 +256,7 @@ impl Rows {
             Err(error) if error.reader_went_away() => Ok(()),
             Err(error) => Err(error.problem().into()),
             Ok(()) => {
-                footer(self.count, zone);
+                footer(self.count, self.more, zone);
                 Ok(())
             }
         }
