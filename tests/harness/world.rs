@@ -206,7 +206,9 @@ impl World {
     fn interrupt(&self, step: &Step) -> Held {
         let mut command = self.command();
         let mut naru = Naru::start(command.args(step.words()).env("NARU_LOG", "naru=debug"));
-        if naru.find_line("the query runs", WAIT_MAX).is_none() {
+        let builds = matches!(step.words().first().map(String::as_str), Some("run" | "resume"));
+        let begun = if builds { " running " } else { "the query runs" };
+        if naru.find_line(begun, WAIT_MAX).is_none() {
             return Err(format!("it never ran; it wrote:\n{}", naru.output()));
         }
         let status = naru.interrupt();

@@ -28,6 +28,18 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Place {
+    /// The place of a line and column, both from 1, of a text that begins here.
+    #[must_use]
+    pub fn below(&self, line: usize, column: usize) -> Self {
+        let file = self.file.clone();
+        match line {
+            0 | 1 => Self { file, line: self.line, column: self.column + column.saturating_sub(1) },
+            _ => Self { file, line: self.line + line - 1, column: column.max(1) },
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)

@@ -112,14 +112,19 @@ impl Home {
 
     /// The graph of marts, with everything that is wrong with it; `known` are the tables that exist beside marts.
     pub fn graph(&self, known: &KnownTables) -> (Graph, Vec<Problem>) {
-        let built = Graph::build(&self.project, &Front, known);
-        (built.graph, built.problems)
+        graph(&self.project, known)
     }
 
     /// Tables of the sources as last seen; a source never seen may have any table.
     pub fn known_tables(&self) -> Result<KnownTables, Failure> {
         known_tables(&self.project)
     }
+}
+
+/// See [`Home::graph`].
+pub fn graph(project: &Project, known: &KnownTables) -> (Graph, Vec<Problem>) {
+    let built = Graph::build(project, &Front, known);
+    (built.graph, built.problems)
 }
 
 /// See [`Home::known_tables`].

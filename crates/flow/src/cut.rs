@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use naru_base::{TableId, Version};
+use naru_base::{Problem, TableId, Version};
 use naru_store::runs_read::ViewRow;
 use serde::{Deserialize, Serialize};
 
@@ -58,9 +58,32 @@ pub(crate) enum Made {
 pub(crate) struct World {
     pub(crate) cut: Cut,
     pub(crate) made: BTreeMap<TableId, Made>,
+    /// Tables that exist and cannot be read at the cut.
+    pub(crate) unfit: BTreeMap<TableId, Problem>,
 }
 
 impl World {
+    /// The first table behind the names that cannot be read at the cut, and why.
+    pub(crate) fn unfit<'a>(&self, names: impl IntoIterator<Item = &'a TableId>) -> Option<&Problem> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<TableId> = names.into_iter().cloned().collect();
+        while let Some(name) = open.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.look_up(&name) {
+                Some(Made::View(view)) => open.extend(view.tables()),
+                Some(Made::Table(_)) => {}
+                None => {
+                    if let Some(problem) = self.unfit.get(&name) {
+                        return Some(problem);
+                    }
+                }
+            }
+        }
+        None
+    }
+
     /// What the names stand for, and those behind views too. A name without an entry does not exist.
     pub(crate) fn inputs<'a>(&self, names: impl IntoIterator<Item = &'a TableId>) -> Inputs {
         let mut inputs = Inputs::new();
@@ -107,10 +130,12 @@ impl Cut {
         seen
     }
 
-    /// Adds what was pinned.
+    /// Adds what was pinned. A source that has its cut keeps it.
     pub(crate) fn add(&mut self, pins: Pins) {
         self.tables.extend(pins.tables);
-        self.positions.extend(pins.positions);
+        for (source, position) in pins.positions {
+            self.positions.entry(source).or_insert(position);
+        }
     }
 }
 

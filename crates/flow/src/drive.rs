@@ -120,6 +120,12 @@ impl Drive {
             // The plan is made from this graph, so the mart is there; if not, its file has just gone.
             return self.step(id, vec![Step::new(Event::SkipAsked).because("its file is gone")]).await;
         };
+        let unfit = self.world.unfit(mart.reads.iter().chain(&mart.check_reads));
+        if let Some(problem) = unfit.filter(|_| mart.broken.is_none()) {
+            let problem = unfit_input(&mart, problem);
+            let cause = problem.summary.clone();
+            return self.step(id, vec![Step::new(Event::UpstreamLost).because(cause).with_problem(problem)]).await;
+        }
         let inputs = self.world.inputs(&mart.reads);
         if let Some(problem) = mart.broken.clone().or_else(|| missing_input(&mart, &inputs)) {
             return self.step(id, vec![ready, Step::new(Event::FailedForGood).with_problem(problem)]).await;
@@ -186,6 +192,15 @@ fn worker_lost(mart: Option<TableId>, error: &JoinError) -> FlowError {
         .detail(if error.is_panic() { "It panicked; the log has its message." } else { "It was aborted." })
         .hint("Report this, then `naru resume`.");
     FlowError::Refused(problem)
+}
+
+/// Why a mart is blocked by a table that does not stand at the cut, with the mart's place.
+fn unfit_input(mart: &Mart, problem: &Problem) -> Problem {
+    let kept = "What the mart published last stays as it was.";
+    let detail = problem.detail.as_ref().map_or_else(|| kept.to_owned(), |detail| format!("{detail} {kept}"));
+    let again = format!("Then `naru run {}+`.", mart.id);
+    let hint = problem.hint.as_ref().map_or_else(|| again.clone(), |hint| format!("{hint} {again}"));
+    problem.clone().detail(detail).hint(hint).at(mart.place.clone())
 }
 
 fn missing_input(mart: &Mart, inputs: &Inputs) -> Option<Problem> {

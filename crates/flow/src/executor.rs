@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use naru_base::{Problem, RunId, TableId, Version};
+use naru_base::{Place, Problem, RunId, TableId, Version};
 use naru_quality::FailingRows;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 pub struct Pins {
     /// Version of every table that exists.
     pub tables: BTreeMap<TableId, Version>,
-    /// Where each source stood, in its own words (`shop` → `0/16B374D8`). For people; nothing reads it back.
+    /// Where each source stood, in its own words (`shop` → `0/16B374D8`). A source that is named here has its cut: what
+    /// is not among `tables` then cannot be read at it.
     pub positions: BTreeMap<String, String>,
+    /// Tables that exist and cannot be read at the cut, each with the reason.
+    pub unfit: BTreeMap<TableId, Problem>,
 }
 
 /// What a name stands for while one mart is built or checked.
@@ -73,6 +76,8 @@ pub struct StageWork {
     pub kind: Kind,
     /// The query.
     pub sql: String,
+    /// Where the query begins, for mistakes in it.
+    pub place: Place,
     /// What the names in it stand for.
     pub inputs: Inputs,
     /// Bytes of memory the query may use, where the mart limits it.
@@ -133,13 +138,16 @@ pub struct CheckWork {
 pub trait Executor: Send + Sync + 'static {
     /// Flushes and pins `tables` for `run`, all tables of one source at one of its commits.
     ///
-    /// A table that does not exist is left out. `held` are versions that the run has pinned before, perhaps in a process
-    /// that is dead: they are pinned again as they are, come back unchanged, and need not be in `tables`. Pinned
-    /// versions stay readable, whatever vacuum says, until [`Executor::release`] or the end of the process.
+    /// A table that does not exist is left out; one that exists and does not stand at the cut of its source
+    /// (quarantined, paused, being copied again) comes back as unfit. Of each source that is read, the versions of all
+    /// its tables come back, also of those that are not in `tables`: what an edited mart reads later stands at the same
+    /// cut. `held` is what the run has pinned before, perhaps in a process that is dead: those of its versions that are
+    /// in `tables` are pinned again as they are, and no source in its positions gets another cut. Pinned versions stay
+    /// readable, whatever vacuum says, until [`Executor::release`] or the end of the process.
     ///
     /// # Errors
     /// A problem that names the table when a held version is no longer readable.
-    async fn pin(&self, run: RunId, tables: &[TableId], held: &BTreeMap<TableId, Version>) -> Result<Pins, Problem>;
+    async fn pin(&self, run: RunId, tables: &[TableId], held: &Pins) -> Result<Pins, Problem>;
 
     /// Lets go of a run's pins. Releasing twice is harmless.
     async fn release(&self, run: RunId) -> Result<(), Problem>;

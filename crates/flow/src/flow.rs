@@ -29,7 +29,7 @@ use crate::{
     cut::{Cut, PinnedView, World},
     drive::Drive,
     error::FlowError,
-    executor::Executor,
+    executor::{Executor, Pins},
     graph::Graph,
     journal::{Journal, Standing, Step, WATCHER_LAG_MAX},
     run::{Progress, Request, RunReport, RunState},
@@ -139,6 +139,9 @@ impl Flow {
         let new = NewRun {
             reason: request.reason.word(),
             requested: request.words,
+            asked_by: request.by,
+            why: request.why,
+            rolled_to: None,
             epoch: self.inner.epoch,
             started_us: time::now_us(),
             first_state: NodeState::Waiting.word(),
@@ -242,7 +245,12 @@ impl Flow {
 
     async fn drive(&self, run: RunId, mut plan: Plan, cancel: CancellationToken) -> Result<(), FlowError> {
         let journal = self.journal(run);
-        if let Err(problem) = self.take_cut(run, &mut plan).await? {
+        // A run that is cancelled while a source is waited for has nothing to read, and nothing to do either.
+        let taken = tokio::select! {
+            taken = self.take_cut(run, &mut plan) => taken?,
+            () = cancel.cancelled() => Ok(()),
+        };
+        if let Err(problem) = taken {
             return self.end_without_cut(&journal, plan, problem).await;
         }
         let board = Board::new(&plan.graph, plan.states);
@@ -270,11 +278,12 @@ impl Flow {
         views.extend(plan.world.cut.views.clone());
         let tables: Vec<TableId> = Cut::tables_behind(names, &views).into_iter().collect();
         let cut = &mut plan.world.cut;
-        // Versions that nobody needs any more may be gone by now, and need not be there.
-        let mut held = cut.tables.clone();
-        held.retain(|id, _| tables.contains(id));
+        let held = Pins { tables: cut.tables.clone(), positions: cut.positions.clone(), ..Pins::default() };
         match self.inner.executor.pin(run, &tables, &held).await {
-            Ok(pins) => cut.add(pins),
+            Ok(mut pins) => {
+                plan.world.unfit = std::mem::take(&mut pins.unfit);
+                cut.add(pins);
+            }
             Err(problem) => return Ok(Err(problem)),
         }
         let read = views.into_iter().filter(|(id, _)| tables.contains(id));

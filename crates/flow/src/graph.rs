@@ -28,6 +28,8 @@ pub struct Mart {
     pub id: TableId,
     /// Where its SQL begins.
     pub place: Place,
+    /// Where the text begins that is `sql`: line 1, column 1 of what the engine speaks of.
+    pub body: Place,
     /// Table or view.
     pub kind: Kind,
     /// Its query.
@@ -141,6 +143,20 @@ impl Graph {
             open.extend(new);
         }
         asked
+    }
+
+    /// A graph of one mart that reads nothing but itself, whole and unchecked: published from an earlier version, it
+    /// brings that version back. None if there is no such mart, or if it is a view.
+    pub(crate) fn of_earlier_version(&self, id: &TableId) -> Option<Self> {
+        let mut mart = self.mart(id).filter(|mart| mart.kind == Kind::Table)?.clone();
+        mart.sql = format!("SELECT * FROM `{}`.`{}`", id.dataset, id.table);
+        mart.reads = BTreeSet::from([id.clone()]);
+        mart.check_reads = BTreeSet::new();
+        mart.checks = Vec::new();
+        mart.broken = None;
+        let none = || vec![Vec::new()];
+        let by_id = BTreeMap::from([(id.clone(), 0)]);
+        Some(Self { marts: vec![mart], by_id, above: none(), below: none(), after: none(), layers: vec![0] })
     }
 
     fn neighbours<'a>(&'a self, lists: &'a [Vec<usize>], id: &TableId) -> impl Iterator<Item = &'a Mart> {

@@ -14,7 +14,7 @@
 //! let flow = Flow::open(store, executor, FlowOptions { parallelism: 4, retry_waits: None }).await?;
 //! flow.settle().await?;
 //! let marts = graph.select(&["+finance.revenue"]).map_err(naru_flow::FlowError::Refused)?;
-//! let request = Request { reason: Reason::Manual, words: "+finance.revenue".into(), marts };
+//! let request = Request { reason: Reason::Manual, words: "+finance.revenue".into(), by: None, why: None, marts };
 //! let report = flow.run(graph, request).await?;
 //! # Ok(())
 //! # }
@@ -32,6 +32,7 @@ pub mod history;
 mod journal;
 mod known;
 pub mod resume;
+pub mod rollback;
 pub mod run;
 pub mod schedule;
 pub mod scheduler;

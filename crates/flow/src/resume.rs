@@ -82,7 +82,8 @@ impl Flow {
 
     async fn may_go_on_alone(&self, row: &RunRow) -> Result<bool, FlowError> {
         let young = time::now_us().saturating_sub(row.started_us) < AGE_MAX_US;
-        if row.state != RunState::Interrupted.word() || row.reason == Reason::Manual.word() || !young {
+        let scheduled = row.reason == Reason::Schedule.word() || row.reason == Reason::CatchUp.word();
+        if row.state != RunState::Interrupted.word() || !scheduled || !young {
             return Ok(false);
         }
         let run = row.run;
@@ -128,6 +129,10 @@ impl Flow {
             }
             None => self.latest_to_resume(graph).await?,
         };
+        if row.reason == Reason::Rollback.word() {
+            let problem = Problem::new("flow.rollback_not_resumed", format!("run {} is a rollback", row.run));
+            return Err(FlowError::Refused(problem.hint("Ask for it again with `naru rollback`.")));
+        }
         let going_on = row.state == RunState::Running.word();
         if going_on && self.inner.active.lock().runs.contains_key(&row.run) {
             return Err(FlowError::GoingOn { run: row.run });
@@ -143,7 +148,9 @@ impl Flow {
     async fn latest_to_resume(&self, graph: &Graph) -> Result<RunRow, FlowError> {
         let rows = self.inner.store.read(|tx| runs_read::latest(tx, RESUME_LOOK_BACK_RUNS)).await?;
         let mut done_later = BTreeSet::new();
-        for (age, row) in rows.into_iter().enumerate() {
+        // A rollback is asked for again, never gone on with, and makes nothing done.
+        let rows = rows.into_iter().filter(|row| row.reason != Reason::Rollback.word());
+        for (age, row) in rows.enumerate() {
             let run = row.run;
             let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
             let done = |node: &&NodeRow| node.state == NodeState::Done.word();
@@ -208,7 +215,7 @@ impl Flow {
         let made = done
             .filter_map(|node| Some((node.mart.clone(), made_before(node.version, views.get(&node.mart).cloned())?)))
             .collect();
-        Ok(World { cut, made })
+        Ok(World { cut, made, ..World::default() })
     }
 }
 

@@ -9,7 +9,10 @@ use naru_base::{Problem, RunId, TableId};
 use naru_store::runs_read::NodeRow;
 use serde::Serialize;
 
-use crate::state::{NodeState, Stage};
+use crate::{
+    graph::Graph,
+    state::{NodeState, Stage},
+};
 
 /// Why a run exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -21,6 +24,8 @@ pub enum Reason {
     Schedule,
     /// Its time had come while nothing was running.
     CatchUp,
+    /// A person wants an earlier result back.
+    Rollback,
 }
 
 impl Reason {
@@ -30,6 +35,7 @@ impl Reason {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
             Self::CatchUp => "catch_up",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -41,6 +47,10 @@ pub struct Request {
     pub reason: Reason,
     /// In the asker's words, for the history: `+finance.revenue`.
     pub words: String,
+    /// The person who asks, where it is one.
+    pub by: Option<String>,
+    /// Why, in that person's words.
+    pub why: Option<String>,
     /// The marts, as selected from the graph.
     pub marts: BTreeSet<TableId>,
 }
@@ -163,6 +173,9 @@ pub struct NodeReport {
     /// How long the latest attempt took, in milliseconds, once the mart has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<u64>,
+    /// Whom to ask about the mart, as its file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 impl NodeReport {
@@ -183,6 +196,7 @@ impl NodeReport {
                 .started_us
                 .zip(row.ended_us)
                 .and_then(|(started, ended)| u64::try_from(ended.saturating_sub(started) / 1_000).ok()),
+            owner: None,
         })
     }
 }
@@ -199,6 +213,13 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Adds the owners that the marts' files name.
+    pub fn name_owners(&mut self, graph: &Graph) {
+        for node in &mut self.marts {
+            node.owner = graph.mart(&node.mart).and_then(|mart| mart.owner.clone());
+        }
+    }
+
     /// The marts that everything bad began with: failed by themselves, not blocked by another mart.
     pub fn roots(&self) -> impl Iterator<Item = &NodeReport> {
         self.marts.iter().filter(|mart| mart.state.stage() == Stage::EndedBadly && !blocked_by_another(mart))

@@ -90,9 +90,6 @@ impl Scheduler {
     pub async fn tick(&mut self) -> Result<BTreeSet<TableId>, FlowError> {
         let graph = self.graph.borrow_and_update().clone();
         let schedules = schedules(&graph);
-        if schedules.is_empty() {
-            return Ok(BTreeSet::new());
-        }
         let now = (self.clock)();
         let last = self.last_started(&schedules, now).await?;
         let due: BTreeMap<TableId, Due> = due(schedules.iter().map(|(id, schedule)| (id, *schedule)), &last, now)
@@ -106,12 +103,15 @@ impl Scheduler {
         let request = Request {
             reason: if due.values().all(|due| due.late) { Reason::CatchUp } else { Reason::Schedule },
             words: marts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            by: None,
+            why: None,
             marts: graph.asked_for_by(&marts),
         };
-        match self.flow.start(graph, request).await {
+        let started = schedules.iter().filter(|(mart, _)| marts.contains(mart)).map(fired_now).collect();
+        match self.flow.start(graph.clone(), request).await {
             Ok(handle) => {
                 tracing::info!(run = %handle.run, marts = marts.len(), "scheduled marts started");
-                self.remember(marts.iter().cloned().collect(), now).await?;
+                self.remember(started, now).await?;
                 Ok(marts)
             }
             // Something above is being built by another run: all of them stay due.
@@ -120,27 +120,37 @@ impl Scheduler {
         }
     }
 
-    /// When each scheduled mart was last started; a mart seen for the first time counts as started now.
+    /// When each scheduled mart was last started; a mart seen for the first time, or with another schedule than before,
+    /// counts as started now. A mart that has lost its schedule is forgotten, so that a later one is new.
     async fn last_started(
         &self,
         schedules: &[(TableId, &Schedule)],
         now: Timestamp,
     ) -> Result<BTreeMap<TableId, Timestamp>, FlowError> {
         let rows = self.flow.inner.store.read(|tx| runs_read::fired(tx)).await?;
-        let mut last: BTreeMap<TableId, Timestamp> = rows
-            .into_iter()
-            .filter_map(|(mart, at_us)| Some((mart, Timestamp::from_microsecond(at_us).ok()?)))
-            .collect();
-        let new: Vec<TableId> =
-            schedules.iter().map(|(mart, _)| mart).filter(|mart| !last.contains_key(mart)).cloned().collect();
+        let texts: BTreeMap<&TableId, &str> = schedules.iter().map(|(id, schedule)| (id, schedule.text())).collect();
+        let mut last = BTreeMap::new();
+        for row in rows {
+            let Some(text) = texts.get(&row.mart) else {
+                self.flow.inner.store.write(move |tx| runs::forget_fired(tx, &row.mart)).await?;
+                continue;
+            };
+            // Rows of an older format do not say by which schedule.
+            let same = row.schedule == *text || row.schedule.is_empty();
+            if let Some(at) = Timestamp::from_microsecond(row.at_us).ok().filter(|_| same) {
+                last.insert(row.mart, at);
+            }
+        }
+        let new: Vec<(TableId, String)> =
+            schedules.iter().filter(|(mart, _)| !last.contains_key(mart)).map(fired_now).collect();
         if !new.is_empty() {
             self.remember(new.clone(), now).await?;
-            last.extend(new.into_iter().map(|mart| (mart, now)));
+            last.extend(new.into_iter().map(|(mart, _)| (mart, now)));
         }
         Ok(last)
     }
 
-    async fn remember(&self, marts: Vec<TableId>, at: Timestamp) -> Result<(), FlowError> {
+    async fn remember(&self, marts: Vec<(TableId, String)>, at: Timestamp) -> Result<(), FlowError> {
         self.flow.inner.store.write(move |tx| runs::set_fired(tx, &marts, at.as_microsecond())).await?;
         Ok(())
     }
@@ -153,6 +163,11 @@ impl Scheduler {
         let wait = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         wait.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
     }
+}
+
+/// A mart and its schedule as they are remembered.
+fn fired_now((mart, schedule): &(TableId, &Schedule)) -> (TableId, String) {
+    (mart.clone(), schedule.text().to_owned())
 }
 
 /// Marts with a schedule that can run at all.

@@ -151,6 +151,7 @@ impl Worker {
             mart: self.mart.id.clone(),
             kind: self.mart.kind,
             sql: self.mart.sql.clone(),
+            place: self.mart.body.clone(),
             inputs: self.inputs.clone(),
             memory_bytes: self.mart.limits.memory_bytes,
             column_comments: self.mart.column_comments.clone(),
@@ -246,7 +247,7 @@ impl Worker {
                 let event = if tries_left { Event::FailedForNow } else { Event::RanOutOfTime };
                 (Some(Step::new(event).with_problem(out_of_time(&self.mart))), true)
             }
-            Stop::Problem(problem) => (Some(failed(problem, tries_left)), true),
+            Stop::Problem(problem) => (Some(failed(placed(problem, &self.mart), tries_left)), true),
             Stop::PublishFailed(problem) => {
                 let never = problem.retry == Retry::Never;
                 (Some(failed(problem, tries_left)), never)
@@ -290,6 +291,11 @@ impl Worker {
     async fn take(&mut self, step: Step) -> Result<Option<Attempt>, FlowError> {
         self.journal.take(&mut self.standing, vec![step]).await
     }
+}
+
+/// A problem says at least in which file it is.
+fn placed(problem: Problem, mart: &Mart) -> Problem {
+    if problem.place.is_some() { problem } else { problem.at(mart.place.clone()) }
 }
 
 fn failed(problem: Problem, tries_left: bool) -> Step {

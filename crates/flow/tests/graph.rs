@@ -11,10 +11,11 @@
 
 mod world;
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use naru_base::TableId;
 use naru_flow::{Graph, KnownTables};
+use unicode_width::UnicodeWidthStr as _;
 use world::{FakeFront, World};
 
 fn ids(names: &[&str]) -> Vec<TableId> {
@@ -180,7 +181,7 @@ fn the_graph_draws_itself_for_people_and_programs() {
     let graph = world.graph();
     let all = graph.select::<&str>(&[]).unwrap();
     assert_eq!(
-        graph.to_text(&all),
+        graph.to_text(&all, &std::collections::BTreeMap::new()),
         "  0 ─ shop: customers orders\n\
          \x20 1 ┬ staging.orders  view   ← shop.orders  · 1 check\n\
          \x20 2 ┬ finance.sales   table  ← shop.customers, staging.orders  · at \"0 6 * * *\"\n"
@@ -210,4 +211,34 @@ fn a_thousand_marts_are_a_graph_in_no_time() {
     println!("graph of 1,000 marts: {elapsed:?}");
     assert_eq!((built.graph.marts().len(), built.problems.len()), (1_000, 0));
     // Its time is for the bench: a debug build on a busy machine says nothing about it.
+}
+
+#[test]
+fn many_marts_with_long_and_korean_names_keep_their_columns_and_fit_a_terminal() {
+    let world = World::new();
+    for number in 0..30_u32 {
+        world.mart(&format!("staging.orders_of_region_{number}"), "SELECT * FROM shop.orders");
+    }
+    let regions: Vec<String> =
+        (0..30).map(|number| format!("JOIN staging.orders_of_region_{number} ON TRUE")).collect();
+    let joins = regions.join(" ");
+    world.mart(
+        "재무.일매출",
+        &format!("/* naru\nowner: 재무팀\nschedule: \"0 6 * * *\"\n*/ SELECT * FROM shop.orders {joins}"),
+    );
+    let graph = world.graph();
+    let all = graph.select::<&str>(&[]).unwrap();
+    let remarks = [("재무.일매출".parse().unwrap(), "rolled back to run 7".to_owned())].into();
+    let text = graph.to_text(&all, &remarks);
+    let kinds: BTreeSet<usize> =
+        text.lines().filter_map(|line| line.split_once("  table")).map(|(before, _)| before.width()).collect();
+    assert_eq!(kinds.len(), 1, "{text}");
+    assert!(text.lines().all(|line| line.width() <= 116), "{text}");
+    assert!(
+        text.contains("· at \"0 6 * * *\"") && text.contains("· 재무팀") && text.contains("· rolled back to run 7")
+    );
+    let json = graph.to_json(&all);
+    assert_eq!(json["marts"][30]["owner"], "재무팀");
+    assert_eq!(json["marts"][30]["schedule"], "0 6 * * *");
+    assert_eq!(json["marts"][0]["read_by"], serde_json::json!(["재무.일매출"]));
 }

@@ -14,7 +14,7 @@ mod world;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use naru_base::{RunId, TableId};
-use naru_flow::{ByHand, FlowError, NodeState, history, run::RunState};
+use naru_flow::{ByHand, FlowError, NodeState, history, rollback::Rollback, run::RunState};
 use naru_store::runs_read;
 use world::{Fate, World, states};
 
@@ -408,4 +408,50 @@ async fn history_forgets_old_runs_but_never_what_is_live() {
     assert_eq!(forgotten, 2);
     let status = history::status(&world.store, &world.graph(), jiff::Timestamp::now()).await.unwrap();
     assert!(status.iter().all(|line| line.published.is_some()));
+}
+
+#[tokio::test]
+async fn a_mart_whose_table_does_not_stand_at_the_cut_is_blocked_with_the_reason_and_the_others_go_on() {
+    let world = shop();
+    let flow = world.flow().await;
+    world.lake.unfit.lock().insert(id("shop.orders"), "table shop.orders is quarantined".into());
+    let report = world.run(&flow, &[]).await;
+    let expected =
+        ["finance.report blocked", "finance.sales blocked", "people.customers done", "staging.orders blocked"];
+    assert_eq!(states(&report), expected);
+    let roots: Vec<String> = report.roots().map(|node| node.mart.to_string()).collect();
+    assert_eq!(roots, ["staging.orders"]);
+    assert_eq!(report.roots().next().unwrap().cause.as_deref(), Some("table shop.orders is quarantined"));
+    world.lake.unfit.lock().clear();
+    assert_eq!(world.run(&flow, &[]).await.state, RunState::Done);
+}
+
+#[tokio::test]
+async fn a_rollback_is_a_run_that_publishes_the_earlier_rows_and_the_next_run_publishes_anew() {
+    let world = shop();
+    let flow = world.flow().await;
+    let graph = world.graph();
+    let mart = id("staging.orders");
+    world.run(&flow, &[]).await;
+    world.run(&flow, &["staging.orders"]).await;
+    let asked = Rollback { to: None, by: Some("ji".into()), why: Some("wrong rates".into()) };
+    let report = flow.rollback(&graph, &mart, asked).await.unwrap().ended().await.unwrap();
+    assert_eq!(report.state, RunState::Done);
+    let commit = world.lake.commits_of("staging.orders").pop().unwrap();
+    assert_eq!(
+        (commit.sql.as_str(), commit.inputs["staging.orders"].as_str()),
+        ("SELECT * FROM `staging`.`orders`", "v0")
+    );
+    let now = jiff::Timestamp::now();
+    let status = history::status(&world.store, &graph, now).await.unwrap();
+    let rolled_back = status.iter().find(|line| line.mart == mart).unwrap().rolled_back.clone().unwrap();
+    assert_eq!((rolled_back.to, rolled_back.by.as_deref()), (RunId(1), Some("ji")));
+    assert_eq!(rolled_back.why.as_deref(), Some("wrong rates"));
+    // It is no run to go on with, and there is nothing before it.
+    assert!(matches!(flow.resume(graph.clone(), None).await, Err(FlowError::NothingToResume)));
+    assert!(matches!(flow.resume(graph.clone(), Some(report.run)).await, Err(FlowError::Refused(_))));
+    assert!(matches!(flow.rollback(&graph, &mart, Rollback::default()).await, Err(FlowError::Refused(_))));
+    world.run(&flow, &["staging.orders"]).await;
+    let status = history::status(&world.store, &graph, now).await.unwrap();
+    assert_eq!(status.iter().find(|line| line.mart == mart).unwrap().rolled_back, None);
 }

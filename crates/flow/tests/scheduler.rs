@@ -170,3 +170,32 @@ async fn the_scheduler_starts_what_is_due_by_itself_and_stops_when_told() {
     flow.all_ended().await;
     assert_eq!(reasons(&world).await, ["schedule a.often"]);
 }
+
+#[tokio::test]
+async fn an_edited_schedule_begins_with_its_next_time_and_so_does_one_that_was_away() {
+    let world = World::new();
+    let daily = |hour: u32| format!("/* naru\nschedule: \"0 {hour} * * *\"\n*/ SELECT * FROM shop.orders");
+    world.mart("a.x", &daily(6));
+    let flow = world.flow().await;
+    // 05:30 in Seoul.
+    let clock = Clock::at("2026-11-21T20:30:00Z");
+    let (sender, graph) = watch::channel(world.graph());
+    let now = clock.0.clone();
+    let mut scheduler = Scheduler::new(flow.clone(), graph).with_clock(Arc::new(move || *now.lock()));
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    // 05:00 of this day has passed, and is not caught up: nobody had asked for it then.
+    world.mart("a.x", &daily(5));
+    sender.send_replace(world.graph());
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    clock.set("2026-11-22T20:00:01Z");
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    flow.all_ended().await;
+    world.mart("a.x", "SELECT * FROM shop.orders");
+    sender.send_replace(world.graph());
+    clock.set("2026-11-24T20:00:01Z");
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    world.mart("a.x", &daily(5));
+    sender.send_replace(world.graph());
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    assert_eq!(reasons(&world).await, ["schedule a.x"]);
+}

@@ -117,13 +117,19 @@ struct Frame {
 #[derive(Default)]
 struct Reads {
     frames: Vec<Frame>,
-    aliases: Vec<Vec<String>>,
+    aliases: Vec<Vec<Named>>,
     found: Vec<TableName>,
 }
 
+/// An item of a FROM clause: which one it is (by address), and the name by which others know it.
+struct Named {
+    factor: usize,
+    alias: String,
+}
+
 /// A tree node's identity while the tree is borrowed.
-fn address(query: &Query) -> usize {
-    std::ptr::from_ref(query).addr()
+fn address<T>(node: &T) -> usize {
+    std::ptr::from_ref(node).addr()
 }
 
 impl Reads {
@@ -133,8 +139,14 @@ impl Reads {
             .any(|frame| frame.ctes.iter().take(frame.visible).any(|(_, cte)| cte.eq_ignore_ascii_case(name)))
     }
 
-    fn is_alias(&self, name: &str) -> bool {
-        self.aliases.iter().flatten().any(|alias| alias.eq_ignore_ascii_case(name))
+    /// Whether a path in this FROM item begins with an alias: one to its left, or one of a query around it. What
+    /// stands to its right hides nothing.
+    fn is_alias(&self, name: &str, factor: &TableFactor) -> bool {
+        let here = address(factor);
+        self.aliases.iter().any(|items| {
+            let mine = items.iter().position(|item| item.factor == here).unwrap_or(items.len());
+            items.iter().take(mine).any(|item| item.alias.eq_ignore_ascii_case(name))
+        })
     }
 }
 
@@ -180,8 +192,11 @@ impl Visitor for Reads {
             && let Some(mut table) = TableName::of(name)
             && let Some(first) = table.parts.first()
         {
-            let hidden =
-                if name.0.len() > 1 { self.is_alias(first) } else { table.parts.len() == 1 && self.is_cte(first) };
+            let hidden = if name.0.len() > 1 {
+                self.is_alias(first, factor)
+            } else {
+                table.parts.len() == 1 && self.is_cte(first)
+            };
             if !hidden {
                 if let Some(TableVersion::ForSystemTimeAsOf(expr)) = version {
                     table.as_of = Some(expr.to_string());
@@ -193,11 +208,11 @@ impl Visitor for Reads {
     }
 }
 
-fn from_aliases(from: &TableWithJoins, into: &mut Vec<String>) {
+fn from_aliases(from: &TableWithJoins, into: &mut Vec<Named>) {
     for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)) {
         match factor {
             TableFactor::NestedJoin { table_with_joins, .. } => from_aliases(table_with_joins, into),
-            _ => into.extend(alias_of(factor)),
+            _ => into.push(Named { factor: address(factor), alias: alias_of(factor).unwrap_or_default() }),
         }
     }
 }
@@ -213,5 +228,21 @@ pub(crate) fn alias_of(factor: &TableFactor) -> Option<String> {
         | TableFactor::NestedJoin { alias: Some(alias), .. } => Some(alias.name.value.clone()),
         TableFactor::Table { name, .. } => name_parts(name)?.pop(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    #[test]
+    fn an_alias_hides_no_table_to_its_left() {
+        let read = |sql: &str| -> Vec<String> {
+            tables(&parse(sql).unwrap()[0]).into_iter().map(|table| table.parts.join(".")).collect()
+        };
+        assert_eq!(read("SELECT * FROM m.a AS d, m.b AS m, m.items"), ["m.a", "m.b"]);
+        assert_eq!(read("SELECT * FROM shop.orders JOIN x.shop ON TRUE"), ["shop.orders", "x.shop"]);
+        assert_eq!(read("SELECT (SELECT COUNT(*) FROM t.items) FROM ds.t"), ["ds.t"]);
     }
 }

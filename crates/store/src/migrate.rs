@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("001_state.sql", include_str!("migrations/001_state.sql")),
     ("002_runs.sql", include_str!("migrations/002_runs.sql")),
     ("003_url_reference.sql", include_str!("migrations/003_url_reference.sql")),
+    ("004_rollback.sql", include_str!("migrations/004_rollback.sql")),
 ];
 
 /// What a file turned out to be.

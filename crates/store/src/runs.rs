@@ -12,10 +12,16 @@ use crate::{error::StoreError, runs_read::VerdictRow};
 /// A run as it begins.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// `manual`, `schedule` or `catch_up`.
+    /// `manual`, `schedule`, `catch_up` or `rollback`.
     pub reason: &'static str,
     /// What was asked for, in the asker's words.
     pub requested: String,
+    /// The person who asked.
+    pub asked_by: Option<String>,
+    /// Why, in that person's words.
+    pub why: Option<String>,
+    /// For a rollback: the run whose result it publishes again.
+    pub rolled_to: Option<RunId>,
     /// The process that runs it.
     pub epoch: i64,
     /// Now, in microseconds since 1970 UTC.
@@ -118,8 +124,17 @@ pub fn next_epoch(connection: &Connection) -> Result<i64, StoreError> {
 /// Stores a new run with all its marts.
 pub fn begin(connection: &Connection, new: &NewRun) -> Result<RunId, StoreError> {
     connection.execute(
-        "INSERT INTO flow_runs (reason, requested, state, epoch, started_us) VALUES (?1, ?2, 'running', ?3, ?4)",
-        params![new.reason, new.requested, new.epoch, new.started_us],
+        "INSERT INTO flow_runs (reason, requested, state, epoch, started_us, asked_by, why, rolled_to) \
+         VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7)",
+        params![
+            new.reason,
+            new.requested,
+            new.epoch,
+            new.started_us,
+            new.asked_by,
+            new.why,
+            new.rolled_to.map(|run| run.0)
+        ],
     )?;
     let run = connection.last_insert_rowid();
     let mut insert = connection
@@ -274,12 +289,19 @@ pub fn keep_views(connection: &Connection, keep: &[TableId]) -> Result<usize, St
     Ok(forgotten)
 }
 
-/// Stores that marts were started by their schedules.
-pub fn set_fired(connection: &Connection, marts: &[TableId], at_us: i64) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO flow_schedules VALUES (?1, ?2)")?;
-    for mart in marts {
-        insert.execute(params![mart.to_string(), at_us])?;
+/// Stores that marts, each with its schedule as written, were started by their schedules.
+pub fn set_fired(connection: &Connection, marts: &[(TableId, String)], at_us: i64) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO flow_schedules (mart, schedule, last_fired_us) VALUES (?1, ?2, ?3)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for (mart, schedule) in marts {
+        insert.execute(params![mart.to_string(), schedule, at_us])?;
     }
+    Ok(())
+}
+
+/// Forgets when a mart was last started by its schedule, because it has none any more.
+pub fn forget_fired(connection: &Connection, mart: &TableId) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM flow_schedules WHERE mart = ?1")?.execute([mart.to_string()])?;
     Ok(())
 }
 

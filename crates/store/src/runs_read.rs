@@ -13,10 +13,16 @@ use crate::error::StoreError;
 pub struct RunRow {
     /// Its number.
     pub run: RunId,
-    /// `manual`, `schedule` or `catch_up`.
+    /// `manual`, `schedule`, `catch_up` or `rollback`.
     pub reason: String,
     /// What was asked for.
     pub requested: String,
+    /// The person who asked.
+    pub asked_by: Option<String>,
+    /// Why, in that person's words.
+    pub why: Option<String>,
+    /// For a rollback: the run whose result it published again.
+    pub rolled_to: Option<RunId>,
     /// `running`, `done`, `failed`, `cancelled` or `interrupted`.
     pub state: String,
     /// The process that runs or ran it.
@@ -132,11 +138,14 @@ pub struct MartRow {
     pub latest: NodeRow,
     /// Its part in the latest run that published it.
     pub published: Option<NodeRow>,
+    /// That run, if it was a rollback.
+    pub rollback: Option<RunRow>,
     /// Checks of the latest attempt that did not pass: name, outcome, failing rows.
     pub failing: Vec<(String, String, u64)>,
 }
 
-const RUN_COLUMNS: &str = "SELECT run, reason, requested, state, epoch, cut, started_us, ended_us FROM flow_runs";
+const RUN_COLUMNS: &str = "SELECT run, reason, requested, state, epoch, cut, started_us, ended_us, asked_by, why, \
+                           rolled_to FROM flow_runs";
 
 const NODE_COLUMNS: &str = "SELECT run, mart, kind, fingerprint, state, cause, problem, attempt, tries, rows, bytes, \
                             version, started_us, ended_us FROM flow_nodes AS n";
@@ -192,7 +201,11 @@ fn mart_row(connection: &Connection, latest: NodeRow) -> Result<MartRow, StoreEr
     let failing = query
         .query_map(params![latest.run.0, mart, latest.attempt], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))?
         .collect::<Result<_, _>>()?;
-    Ok(MartRow { latest, published, failing })
+    let rollback = match &published {
+        Some(node) => run(connection, node.run)?.filter(|row| row.rolled_to.is_some()),
+        None => None,
+    };
+    Ok(MartRow { latest, published, rollback, failing })
 }
 
 /// Everything that happened in a run, in order.
@@ -256,10 +269,48 @@ pub fn views(connection: &Connection) -> Result<Vec<ViewRow>, StoreError> {
     Ok(views.collect::<Result<_, _>>()?)
 }
 
-/// When each scheduled mart was last started by its schedule, in microseconds since 1970 UTC.
-pub fn fired(connection: &Connection) -> Result<Vec<(TableId, i64)>, StoreError> {
-    let mut query = connection.prepare_cached("SELECT mart, last_fired_us FROM flow_schedules ORDER BY mart")?;
-    Ok(query.query_map([], |row| Ok((table(row, 0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+/// The runs that have published a mart, newest first, with the mart's part in each.
+pub fn publications(connection: &Connection, mart: &TableId) -> Result<Vec<(RunRow, NodeRow)>, StoreError> {
+    let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' ORDER BY run DESC");
+    let mut query = connection.prepare_cached(&sql)?;
+    let nodes: Vec<NodeRow> = query.query_map([mart.to_string()], node_row)?.collect::<Result<_, _>>()?;
+    let mut found = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        if let Some(row) = run(connection, node.run)? {
+            found.push((row, node));
+        }
+    }
+    Ok(found)
+}
+
+/// The latest runs that a mart took part in, newest first.
+pub fn latest_of(connection: &Connection, mart: &TableId, most: u32) -> Result<Vec<RunRow>, StoreError> {
+    let sql = format!(
+        "{RUN_COLUMNS} WHERE run IN (SELECT run FROM flow_nodes WHERE mart = ?1 ORDER BY run DESC LIMIT ?2) \
+         ORDER BY run DESC"
+    );
+    let mut query = connection.prepare_cached(&sql)?;
+    Ok(query.query_map(params![mart.to_string(), most], run_row)?.collect::<Result<_, _>>()?)
+}
+
+/// When each scheduled mart was last started by its schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiredRow {
+    /// The mart.
+    pub mart: TableId,
+    /// The schedule as it was written then.
+    pub schedule: String,
+    /// Microseconds since 1970 UTC.
+    pub at_us: i64,
+}
+
+/// The last start of every scheduled mart by its schedule, by name.
+pub fn fired(connection: &Connection) -> Result<Vec<FiredRow>, StoreError> {
+    let sql = "SELECT mart, schedule, last_fired_us FROM flow_schedules ORDER BY mart";
+    let mut query = connection.prepare_cached(sql)?;
+    let rows =
+        query.query_map([], |row| Ok(FiredRow { mart: table(row, 0)?, schedule: row.get(1)?, at_us: row.get(2)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -272,6 +323,9 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         cut: row.get(5)?,
         started_us: row.get(6)?,
         ended_us: row.get(7)?,
+        asked_by: row.get(8)?,
+        why: row.get(9)?,
+        rolled_to: row.get::<_, Option<i64>>(10)?.map(RunId),
     })
 }
 

@@ -23,6 +23,9 @@ fn begin(store: &Store, marts: &[&str]) -> RunId {
     let new = NewRun {
         reason: "manual",
         requested: "all".into(),
+        asked_by: Some("ji".into()),
+        why: None,
+        rolled_to: None,
         epoch: 1,
         started_us: 10,
         first_state: "waiting",

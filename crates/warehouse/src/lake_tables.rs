@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use naru_base::TableId;
 use naru_lake::{Lake, LakeError, ScanOptions, StagedFile, Table, TableView};
+use parking_lot::RwLock;
 
 use crate::{
     WarehouseError,
@@ -30,18 +31,22 @@ pub struct LakeTables {
     lake: Lake,
     live: Option<Arc<dyn CutSource>>,
     views: Option<Arc<dyn ViewSource>>,
-    published_by: HashMap<TableId, String>,
+    published_by: PublishedBy,
 }
+
+/// Tables that are there for nobody until an application of the id beside them has committed to them. Clones are the
+/// same list; a table may be added while queries run.
+pub type PublishedBy = Arc<RwLock<HashMap<TableId, String>>>;
 
 impl LakeTables {
     /// Tables of this lake; `live` is absent when nothing is syncing in this process.
     pub fn new(lake: Lake, live: Option<Arc<dyn CutSource>>, views: Option<Arc<dyn ViewSource>>) -> Self {
-        Self { lake, live, views, published_by: HashMap::new() }
+        Self { lake, live, views, published_by: PublishedBy::default() }
     }
 
     /// Hides tables until an application of the id beside them has committed to them.
     #[must_use]
-    pub fn published_by(self, published_by: HashMap<TableId, String>) -> Self {
+    pub fn published_by(self, published_by: PublishedBy) -> Self {
         Self { published_by, ..self }
     }
 
@@ -51,8 +56,8 @@ impl LakeTables {
             return Ok(None);
         }
         let Some(table) = self.lake.open_table(id).await.map_err(lake_error)? else { return Ok(None) };
-        let Some(application) = self.published_by.get(id) else { return Ok(Some(table)) };
-        let committed = table.position(application).await.map_err(lake_error)?;
+        let Some(application) = self.published_by.read().get(id).cloned() else { return Ok(Some(table)) };
+        let committed = table.position(&application).await.map_err(lake_error)?;
         Ok(committed.map(|_| table))
     }
 
@@ -65,7 +70,16 @@ impl LakeTables {
 impl View {
     /// A view of the lake as SQL sees it: hidden columns left out.
     pub fn of_lake(view: &Arc<TableView>) -> Result<Self, WarehouseError> {
-        let provider = view.provider(&ScanOptions::default()).map_err(lake_error)?;
+        Self::with(view, &ScanOptions::default())
+    }
+
+    /// The same without the columns that the source has dropped, which would be null in every new row.
+    pub fn of_lake_now(view: &Arc<TableView>) -> Result<Self, WarehouseError> {
+        Self::with(view, &ScanOptions { current: true, ..ScanOptions::default() })
+    }
+
+    fn with(view: &Arc<TableView>, options: &ScanOptions) -> Result<Self, WarehouseError> {
+        let provider = view.provider(options).map_err(lake_error)?;
         let extent = Extent { rows: view.live_rows(), bytes: view.files.iter().map(|file| file.size).sum() };
         Ok(Self { provider, version: Some(view.version), extent: Some(extent) })
     }
@@ -104,7 +118,8 @@ impl TableSource for LakeTables {
     async fn list(&self) -> Result<Vec<TableId>, WarehouseError> {
         let mut all = Vec::new();
         for id in self.lake.tables().await.map_err(lake_error)? {
-            if !self.published_by.contains_key(&id) || self.published(&id).await?.is_some() {
+            let waits = self.published_by.read().contains_key(&id);
+            if !waits || self.published(&id).await?.is_some() {
                 all.push(id);
             }
         }

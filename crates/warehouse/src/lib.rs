@@ -22,7 +22,7 @@ mod warehouse;
 
 pub use error::WarehouseError;
 pub use information_schema::Described;
-pub use lake_tables::{CutSource, LakeTables, ViewSource};
+pub use lake_tables::{CutSource, LakeTables, PublishedBy, ViewSource};
 pub use naru_googlesql::{Params, SqlType};
 pub use progress::{Progress, Seen};
 pub use run::ResultSet;

@@ -2,13 +2,15 @@
 //!
 //! Owns: [`WarehouseSettings`] and its defaults. Reads nothing but the machine's memory size.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use naru_access::{Action, Decision, Principal};
 use naru_base::{
     TableId,
     number::{u64_from, usize_from},
 };
+
+use crate::lake_tables::PublishedBy;
 
 /// Least memory a warehouse works with; below it even small sorts cannot start.
 const MEMORY_LEAST: u64 = 64 << 20;
@@ -41,7 +43,7 @@ pub struct WarehouseSettings {
     pub decide: Decide,
     /// Tables that are there for nobody until an application of this id has committed to them: marts, whose first
     /// run stages into a table that has no rows yet.
-    pub published_by: HashMap<TableId, String>,
+    pub published_by: PublishedBy,
 }
 
 impl WarehouseSettings {
@@ -56,7 +58,7 @@ impl WarehouseSettings {
             target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             timeout: None,
             decide: naru_access::decide,
-            published_by: HashMap::new(),
+            published_by: PublishedBy::default(),
         }
     }
 }

@@ -105,7 +105,7 @@ async fn a_mart_is_there_for_nobody_until_it_was_published() {
     let table = lake.create(&id, TableSpec { columns, ..TableSpec::default() }).await.unwrap();
     let application = "naru/flow/finance.sales".to_owned();
     let settings = WarehouseSettings {
-        published_by: HashMap::from([(id, application.clone())]),
+        published_by: Arc::new(parking_lot::RwLock::new(HashMap::from([(id, application.clone())]))),
         ..WarehouseSettings::new("acme", base.join("spill"))
     };
     let warehouse = Warehouse::new(settings, lake, None, None).unwrap();

@@ -3,10 +3,7 @@
 //! Owns: pins of runs and staged results of this process. A staged result is Parquet files that no commit names; it
 //! dies with the process, which is what flow's settling expects.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use naru_access::Principal;
@@ -19,11 +16,15 @@ use naru_lake::{
     Change, Column, Lake, LakeError, Operation, Remove, StagedFile, StagerOptions, Table, TableSpec, TableView,
 };
 use naru_quality::FailingRows;
-use naru_sync::Commands;
+use naru_store::Store;
 use naru_warehouse::{Pinned, ResultSet, Session, SessionOptions, View, Warehouse, WarehouseError, output};
 use parking_lot::Mutex;
 
-use super::storable::{self, column_of, storable};
+use super::{
+    cuts::Cuts,
+    dropped,
+    storable::{self, column_of, storable},
+};
 
 /// What a mart's stage left behind until it is published or discarded.
 #[derive(Debug)]
@@ -41,15 +42,16 @@ type PinnedViews = HashMap<(TableId, Version), Arc<TableView>>;
 pub struct LakeExecutor {
     lake: Lake,
     warehouse: Warehouse,
-    sources: Vec<(String, Commands)>,
+    cuts: Cuts,
+    store: Store,
     pins: Mutex<HashMap<RunId, PinnedViews>>,
     staged: Mutex<HashMap<(TableId, Attempt), Arc<Held>>>,
 }
 
 impl LakeExecutor {
-    /// `sources` are the engines that run in this process, by the name of their source.
-    pub fn new(lake: Lake, warehouse: Warehouse, sources: Vec<(String, Commands)>) -> Self {
-        Self { lake, warehouse, sources, pins: Mutex::default(), staged: Mutex::default() }
+    /// `cuts` says where the tables of sources stand; `store` what marts have read before.
+    pub fn new(lake: Lake, warehouse: Warehouse, cuts: Cuts, store: Store) -> Self {
+        Self { lake, warehouse, cuts, store, pins: Mutex::default(), staged: Mutex::default() }
     }
 
     fn session(&self, memory_bytes: Option<u64>) -> Result<Session, Problem> {
@@ -61,8 +63,9 @@ impl LakeExecutor {
     /// A table as a run may read it; a mart that was never published is not there.
     async fn readable(&self, id: &TableId) -> Result<Option<Table>, Problem> {
         let Some(table) = self.lake.open_table(id).await.map_err(lake)? else { return Ok(None) };
-        let Some(application) = self.warehouse.settings().published_by.get(id) else { return Ok(Some(table)) };
-        Ok(table.position(application).await.map_err(lake)?.map(|_| table))
+        let application = self.warehouse.settings().published_by.read().get(id).cloned();
+        let Some(application) = application else { return Ok(Some(table)) };
+        Ok(table.position(&application).await.map_err(lake)?.map(|_| table))
     }
 
     async fn view_at(&self, id: &TableId, version: Version) -> Result<Arc<TableView>, Problem> {
@@ -82,12 +85,8 @@ impl LakeExecutor {
         for (id, input) in inputs {
             match input {
                 Input::Table(version) => {
-                    let held = self.pins.lock().get(&run).and_then(|p| p.get(&(id.clone(), *version)).cloned());
-                    let view = match held {
-                        Some(view) => view,
-                        None => self.view_at(id, *version).await?,
-                    };
-                    pinned.views.insert(id.clone(), View::of_lake(&view).map_err(warehouse)?);
+                    let view = self.pinned_view(run, id, *version).await?;
+                    pinned.views.insert(id.clone(), View::of_lake_now(&view).map_err(warehouse)?);
                 }
                 Input::View(sql) => {
                     pinned.queries.insert(id.clone(), sql.clone());
@@ -95,6 +94,52 @@ impl LakeExecutor {
             }
         }
         Ok(pinned)
+    }
+
+    async fn pinned_view(&self, run: RunId, id: &TableId, version: Version) -> Result<Arc<TableView>, Problem> {
+        let held = self.pins.lock().get(&run).and_then(|pins| pins.get(&(id.clone(), version)).cloned());
+        match held {
+            Some(view) => Ok(view),
+            None => self.view_at(id, version).await,
+        }
+    }
+
+    /// An error of a mart's SQL with its place in the file. A column that was there when the mart last read the table
+    /// is told from one that never was.
+    async fn sql_problem(&self, work: &StageWork, error: &WarehouseError) -> Problem {
+        let mut problem = error.problem();
+        if let WarehouseError::Sql(mistake) = error {
+            problem.summary.clone_from(&mistake.message);
+            if let Some(column) = dropped::column_named(&mistake.message)
+                && let Some(gone) = self.gone_column(work, column).await
+            {
+                problem = gone.problem(&work.mart);
+            }
+        }
+        let place = match error.place() {
+            Some((line, column)) => work.place.below(line, column),
+            None => work.place.clone(),
+        };
+        problem.at(place)
+    }
+
+    /// Looks for a column in what the mart's tables were before: dropped ones that still lie there, and those of the
+    /// version that the mart read when it was last published.
+    async fn gone_column(&self, work: &StageWork, column: &str) -> Option<dropped::Gone> {
+        let earlier = dropped::last_read(&self.store, &work.mart).await;
+        for (id, input) in &work.inputs {
+            let Input::Table(version) = input else { continue };
+            let Ok(now) = self.pinned_view(work.run, id, *version).await else { continue };
+            let before = match earlier.get(id) {
+                Some(version) => self.view_at(id, *version).await.ok(),
+                None => None,
+            };
+            let before = before.as_ref().map(|view| &*view.columns);
+            if let Some(gone) = dropped::find(id, column, &now.columns, before) {
+                return Some(gone);
+            }
+        }
+        None
     }
 
     async fn stage_table(&self, work: &StageWork, mut rows: ResultSet) -> Result<Staged, Problem> {
@@ -182,30 +227,23 @@ fn warehouse(error: WarehouseError) -> Problem {
 
 #[async_trait]
 impl Executor for LakeExecutor {
-    async fn pin(&self, run: RunId, tables: &[TableId], held: &BTreeMap<TableId, Version>) -> Result<Pins, Problem> {
-        let mut pins = Pins::default();
-        let mut at_cut = BTreeMap::new();
-        for (name, commands) in &self.sources {
-            let flushed = commands.flush().await.map_err(|error| {
-                Problem::new("flow.no_cut", format!("source {name} could not be brought to one commit"))
-                    .detail(error.to_string())
-                    .later()
-            })?;
-            pins.positions.insert(name.clone(), flushed.position.to_string());
-            at_cut.extend(flushed.versions);
-        }
+    async fn pin(&self, run: RunId, tables: &[TableId], held: &Pins) -> Result<Pins, Problem> {
+        let fit = self.cuts.take(tables, held).await?;
+        let mut pins = Pins { positions: fit.positions, unfit: fit.unfit, ..Pins::default() };
+        let known = |(id, version): (&TableId, &Option<Version>)| version.map(|version| (id.clone(), version));
+        pins.tables.extend(fit.versions.iter().filter_map(known));
         let mut views = HashMap::new();
-        for id in tables.iter().filter(|id| !held.contains_key(*id)) {
-            let Some(table) = self.readable(id).await? else { continue };
-            let newest = table.view();
-            let version = at_cut.get(id).copied().unwrap_or(newest.version);
-            let view = if newest.version == version { newest } else { table.view_at(version).await.map_err(lake)? };
-            pins.tables.insert(id.clone(), version);
-            views.insert((id.clone(), version), view);
-        }
-        for (id, version) in held {
-            views.insert((id.clone(), *version), self.view_at(id, *version).await?);
-            pins.tables.insert(id.clone(), *version);
+        for id in tables.iter().filter(|id| !pins.unfit.contains_key(*id)) {
+            let version = held.tables.get(id).or_else(|| pins.tables.get(id)).copied();
+            let view = match version {
+                Some(version) => self.view_at(id, version).await?,
+                None => match self.readable(id).await? {
+                    Some(table) => table.view(),
+                    None => continue,
+                },
+            };
+            pins.tables.insert(id.clone(), view.version);
+            views.insert((id.clone(), view.version), view);
         }
         self.pins.lock().entry(run).or_default().extend(views);
         Ok(pins)
@@ -220,12 +258,15 @@ impl Executor for LakeExecutor {
         let session = self.session(work.memory_bytes)?;
         let pinned = self.pinned(work.run, &work.inputs).await?;
         match work.kind {
-            Kind::Table => {
-                let rows = session.stream(&work.sql, &Params::default(), pinned).await.map_err(warehouse)?;
-                self.stage_table(&work, rows).await
-            }
+            Kind::Table => match session.stream(&work.sql, &Params::default(), pinned).await {
+                Ok(rows) => self.stage_table(&work, rows).await,
+                Err(error) => Err(self.sql_problem(&work, &error).await),
+            },
             Kind::View => {
-                let schema = session.validate_pinned(&work.sql, &Params::default(), pinned).await.map_err(warehouse)?;
+                let schema = match session.validate_pinned(&work.sql, &Params::default(), pinned).await {
+                    Ok(schema) => schema,
+                    Err(error) => return Err(self.sql_problem(&work, &error).await),
+                };
                 Ok(Staged {
                     run: work.run,
                     attempt: work.attempt,

@@ -148,7 +148,7 @@ async fn wait_live(running: &Running, page: &mut page::Page) -> Result<(), Failu
 }
 
 async fn run_marts(running: &Running) -> Result<naru_flow::run::RunReport, Failure> {
-    let handle = running.run_marts(&[], Reason::Manual).await?;
+    let handle = running.run_marts(&[], Reason::Manual, None).await?;
     let (send, mut steps) = mpsc::channel(64);
     // The page shows states; single steps are read so that the run never waits for a reader.
     let reader = tokio::spawn(async move { while steps.recv().await.is_some() {} });

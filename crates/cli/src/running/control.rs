@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use naru_base::{Problem, RunId, TableId};
 use naru_flow::{
-    RunHandle, history,
+    Graph, RunHandle, history,
+    rollback::Rollback,
     run::{Reason, Request, RunReport},
 };
 use naru_server::control::Control;
@@ -37,6 +38,8 @@ struct Asked {
     run: Option<i64>,
     tables: Vec<String>,
     dry_run: bool,
+    by: Option<String>,
+    why: Option<String>,
 }
 
 impl Asked {
@@ -86,16 +89,35 @@ impl Running {
         Ok(Value::Array(all))
     }
 
+    /// The graph of the files as they stand now.
+    fn graph_now(&self) -> Result<Arc<Graph>, Problem> {
+        self.marts.refresh().map_err(|mut mistakes| {
+            let more = mistakes.len().saturating_sub(1);
+            let problem = if mistakes.is_empty() {
+                Problem::new("project.unreadable", "the folder could not be read")
+            } else {
+                mistakes.swap_remove(0)
+            };
+            if more == 0 { problem } else { problem.hint(format!("`naru check` lists {more} more.")) }
+        })
+    }
+
     /// Starts a run of the selected marts.
-    pub async fn run_marts(&self, words: &[String], reason: Reason) -> Result<RunHandle, Problem> {
-        let marts = self.graph.select(words)?;
-        let request = Request { reason, words: words.join(" "), marts };
-        self.flow.start(self.graph.clone(), request).await.map_err(|error| flow_problem(&error))
+    pub async fn run_marts(&self, words: &[String], reason: Reason, by: Option<String>) -> Result<RunHandle, Problem> {
+        let graph = self.graph_now()?;
+        let marts = graph.select(words)?;
+        let request = Request { reason, words: words.join(" "), by, why: None, marts };
+        self.flow.start(graph, request).await.map_err(|error| flow_problem(&error))
     }
 
     /// Goes on with a run.
     pub async fn resume_run(&self, run: Option<RunId>) -> Result<RunHandle, Problem> {
-        self.flow.resume(self.graph.clone(), run).await.map_err(|error| flow_problem(&error))
+        self.flow.resume(self.graph_now()?, run).await.map_err(|error| flow_problem(&error))
+    }
+
+    /// Publishes an earlier result of a mart again.
+    pub async fn roll_back(&self, mart: &TableId, asked: Rollback) -> Result<RunHandle, Problem> {
+        self.flow.rollback(self.graph_now()?.as_ref(), mart, asked).await.map_err(|error| flow_problem(&error))
     }
 
     /// One source's status; `None` once it was dropped.
@@ -134,13 +156,14 @@ impl Running {
             Ok(vanished) => sources.extend(vanished),
             Err(problem) => tracing::warn!(%problem, "sources without a file could not be listed"),
         }
-        let marts = history::status(&self.store, &self.graph, jiff::Timestamp::now()).await;
+        let marts = history::status(&self.store, &self.marts.graph(), jiff::Timestamp::now()).await;
         json!({
             "project": self.home.project.settings.name,
             "running": true,
             "ready": self.not_ready().is_empty(),
             "sources": sources,
             "marts": marts.unwrap_or_default(),
+            "folder": self.marts.wrong(),
             "lake": self.upkeep.status(),
         })
     }
@@ -158,16 +181,22 @@ pub async fn watch_run(
 ) -> Result<RunReport, Problem> {
     let mut steps = running.flow.watch();
     let run = handle.run;
+    let begun = running.flow.report(run).await.map_err(|error| flow_problem(&error))?;
+    // Nobody watching is no reason to stop building, here and below.
+    drop(progress.send(json!({"run": run, "marts": begun.marts.len()})).await);
     let ended = handle.ended();
     tokio::pin!(ended);
     loop {
         tokio::select! {
-            report = &mut ended => return report.map_err(|error| flow_problem(&error)),
+            report = &mut ended => {
+                let mut report = report.map_err(|error| flow_problem(&error))?;
+                report.name_owners(&running.marts.graph());
+                return Ok(report);
+            }
             step = steps.recv() => {
                 if let Ok(step) = step
                     && step.run == run
                 {
-                    // Nobody watching is no reason to stop building.
                     drop(progress.send(json!(step)).await);
                 }
             }
@@ -194,9 +223,16 @@ impl Control for Commands {
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
             "compact" | "vacuum" => self.maintain(word, &asked, progress).await,
             "run" => {
-                let handle = self.running.run_marts(&asked.marts, Reason::Manual).await?;
+                let handle = self.running.run_marts(&asked.marts, Reason::Manual, asked.by).await?;
                 report(watch_run(&self.running, handle, &progress).await?)
             }
+            "rollback" => {
+                let mart = asked.one_table()?;
+                let rollback = Rollback { to: asked.run.map(RunId), by: asked.by, why: asked.why };
+                let handle = self.running.roll_back(&mart, rollback).await?;
+                report(watch_run(&self.running, handle, &progress).await?)
+            }
+            "cancel" => Ok(json!(asked.run.is_some_and(|run| self.running.flow.cancel(RunId(run))))),
             "resume" => {
                 let handle = self.running.resume_run(asked.run.map(RunId)).await?;
                 report(watch_run(&self.running, handle, &progress).await?)

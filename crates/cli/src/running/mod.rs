@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod listeners;
+pub mod marts;
 pub mod metrics;
 pub mod sources;
 pub mod upkeep;
@@ -13,19 +14,23 @@ pub mod vanished;
 use std::{collections::HashMap, sync::Arc};
 
 use naru_base::{Problem, TableId};
-use naru_flow::{Flow, FlowOptions, Graph, executor::transaction_app};
+use naru_flow::{Flow, FlowOptions};
 use naru_lake::Lake;
-use naru_project::MartKind;
 use naru_store::{Store, runs_read};
 use naru_warehouse::{ViewSource, Warehouse, WarehouseSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    adapters::{executor::LakeExecutor, tables::LiveTables},
+    adapters::{
+        cuts::{Cuts, Rest},
+        executor::LakeExecutor,
+        tables::LiveTables,
+    },
     failure::Failure,
     home::Home,
 };
 
+use marts::Marts;
 use sources::RunningSource;
 use upkeep::Upkeep;
 
@@ -39,8 +44,10 @@ pub struct Running {
     pub warehouse: Warehouse,
     /// Marts.
     pub flow: Flow,
-    /// The graph of marts, as of the start.
-    pub graph: Arc<Graph>,
+    /// The graph of marts, read again when their files change.
+    pub marts: Arc<Marts>,
+    /// Where the sources come to rest.
+    pub rest: Rest,
     /// Maintenance of the lake's tables; at rest in a command that runs by itself.
     pub upkeep: Upkeep,
     /// Engines; empty in a command that runs by itself.
@@ -68,10 +75,11 @@ pub fn warehouse(home: &Home, lake: &Lake, store: Option<&Store>, live: LiveTabl
     chosen.memory_bytes = naru_base::number::usize_from(settings.sql.memory);
     chosen.spill_bytes_max = settings.sql.spill;
     chosen.timeout = settings.sql.timeout;
-    let marts = home.project.marts.iter().filter(|mart| mart.kind == MartKind::Table);
-    chosen.published_by = marts.map(|mart| (mart.id.clone(), transaction_app(&mart.id))).collect();
     let views = store.map(|store| -> Arc<dyn ViewSource> { Arc::new(PublishedViews(store.clone())) });
-    Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), views).map_err(|error| error.problem().into())
+    let warehouse = Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), views);
+    let warehouse = warehouse.map_err(|error| Failure::from(error.problem()))?;
+    marts::hide_unpublished(&warehouse, &home.project);
+    Ok(warehouse)
 }
 
 impl Running {
@@ -80,16 +88,25 @@ impl Running {
         let store = home.store()?;
         let lake = home.lake().await?;
         let stop = CancellationToken::new();
+        let names: Vec<String> = home.project.sources.iter().map(|source| source.name.clone()).collect();
+        let stood = if sync { Rest::end(&store, names.clone()).await? } else { Vec::new() };
         let (engines, sets) =
             if sync { sources::start(&home, &lake, &store, &stop).await? } else { (Vec::new(), Vec::new()) };
+        let stood = names.iter().zip(&sets).zip(stood).map(|((name, set), at)| (name.clone(), set.clone(), at));
+        let rest = Rest::new(store.clone(), lake.clone(), stood.collect());
         if sync {
             for source in vanished::list(&home, &store).await? {
                 tracing::warn!(problem = %source["problem"]["summary"], hint = %source["problem"]["hint"], "a source has no file");
             }
         }
         let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
-        let handles = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
-        let executor = Arc::new(LakeExecutor::new(lake.clone(), warehouse.clone(), handles));
+        let cuts = if sync {
+            let engines = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
+            Cuts::Running { engines, store: store.clone() }
+        } else {
+            Cuts::AtRest { sources: names, store: store.clone() }
+        };
+        let executor = Arc::new(LakeExecutor::new(lake.clone(), warehouse.clone(), cuts, store.clone()));
         let options = FlowOptions { parallelism: home.project.settings.flow.parallelism, retry_waits: None };
         let flow = Flow::open(store.clone(), executor, options).await.map_err(flow_failed)?;
         let known = home.known_tables()?;
@@ -100,7 +117,11 @@ impl Running {
         if sync {
             upkeep.begin();
         }
-        Ok(Self { home, store, warehouse, flow, graph: Arc::new(graph), upkeep, sources: engines, stop })
+        let marts = Arc::new(Marts::new(&home.project, &known, graph, warehouse.clone()));
+        if sync {
+            tokio::spawn(marts.clone().keep_fresh(stop.clone()));
+        }
+        Ok(Self { home, store, warehouse, flow, marts, rest, upkeep, sources: engines, stop })
     }
 
     /// The engine of a table's source, by the dataset it writes.

@@ -6,6 +6,7 @@
 mod check;
 pub mod compare;
 mod graph;
+mod history;
 mod init;
 mod interrupt;
 pub mod lake;
@@ -13,6 +14,7 @@ mod progress;
 mod runs;
 mod sql;
 mod status;
+mod steps;
 mod sync;
 mod token;
 pub mod up;
@@ -61,6 +63,10 @@ enum Word {
     Run(runs::Run),
     /// Go on where a failed run stopped.
     Resume(runs::Resume),
+    /// Publish an earlier result of a mart again.
+    Rollback(runs::Rollback),
+    /// Show what was run: when, why, by whom, and how it ended.
+    Runs(history::Runs),
     /// Show how marts depend on each other.
     Graph(graph::Graph),
     /// Make and list tokens.
@@ -96,7 +102,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Vacuum(word) => word.run(place).await,
         Word::Run(word) => word.run(place).await,
         Word::Resume(word) => word.run(place).await,
-        Word::Graph(word) => word.run(place),
+        Word::Rollback(word) => word.run(place).await,
+        Word::Runs(word) => word.run(place).await,
+        Word::Graph(word) => word.run(place).await,
         Word::Token(word) => word.run(place).await,
     }
 }

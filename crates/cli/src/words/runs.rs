@@ -1,15 +1,25 @@
-//! `naru run` and `naru resume`: marts now, with a line a step on standard error.
+//! `naru run`, `naru resume` and `naru rollback`: marts now, with talk on standard error and the report on standard
+//! output. Ctrl-C cancels the run, which `naru resume` goes on with.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use naru_base::RunId;
-use naru_flow::run::{Reason, RunState};
+use naru_base::{Problem, RunId};
+use naru_flow::{
+    RunHandle,
+    rollback::Rollback as Asked,
+    run::{Reason, RunState},
+};
 use naru_store::Lock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::Failure;
+use super::{
+    Failure,
+    interrupt::Interrupt,
+    lake::ids,
+    steps::{self, Steps},
+};
 use crate::{
     home::{self, Home},
     remote,
@@ -36,12 +46,28 @@ pub struct Resume {
     json: bool,
 }
 
+/// Publish an earlier result of a mart again, as a new version. The mart's next run publishes anew.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The mart (dataset.table).
+    mart: String,
+    /// The run whose result is wanted; default: the one before what is live.
+    #[arg(long, value_name = "RUN")]
+    to: Option<i64>,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Run {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let body = json!({"marts": self.marts});
+        let body = json!({"marts": self.marts, "by": login()});
         let report = ask(place, "run", body, |running| {
             let marts = self.marts.clone();
-            async move { running.run_marts(&marts, Reason::Manual).await }
+            async move { running.run_marts(&marts, Reason::Manual, login()).await }
         })
         .await?;
         ended(&report, self.json)
@@ -57,50 +83,87 @@ impl Resume {
     }
 }
 
+impl Rollback {
+    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+        let names = ids(std::slice::from_ref(&self.mart))?;
+        let Some(mart) = names.into_iter().next() else { return Err(Failure::Misused("a mart is needed".into())) };
+        let body = json!({"table": self.mart, "run": self.to, "by": login(), "why": self.why});
+        let asked = Asked { to: self.to.map(RunId), by: login(), why: self.why.clone() };
+        let report = ask(place, "rollback", body, |running| async move { running.roll_back(&mart, asked).await });
+        ended(&report.await?, self.json)?;
+        if !self.json {
+            eprintln!("the next run of {}, also one by schedule, publishes anew", self.mart);
+        }
+        Ok(())
+    }
+}
+
+/// The name the person has logged in with, for the history.
+fn login() -> Option<String> {
+    let named = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    named("USER").or_else(|| named("LOGNAME"))
+}
+
 /// Asks the running naru, or does it here under the folder's lock.
 async fn ask<F, Fut>(place: Option<PathBuf>, word: &str, body: Value, start: F) -> Result<Value, Failure>
 where
     F: FnOnce(Arc<Running>) -> Fut,
-    Fut: Future<Output = Result<naru_flow::RunHandle, naru_base::Problem>>,
+    Fut: Future<Output = Result<RunHandle, Problem>>,
 {
     let root = home::find(place)?;
+    let interrupt = Interrupt::listen()?;
+    let steps = Steps::begin();
     if let Some(client) = remote::find(&root).await? {
-        return remote::call(&client, word, &body, |step| eprintln!("{}", step_line(&step))).await;
+        let call = remote::call(&client, word, &body, |line| steps.hear(&line));
+        tokio::pin!(call);
+        return tokio::select! {
+            done = &mut call => done,
+            () = interrupt.pressed() => {
+                steps.cancelling();
+                let run = json!({"run": steps.run()});
+                remote::call(&client, "cancel", &run, drop).await?;
+                call.await
+            }
+        };
     }
     let home = Home::open(Some(root))?;
     let lock_path = home.lock_path()?;
     let _lock =
         Lock::acquire(&lock_path, word, Duration::from_secs(10)).map_err(|error| Failure::from(error.problem()))?;
     let running = Arc::new(Running::start(home, false).await?);
-    let (send, mut lines) = mpsc::channel(64);
-    let printer = tokio::spawn(async move {
-        while let Some(step) = lines.recv().await {
-            eprintln!("{}", step_line(&step));
-        }
-    });
-    let handle = start(running.clone()).await?;
-    let report = watch_run(&running, handle, &send).await?;
-    drop(send);
-    if printer.await.is_err() {
-        tracing::debug!("the printer of steps ended badly");
-    }
+    let report = here(&running, start(running.clone()).await?, &steps, &interrupt).await;
     running.flow.stop().await;
-    serde_json::to_value(report)
-        .map_err(|error| naru_base::Problem::from_error("cli.json", "the report has no JSON form", &error).into())
+    report
 }
 
-fn step_line(step: &Value) -> String {
-    let name = format!(
-        "{}.{}",
-        step["mart"]["dataset"].as_str().unwrap_or("-"),
-        step["mart"]["table"].as_str().unwrap_or("-")
-    );
-    let rows = step["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows"));
-    let cause = step["cause"].as_str().unwrap_or_default();
-    let elapsed = step["elapsed_ms"].as_u64().unwrap_or(0);
-    format!("{name:<32} {:<12} {rows:>14} {elapsed:>7} ms  {cause}", step["state"].as_str().unwrap_or("-"))
-        .trim_end()
-        .to_owned()
+/// Watches a run of this process to its end.
+async fn here(
+    running: &Arc<Running>,
+    handle: RunHandle,
+    steps: &Steps,
+    interrupt: &Interrupt,
+) -> Result<Value, Failure> {
+    let run = handle.run;
+    let (send, mut lines) = mpsc::channel(64);
+    let watched = running.clone();
+    let watch = tokio::spawn(async move { watch_run(&watched, handle, &send).await });
+    let listen = async {
+        while let Some(line) = lines.recv().await {
+            steps.hear(&line);
+        }
+    };
+    tokio::pin!(listen);
+    tokio::select! {
+        () = &mut listen => {}
+        () = interrupt.pressed() => {
+            steps.cancelling();
+            running.flow.cancel(run);
+            listen.await;
+        }
+    }
+    let report = watch.await.map_err(|error| std::io::Error::other(error.to_string()))??;
+    serde_json::to_value(report)
+        .map_err(|error| Problem::from_error("cli.json", "the report has no JSON form", &error).into())
 }
 
 fn ended(report: &Value, json: bool) -> Result<(), Failure> {
@@ -108,9 +171,19 @@ fn ended(report: &Value, json: bool) -> Result<(), Failure> {
         println!("{report:#}");
     } else {
         for mart in report["marts"].as_array().into_iter().flatten() {
-            println!("{}", step_line(mart));
+            println!("{}", steps::line(mart));
         }
         println!("run {}: {}", report["run"], report["state"].as_str().unwrap_or("-"));
+        for mart in report["marts"].as_array().into_iter().flatten() {
+            eprint!("{}", steps::reason(mart));
+        }
     }
-    if report["state"] == RunState::Done.word() { Ok(()) } else { Err(Failure::Said) }
+    let state = &report["state"];
+    if *state == RunState::Done.word() {
+        return Ok(());
+    }
+    if !json {
+        eprintln!("\n`naru resume {}` goes on with it; what is done stays done.", report["run"]);
+    }
+    Err(Failure::Said)
 }

@@ -7,7 +7,7 @@ use naru_flow::history;
 use naru_store::{sync_sources, sync_tables};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, steps::padded};
 use crate::{
     home::{self, Home},
     remote,
@@ -92,6 +92,14 @@ pub fn text(status: &Value) -> String {
             lines.extend(table["fix"].as_str().map(|fix| format!("      {fix}")));
         }
     }
+    for problem in status["folder"].as_array().into_iter().flatten() {
+        let place = &problem["place"];
+        let (file, line) = (word(&place["file"]), &place["line"]);
+        lines.push(format!(
+            "  ! {file}:{line}: {}; runs and schedules go by what was there before",
+            word(&problem["summary"])
+        ));
+    }
     for mart in status["marts"].as_array().into_iter().flatten() {
         lines.push(mart_line(mart));
     }
@@ -135,6 +143,18 @@ fn mart_line(mart: &Value) -> String {
     let latest = &mart["latest"][1];
     let state = latest["state"].as_str().unwrap_or("never ran");
     let rows = latest["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows"));
-    let cause = latest["cause"].as_str().unwrap_or_default();
-    format!("  {name:<32} {state:<12} {rows:>14}  {cause}").trim_end().to_owned()
+    let rolled = &mart["rolled_back"];
+    let rolled_back = rolled["to"].as_i64().map(|to| {
+        let by = rolled["by"].as_str().map_or(String::new(), |by| format!(" by {by}"));
+        let why = rolled["why"].as_str().map_or(String::new(), |why| format!(": {why}"));
+        format!("rolled back to run {to}{by}{why}")
+    });
+    let remarks = [
+        latest["cause"].as_str().map(str::to_owned),
+        rolled_back,
+        (mart["edited"] == true).then(|| "edited since it was published".to_owned()),
+        mart["owner"].as_str().map(|owner| format!("owner {owner}")),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    format!("  {} {state:<12} {rows:>14}  {}", padded(&name), remarks.join(" · ")).trim_end().to_owned()
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use naru_flow::Scheduler;
 use naru_store::Lock;
-use tokio::{signal::unix::SignalKind, sync::watch};
+use tokio::signal::unix::SignalKind;
 
 use super::Failure;
 use crate::{
@@ -40,7 +40,6 @@ pub struct Everything {
     /// The doors.
     pub listeners: Listeners,
     scheduler: tokio::task::JoinHandle<()>,
-    _graph: watch::Sender<Arc<naru_flow::Graph>>,
     _lock: Lock,
 }
 
@@ -54,9 +53,9 @@ impl Everything {
             .map_err(|error| Failure::from(error.problem()))?;
         let running = Arc::new(Running::start(home, true).await?);
         let listeners = Listeners::open(&running, metrics::registry(&running)).await?;
-        let (graph, follow) = watch::channel(running.graph.clone());
-        let scheduler = tokio::spawn(Scheduler::new(running.flow.clone(), follow).run(running.stop.clone()));
-        Ok(Self { running, listeners, scheduler, _graph: graph, _lock: lock })
+        let scheduler = Scheduler::new(running.flow.clone(), running.marts.follow());
+        let scheduler = tokio::spawn(scheduler.run(running.stop.clone()));
+        Ok(Self { running, listeners, scheduler, _lock: lock })
     }
 
     /// Closes doors, stops marts, flushes engines.
@@ -72,6 +71,7 @@ impl Everything {
         for source in &self.running.sources {
             source.ended().await;
         }
+        self.running.rest.begin().await;
     }
 }
 

@@ -339,6 +339,7 @@ fn without_edges(file: &naru_project::Mart) -> Mart {
     Mart {
         id: file.id.clone(),
         place: file.sql.body_place(file.sql.body().len() - file.sql.body().trim_start().len()),
+        body: file.sql.body_place_at(1, 1),
         kind,
         fingerprint: fingerprint(kind, &sql),
         sql,

@@ -2,36 +2,39 @@
 //!
 //! Owns: the text, DOT and JSON forms. Never colours (the terminal does) and never looks at runs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use naru_base::TableId;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Graph, Mart};
 
-/// Characters of a line of table names before it breaks.
-const LINE_CHARACTERS_MAX: usize = 100;
+/// Columns of a terminal after which a line breaks. A Korean letter takes two.
+const LINE_WIDTH_MAX: usize = 110;
+/// Names that are longer push what follows out of its column.
+const NAME_WIDTH_MAX: usize = 48;
 
 impl Graph {
-    /// The selected marts by layers, each with what it reads, its checks and its schedule.
-    pub fn to_text(&self, selected: &BTreeSet<TableId>) -> String {
+    /// The selected marts by layers, each with what it reads, its checks, its schedule and its owner. `remarks` are
+    /// added to the lines of their marts.
+    pub fn to_text(&self, selected: &BTreeSet<TableId>, remarks: &BTreeMap<TableId, String>) -> String {
         let marts: Vec<&Mart> = self.marts().iter().filter(|mart| selected.contains(&mart.id)).collect();
         let mut text = sources_text(&outside(&marts, selected));
         let mut layers: BTreeMap<usize, Vec<&Mart>> = BTreeMap::new();
         for mart in &marts {
             layers.entry(self.layer(&mart.id)).or_default().push(mart);
         }
-        let width = |length: fn(&Mart) -> usize| marts.iter().map(|mart| length(mart)).max().unwrap_or(0);
-        let name_width = width(|mart| mart.id.to_string().chars().count());
+        let name_width = marts.iter().map(|mart| mart.id.to_string().width()).max().unwrap_or(0).min(NAME_WIDTH_MAX);
         for (at, (_, layer)) in layers.iter_mut().enumerate() {
             layer.sort_by(|a, b| a.id.cmp(&b.id));
             for (line, mart) in layer.iter().enumerate() {
                 let head = if line == 0 { format!("{:>3}", at + 1) } else { "   ".to_owned() };
                 let bar = if line == 0 { '┬' } else { '│' };
-                push_line(&mut text, &format!("{head} {bar} {}", mart_line(mart, name_width)));
+                for (at, part) in mart_lines(mart, name_width, remarks.get(&mart.id)).into_iter().enumerate() {
+                    let (head, bar) = if at == 0 { (head.as_str(), bar) } else { ("   ", '│') };
+                    push_line(&mut text, format!("{head} {bar} {part}").trim_end());
+                }
             }
         }
         text
@@ -96,28 +99,35 @@ fn outside(marts: &[&Mart], selected: &BTreeSet<TableId>) -> BTreeSet<TableId> {
     marts.iter().flat_map(|mart| &mart.reads).filter(|id| !selected.contains(id)).cloned().collect()
 }
 
-fn mart_line(mart: &Mart, name_width: usize) -> String {
+/// One line, and more where what it reads does not fit on it.
+fn mart_lines(mart: &Mart, name_width: usize, remark: Option<&String>) -> Vec<String> {
     let name = mart.id.to_string();
-    let padding = " ".repeat(name_width.saturating_sub(name.chars().count()));
-    let mut line = format!("{name}{padding}  {:<5}", mart.kind.word());
-    if !mart.reads.is_empty() {
-        let reads: Vec<String> = mart.reads.iter().map(ToString::to_string).collect();
-        let _ = write!(line, "  ← {}", reads.join(", "));
-    }
+    let padding = " ".repeat(name_width.saturating_sub(name.width()));
+    let mut lines = vec![format!("{name}{padding}  {:<5}", mart.kind.word())];
+    let indent = name_width + 2 + 5;
+    let reads = mart.reads.iter().enumerate().map(|(at, read)| {
+        let comma = if at + 1 < mart.reads.len() { "," } else { "" };
+        if at == 0 { format!("  ← {read}{comma}") } else { format!(" {read}{comma}") }
+    });
+    let mut facts: Vec<String> = reads.collect();
     match mart.checks.len() {
         0 => {}
-        1 => line.push_str("  · 1 check"),
-        many => {
-            let _ = write!(line, "  · {many} checks");
+        1 => facts.push("  · 1 check".to_owned()),
+        many => facts.push(format!("  · {many} checks")),
+    }
+    facts.extend(mart.schedule.as_ref().map(|schedule| format!("  · at \"{}\"", schedule.text())));
+    facts.extend(mart.owner.as_ref().map(|owner| format!("  · {owner}")));
+    facts.extend(mart.broken.as_ref().map(|problem| format!("  · broken: {}", problem.summary)));
+    facts.extend(remark.map(|remark| format!("  · {remark}")));
+    for fact in facts {
+        let full = lines.last().is_some_and(|line| line.width() + fact.width() > LINE_WIDTH_MAX);
+        if full {
+            lines.push(format!("{}    {}", " ".repeat(indent), fact.trim_start()));
+        } else if let Some(line) = lines.last_mut() {
+            line.push_str(&fact);
         }
     }
-    if let Some(schedule) = &mart.schedule {
-        let _ = write!(line, "  · at \"{}\"", schedule.text());
-    }
-    if let Some(problem) = &mart.broken {
-        let _ = write!(line, "  · broken: {}", problem.summary);
-    }
-    line
+    lines
 }
 
 /// One line a dataset, broken where it grows long.
@@ -130,9 +140,9 @@ fn sources_text(sources: &BTreeSet<TableId>) -> String {
     for (dataset, tables) in datasets {
         let mut line = format!("  0 ─ {dataset}:");
         for table in tables {
-            if line.chars().count() + table.chars().count() > LINE_CHARACTERS_MAX {
+            if line.width() + table.width() > LINE_WIDTH_MAX {
                 push_line(&mut text, &line);
-                line = format!("      {}", " ".repeat(dataset.chars().count() + 1));
+                line = format!("    {}", " ".repeat(dataset.width() + 1));
             }
             line.push(' ');
             line.push_str(table);

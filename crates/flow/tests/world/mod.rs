@@ -103,6 +103,8 @@ pub struct FakeLake {
     pub calls: Mutex<Vec<String>>,
     /// Tables whose pinned versions are no longer readable.
     pub vacuumed: Mutex<BTreeSet<TableId>>,
+    /// Tables that cannot be read at the cut, and why.
+    pub unfit: Mutex<BTreeMap<TableId, String>>,
     /// While it has no permits, `stage` waits.
     pub gate: Semaphore,
 }
@@ -122,6 +124,7 @@ impl FakeLake {
             pinned: Mutex::default(),
             calls: Mutex::default(),
             vacuumed: Mutex::default(),
+            unfit: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
     }
@@ -182,14 +185,20 @@ fn named(inputs: &naru_flow::Inputs) -> BTreeMap<String, String> {
 
 #[async_trait]
 impl Executor for FakeLake {
-    async fn pin(&self, run: RunId, tables: &[TableId], held: &BTreeMap<TableId, Version>) -> Result<Pins, Problem> {
+    async fn pin(&self, run: RunId, tables: &[TableId], held: &Pins) -> Result<Pins, Problem> {
         self.fate("pin", &TableId::new("run", run.to_string())).await?;
-        if let Some(gone) = held.keys().find(|table| self.vacuumed.lock().contains(*table)) {
+        let held_again = |table: &&TableId| held.tables.contains_key(*table);
+        if let Some(gone) = tables.iter().filter(held_again).find(|table| self.vacuumed.lock().contains(*table)) {
             return Err(Problem::new("fake.gone", format!("table {gone} is no longer readable at that version")));
         }
         self.pinned.lock().insert(run);
-        let mut pins = Pins { tables: held.clone(), positions: [("shop".to_owned(), "0/1".to_owned())].into() };
+        let mut pins = Pins { tables: held.tables.clone(), ..Pins::default() };
+        pins.positions.insert("shop".to_owned(), "0/1".to_owned());
         for table in tables {
+            if let Some(reason) = self.unfit.lock().get(table) {
+                pins.unfit.insert(table.clone(), Problem::new("fake.unfit", reason.clone()));
+                continue;
+            }
             let source = self.sources.lock().get(table).copied();
             let made = self.commits_of(&table.to_string()).last().map(|commit| commit.version);
             if let Some(version) = source.or(made) {
@@ -355,7 +364,8 @@ impl World {
     }
 
     pub fn request(&self, words: &[&str]) -> Request {
-        Request { reason: Reason::Manual, words: words.join(" "), marts: self.graph().select(words).unwrap() }
+        let marts = self.graph().select(words).unwrap();
+        Request { reason: Reason::Manual, words: words.join(" "), by: None, why: None, marts }
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{
 pub struct ScanOptions {
     /// Also columns whose names begin with `_naru_` or `_day_`.
     pub hidden: bool,
+    /// No columns that the source has dropped.
+    pub current: bool,
 }
 
 impl TableView {
@@ -52,6 +54,7 @@ impl TableView {
             .iter()
             .enumerate()
             .filter(|(_, column)| options.hidden || !hidden(&column.name))
+            .filter(|(_, column)| !(options.current && column.dropped))
             .map(|(at, _)| at)
             .collect();
         let schema = Arc::new(self.schema.project(&shown)?);

@@ -130,7 +130,10 @@ async fn hidden_columns_show_only_when_asked() {
     append(&table, &rows(0..3, 0)).await;
     let view = table.view();
     assert_eq!(view.provider(&ScanOptions::default()).unwrap().schema().fields().len(), 4);
-    assert_eq!(view.provider(&ScanOptions { hidden: true }).unwrap().schema().fields().len(), 6);
+    assert_eq!(
+        view.provider(&ScanOptions { hidden: true, ..ScanOptions::default() }).unwrap().schema().fields().len(),
+        6
+    );
     assert_eq!(contents(&shop.lake, &view).await, model(&[rows(0..3, 0)]));
 }
 
