@@ -158,7 +158,7 @@ impl Visitor for Reads {
         let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
         self.frames.push(Frame {
             visible: if recursive { ctes.len() } else { 0 },
-            ctes: ctes.iter().map(|cte| (address(&cte.query), cte.alias.name.value.clone())).collect(),
+            ctes: ctes.iter().map(|cte| (address::<Query>(&cte.query), cte.alias.name.value.clone())).collect(),
         });
         ControlFlow::Continue(())
     }
