@@ -2,7 +2,7 @@
 //!
 //! Owns: what is measured and how it is printed. Never judges alone: a ratio says more than a number of this machine.
 //! Everything is measured from outside, on the release binary, as a user would see it; only what needs a hundred million
-//! rows or a whole day (`flush`, `day`) drives the lake itself, see [`mirror`].
+//! rows or a whole day (`flush`, `day`) drives the lake itself, see [`mirror`], and `log` the topic log.
 //! Read next: [`world`] for the set-up, then one file per bench. `docs/benchmarks.md` holds the results.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -10,6 +10,7 @@
 mod day;
 mod flush;
 mod freshness;
+mod log;
 mod memory;
 mod mirror;
 mod replay;
@@ -33,8 +34,11 @@ memory     peak resident memory while copying, and through one large transaction
 flush      a flush of 10,000 random changed keys as the table grows to 100 times its rows
                                            against itself at the first size
 day        a simulated day at 2,000 updates a second: files and log
+log        events of 400 bytes appended to the topic log from 32 writers, each batch durable before its answer
+                                           against a bare group commit into a preallocated file
 
-NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000; flush, day: 1000000, the first size).
+NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000; flush, day: 1000000, the first size;
+log: 1000000 events).
 NARU_BENCH_HOURS sets the length of the day (default 24).
 ";
 
@@ -49,6 +53,7 @@ async fn main() -> ExitCode {
         "memory" => memory::run().await,
         "flush" => flush::run().await,
         "day" => day::run().await,
+        "log" => log::run().await,
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);

@@ -24,6 +24,7 @@ pub mod schema_cache;
 pub mod sync_sources;
 pub mod sync_tables;
 pub mod tokens;
+pub mod topics;
 
 pub use database::{DATABASE_FILE, Store};
 pub use error::StoreError;

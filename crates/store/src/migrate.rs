@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("002_runs.sql", include_str!("migrations/002_runs.sql")),
     ("003_url_reference.sql", include_str!("migrations/003_url_reference.sql")),
     ("004_rollback.sql", include_str!("migrations/004_rollback.sql")),
+    ("005_topics.sql", include_str!("migrations/005_topics.sql")),
 ];
 
 /// What a file turned out to be.

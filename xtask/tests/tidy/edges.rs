@@ -13,11 +13,12 @@ const GROUND: &[&str] = &["naru-access", "naru-store", "naru-project", "naru-bas
 
 /// Room → rooms it may import besides [`GROUND`]. Not transitive.
 const ABOVE_GROUND: &[(&str, &[&str])] = &[
-    ("naru-server", &["naru-flow", "naru-warehouse", "naru-sync"]),
+    ("naru-server", &["naru-flow", "naru-warehouse", "naru-sync", "naru-topics"]),
     ("naru-flow", &["naru-quality"]),
     ("naru-quality", &[]),
     ("naru-warehouse", &["naru-googlesql", "naru-lake"]),
     ("naru-sync", &["naru-lake"]),
+    ("naru-topics", &["naru-lake"]),
     ("naru-lake", &[]),
 ];
 
