@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(points["b"].action, Action::Error);
         assert_eq!(points["c"].action, Action::Sleep(Duration::from_millis(20)));
         assert_eq!(points["i"].action, Action::Panic);
-        assert_eq!(points.len(), 5);
+        assert_eq!(points.len(), 6);
     }
 }
