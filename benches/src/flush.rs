@@ -1,6 +1,9 @@
 //! The cost of a flush of random changed keys as the table grows a hundredfold.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use naru_lake::{CompactionLimits, MachineClock, Maintainer};
 
@@ -32,7 +35,7 @@ pub async fn run() {
         timed(&mut grown, mirror.grow(rows)).await;
         // Small files of the size before are joined, as they would be by now.
         while maintainer.step().await.is_some() {}
-        let settled = settle(&mut mirror).await;
+        let (settled, beside) = settle(&mut mirror).await;
         let (mut applies, mut flushes) = (Vec::new(), Vec::new());
         for _ in 0..FLUSHES {
             let (mut apply, mut flush) = (Duration::ZERO, Duration::ZERO);
@@ -47,6 +50,11 @@ pub async fn run() {
         println!("{rows} rows, {CHANGED} random keys changed before each of {FLUSHES} flushes");
         report::line("grown to this size and indexed", grown, None);
         report::line("then: the index's runs merged", settled, None);
+        report::fact("flushes beside that", beside.len());
+        if !beside.is_empty() {
+            report::line("flush beside that: median", report::percentile(&beside, 50), None);
+            report::line("flush beside that: p99", report::percentile(&beside, 99), None);
+        }
         report::line("changes applied: median", medians[0], u64::try_from(CHANGED).ok());
         report::line("flush: median", medians[1], None);
         report::line("flush: slowest", flushes.last().copied().unwrap_or_default(), None);
@@ -59,17 +67,21 @@ pub async fn run() {
     }
 }
 
-/// Waits until the runs of the keys that came while the table grew are merged, as they would be by now. A flush starts it.
-async fn settle(mirror: &mut Mirror) -> Duration {
-    let mut took = Duration::ZERO;
+/// Waits until the runs of the keys that came while the table grew are merged, as they would be by now; a flush starts
+/// it. Meanwhile changes go on; the flushes' times come back sorted.
+async fn settle(mirror: &mut Mirror) -> (Duration, Vec<Duration>) {
+    let mut beside = Vec::new();
     mirror.change(CHANGED).await;
     mirror.flush().await;
-    let merged = async {
+    let began = Instant::now();
+    tokio::time::sleep(POLL).await;
+    while mirror.live.is_merging_index() {
+        let mut flush = Duration::ZERO;
+        mirror.change(CHANGED).await;
+        timed(&mut flush, mirror.flush()).await;
+        beside.push(flush);
         tokio::time::sleep(POLL).await;
-        while mirror.live.is_merging_index() {
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    timed(&mut took, merged).await;
-    took
+    }
+    beside.sort_unstable();
+    (began.elapsed(), beside)
 }

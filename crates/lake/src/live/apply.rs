@@ -24,7 +24,7 @@ use super::{
     base_rows::Sources,
     collapse::{Collapsed, First, collapse},
     error::ApplyError,
-    segment::Segment,
+    staging::Staging,
     table::{Inner, Keys, LiveTable, State, blocking},
     tail::Tail,
 };
@@ -124,7 +124,7 @@ impl LiveTable {
     /// counted. So applying the same changes again gives the same rows. Values marked unchanged come from the row's
     /// earlier image. A keyless table takes inserts and truncates, and applying those again doubles rows.
     ///
-    /// Memory stays bounded: full segments are staged as uncommitted files before this returns.
+    /// Memory stays bounded: full segments are staged as uncommitted files, one beside what is applied next.
     ///
     /// # Errors
     /// - [`ApplyError::Schema`]: call [`LiveTable::evolve`], then apply again.
@@ -282,10 +282,28 @@ impl Inner {
             let inner = Arc::clone(this);
             blocking(move || inner.spill()).await?;
         }
-        match open {
-            Some(open) => this.stage_open(open).await,
-            None => Ok(()),
+        let written = this.staging.lock().as_ref().is_some_and(Staging::is_done);
+        if open.is_some() || written {
+            Self::settle(this).await?;
         }
+        if let Some(open) = open {
+            this.state.lock().tail.seal(open.file);
+            *this.staging.lock() = Some(Staging::begin(&this.table, open));
+        }
+        Ok(())
+    }
+
+    /// Waits for the segment that is being written as a Parquet file, which readers and the next flush then use in its
+    /// place. `writer` is held.
+    pub(super) async fn settle(this: &Arc<Self>) -> Result<(), LakeError> {
+        let Some(staging) = this.staging.lock().take() else { return Ok(()) };
+        if let Some((was, file)) = staging.finish().await? {
+            this.swap(|state| {
+                state.tail.staged(&was, &file);
+                state.published.staged(&was, &file);
+            });
+        }
+        Ok(())
     }
 
     fn spill(&self) -> Result<(), LakeError> {
@@ -298,17 +316,6 @@ impl Inner {
             && layer.bytes_in_map() > most
         {
             Arc::make_mut(layer).spill(self.index.dir())?;
-        }
-        self.share.set(state.bytes());
-        Ok(())
-    }
-
-    /// Writes the open segment as a Parquet file, which readers and the next flush then use in its place.
-    async fn stage_open(&self, open: Segment) -> Result<(), LakeError> {
-        let staged = self.stage(&open).await?;
-        let mut state = self.state.lock();
-        if let Some(staged) = staged {
-            state.tail.with_segment(open.file, |segment| segment.became(staged));
         }
         self.share.set(state.bytes());
         Ok(())

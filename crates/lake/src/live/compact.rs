@@ -143,6 +143,7 @@ impl Inner {
             state.base = Arc::clone(&committed.view);
             state.tail.moved(&moved, &committed.view);
             state.published.moved(&moved, &committed.view);
+            state.rush.compacted();
             this.index.install(run);
         });
         this.save_index(committed.view).await;

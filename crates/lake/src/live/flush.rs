@@ -13,13 +13,14 @@ use crate::{
     commit::{Change, Operation, Remove},
     error::LakeError,
     index::{Layer, Position, Run},
-    stage::{StagedFile, StagerOptions},
+    stage::StagedFile,
     table::Table,
     view::TableView,
 };
 
 use super::{
     segment::Segment,
+    staging::{self, stager},
     table::{Inner, LiveTable, State, blocking, stamp},
     tail::Tail,
 };
@@ -86,8 +87,18 @@ impl Inner {
     /// Takes the published tail. No apply is half-way meanwhile, because rows may get new numbers.
     async fn freeze(this: &Arc<Self>, position: i64) -> Result<Option<Frozen>, LakeError> {
         let _writer = this.writer.lock().await;
-        let inner = Arc::clone(this);
-        blocking(move || inner.state.lock().freeze(&inner.table, position)).await
+        if let Err(error) = Self::settle(this).await {
+            // The rows are still in memory; the flush writes them itself, and says what is wrong.
+            tracing::debug!(table = %this.table.id(), %error, "a segment was not staged");
+        }
+        let (inner, now_ms) = (Arc::clone(this), this.table.home().clock.now_ms());
+        blocking(move || {
+            let mut state = inner.state.lock();
+            let large = inner.settings.flush.is_large(&state.facts(Instant::now()));
+            state.rush.flushed(large, now_ms);
+            state.freeze(&inner.table, position)
+        })
+        .await
     }
 
     async fn commit_frozen(this: &Arc<Self>, frozen: &Frozen, app_id: &str) -> Result<Flushed, LakeError> {
@@ -149,12 +160,8 @@ impl Inner {
     }
 
     /// Writes a segment in memory as a Parquet file under its own number, which no commit names yet.
-    pub(crate) async fn stage(&self, segment: &Segment) -> Result<Option<StagedFile>, LakeError> {
-        let mut stager = self.table.stager(StagerOptions { file: Some(segment.file), ..StagerOptions::default() });
-        for chunk in segment.chunks() {
-            stager.write(&chunk.rows).await?;
-        }
-        Ok(stager.finish().await?.pop())
+    async fn stage(&self, segment: &Segment) -> Result<Option<StagedFile>, LakeError> {
+        staging::write(stager(&self.table, segment), segment).await
     }
 
     /// The frozen rows' positions as runs, newest first.

@@ -24,6 +24,7 @@ use super::{
     apply::{ApplyCounts, BLOCKING_ROWS, Plan},
     budget::Share,
     error::ApplyError,
+    staging::Staging,
     table::{Inner, Keys, LiveTable, State, blocking},
     tail::Tail,
 };
@@ -54,6 +55,8 @@ struct Work {
     dead: HashMap<FileId, RoaringTreemap>,
     /// Keys whose former row was in the table's tail, where a flush may renumber it.
     hot: Vec<u128>,
+    /// The segment that is being written as a file.
+    staging: Option<Staging>,
 }
 
 impl LiveTable {
@@ -151,9 +154,13 @@ impl InProgress {
         }
         let most = settings.segment_bytes;
         let full = |bytes: usize| bytes > most || (bytes > most / 16 && self.share.exceeded());
-        let Some(open) = work.tail.open().filter(|segment| full(segment.bytes())).cloned() else { return Ok(()) };
-        if let Some(staged) = self.inner.stage(&open).await? {
-            work.tail.with_segment(open.file, |segment| segment.became(staged));
+        let open = work.tail.open().filter(|segment| full(segment.bytes())).cloned();
+        if open.is_some() || work.staging.as_ref().is_some_and(Staging::is_done) {
+            work.settle().await?;
+        }
+        if let Some(open) = open {
+            work.tail.seal(open.file);
+            work.staging = Some(Staging::begin(&self.inner.table, open));
         }
         Ok(())
     }
@@ -165,7 +172,11 @@ impl InProgress {
     /// [`LakeError`] if the index cannot be read; nothing is joined.
     pub async fn commit(self) -> Result<Option<ApplyCounts>, LakeError> {
         let Self { inner, share, epoch, truncates, work, counts, .. } = self;
-        let Some(work) = work else { return Ok(None) };
+        let Some(mut work) = work else { return Ok(None) };
+        if let Err(error) = work.settle().await {
+            tracing::debug!(table = %inner.table.id(), %error, "a transaction worked out ahead is gone through again");
+            return Ok(None);
+        }
         let joined = {
             let _writer = inner.writer.lock().await;
             let inner = Arc::clone(&inner);
@@ -184,6 +195,15 @@ impl InProgress {
 }
 
 impl Work {
+    /// Waits for the segment that is being written.
+    async fn settle(&mut self) -> Result<(), LakeError> {
+        let Some(staging) = self.staging.take() else { return Ok(()) };
+        if let Some((was, file)) = staging.finish().await? {
+            self.tail.staged(&was, &file);
+        }
+        Ok(())
+    }
+
     fn plan(&self, inner: &Inner, keys: &Keys, batch: ChangeBatch) -> Result<Plan, LakeError> {
         Plan::new(keys, batch, |wanted| self.locate(&inner.state.lock(), inner, wanted))
     }

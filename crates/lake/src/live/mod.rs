@@ -24,6 +24,7 @@ mod load;
 mod policy;
 mod segment;
 mod set;
+mod staging;
 mod table;
 mod tail;
 

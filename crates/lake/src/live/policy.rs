@@ -76,6 +76,56 @@ impl FlushPolicy {
                 || facts.staged > self.staged_max
                 || facts.age >= self.wait(facts.files_touched, facts.vector_bytes))
     }
+
+    /// Whether a flush of a tail like this is one of a backlog: a good part of what is flushed at once whatever its age.
+    pub(crate) fn is_large(&self, facts: &TailFacts) -> bool {
+        facts.changes > self.changes_max / LARGE || u64_from(facts.bytes) + facts.staged_bytes > self.bytes_max / LARGE
+    }
+}
+
+/// The part of the bounds that makes a flush a large one, as a divisor. A slow machine flushes by age meanwhile.
+const LARGE: u64 = 4;
+/// A large flush says that more is to come for so long; so does a table that was just opened, for nobody knows yet.
+const RUSH_LASTS_MS: i64 = 10_000;
+/// After so many large flushes a table is looked after all the same. Each leaves a file or so of at most
+/// [`FlushPolicy::bytes_max`] before it is encoded.
+const RUSH_FLUSHES_MAX: u32 = 64;
+
+/// Whether a table's source is catching up: then files are not rewritten, because the rest of the backlog needs the
+/// processor, the memory and the flushes that would wait, and because many of the rows are about to die.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rush {
+    flushes: u32,
+    last_ms: i64,
+}
+
+impl Rush {
+    /// A table that is opened at this time.
+    pub(crate) fn opened(now_ms: i64) -> Self {
+        Self { flushes: 1, last_ms: now_ms }
+    }
+
+    /// Notes a flush.
+    pub(crate) fn flushed(&mut self, large: bool, now_ms: i64) {
+        if large {
+            self.flushes = if self.is_over(now_ms) { 1 } else { self.flushes.saturating_add(1) };
+            self.last_ms = now_ms;
+        }
+    }
+
+    /// Notes that files were rewritten: the next ones can wait again.
+    pub(crate) fn compacted(&mut self) {
+        self.flushes = self.flushes.min(1);
+    }
+
+    /// Whether rewriting files is put off.
+    pub(crate) fn is_on(&self, now_ms: i64) -> bool {
+        (1..RUSH_FLUSHES_MAX).contains(&self.flushes) && !self.is_over(now_ms)
+    }
+
+    fn is_over(&self, now_ms: i64) -> bool {
+        now_ms >= self.last_ms.saturating_add(RUSH_LASTS_MS)
+    }
 }
 
 #[cfg(test)]
@@ -123,5 +173,27 @@ mod tests {
             let flushes = 86_400_000 / wait;
             assert!(flushes * u128::from(files) * 700 <= 1_000_000_000, "{files} files");
         }
+    }
+
+    #[test]
+    fn a_backlog_puts_rewriting_files_off_but_not_for_ever() {
+        let policy = FlushPolicy::default();
+        assert!(policy.is_large(&TailFacts { changes: 300_000, ..facts(1, 0) }));
+        assert!(policy.is_large(&TailFacts { staged_bytes: 20_000_000, ..facts(1, 0) }));
+        assert!(!policy.is_large(&TailFacts { changes: 10_000, bytes: 1_000_000, ..facts(1, 0) }));
+        let mut rush = Rush::default();
+        rush.flushed(false, 1_000);
+        assert!(!rush.is_on(1_000));
+        rush.flushed(true, 1_000);
+        assert!(rush.is_on(10_999) && !rush.is_on(11_000), "over when nothing large has come for a while");
+        assert!(Rush::opened(1_000).is_on(10_999) && !Rush::opened(1_000).is_on(11_000), "just opened");
+        for flush in 0..62 {
+            rush.flushed(true, 2_000 + flush * 1_000);
+        }
+        assert!(rush.is_on(63_000));
+        rush.flushed(true, 64_000);
+        assert!(!rush.is_on(64_000), "the files have become many");
+        rush.compacted();
+        assert!(rush.is_on(64_000), "one piece, and the backlog goes on");
     }
 }

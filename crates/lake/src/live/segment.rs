@@ -184,6 +184,16 @@ impl Segment {
         self.body = Body::Staged { file, dead };
     }
 
+    /// Whether both hold the same rows in memory, whatever died in either of them.
+    pub(crate) fn holds_rows_of(&self, other: &Self) -> bool {
+        match (&self.body, &other.body) {
+            (Body::Memory { chunks, .. }, Body::Memory { chunks: others, .. }) => {
+                self.file == other.file && self.rows == other.rows && Arc::ptr_eq(chunks, others)
+            }
+            _ => false,
+        }
+    }
+
     /// The rows in memory that count, chunk by chunk.
     pub(crate) fn live_chunks(&self) -> Result<Vec<RecordBatch>, ArrowError> {
         let kept = |batch: TailBatch| match &batch.live {

@@ -25,9 +25,10 @@ use crate::{
 
 use super::{
     budget::{Budget, Share},
-    policy::{FlushPolicy, TailFacts},
+    policy::{FlushPolicy, Rush, TailFacts},
     segment::Segment,
     set::LiveSet,
+    staging::Staging,
     tail::Tail,
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
     pub(crate) state: Mutex<State>,
     pub(crate) index: Arc<KeyIndex>,
+    /// The segment that is being written as a file. Begun and taken only by holders of `writer`.
+    pub(crate) staging: Mutex<Option<Staging>>,
 }
 
 /// Everything that changes.
@@ -84,6 +87,8 @@ pub(crate) struct State {
     pub(crate) flushing: bool,
     /// When the first change after the last freeze was applied.
     pub(crate) oldest: Option<Instant>,
+    /// Whether a backlog of the source is being worked off.
+    pub(crate) rush: Rush,
     /// Counts what makes positions or columns of before worthless: a replaced table, changed columns.
     pub(crate) epoch: u64,
 }
@@ -214,6 +219,7 @@ impl LiveTable {
             dirty: false,
             flushing: false,
             oldest: None,
+            rush: Rush::opened(table.home().clock.now_ms()),
             epoch: 0,
         };
         let inner = Inner {
@@ -225,6 +231,7 @@ impl LiveTable {
             maintenance: Arc::default(),
             state: Mutex::new(state),
             index: Arc::new(index),
+            staging: Mutex::default(),
         };
         let inner = Arc::new(inner);
         inner.catch_up(found).await?;
@@ -299,17 +306,12 @@ impl LiveTable {
 
     /// What a flush decision needs, of the published tail.
     pub fn facts(&self, now: Instant) -> TailFacts {
-        let state = self.inner.state.lock();
-        let tail = &state.published;
-        TailFacts {
-            changes: tail.changes(),
-            bytes: tail.bytes() + state.layers.iter().map(|layer| layer.bytes()).sum::<usize>(),
-            staged_bytes: tail.segments().iter().filter_map(Segment::staged).map(|(file, _)| file.size).sum(),
-            staged: tail.segments().iter().filter(|segment| segment.staged().is_some()).count(),
-            files_touched: tail.files_touched(),
-            vector_bytes: tail.vector_bytes(&state.base),
-            age: state.oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest)),
-        }
+        self.inner.state.lock().facts(now)
+    }
+
+    /// Whether the source is catching up, so that rewriting files is put off.
+    pub(crate) fn is_rushed(&self, now_ms: i64) -> bool {
+        self.inner.state.lock().rush.is_on(now_ms)
     }
 
     /// Whether a flush is due: something published is unflushed, no flush is under way, and size or age ask for it.
@@ -371,6 +373,20 @@ impl State {
         };
         if let Some(fresh) = spilled {
             self.layers.insert(0, Arc::new(fresh));
+        }
+    }
+
+    /// What a flush decision needs, of the published tail.
+    pub(crate) fn facts(&self, now: Instant) -> TailFacts {
+        let tail = &self.published;
+        TailFacts {
+            changes: tail.changes(),
+            bytes: tail.bytes() + self.layers.iter().map(|layer| layer.bytes()).sum::<usize>(),
+            staged_bytes: tail.segments().iter().filter_map(Segment::staged).map(|(file, _)| file.size).sum(),
+            staged: tail.segments().iter().filter(|segment| segment.staged().is_some()).count(),
+            files_touched: tail.files_touched(),
+            vector_bytes: tail.vector_bytes(&self.base),
+            age: self.oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest)),
         }
     }
 

@@ -14,6 +14,7 @@ use roaring::RoaringTreemap;
 use crate::{
     compact::RowMap,
     index::Position,
+    stage::StagedFile,
     view::{FileId, TableView},
 };
 
@@ -239,13 +240,13 @@ impl Tail {
         }
     }
 
-    /// Changes one segment in place.
-    pub(crate) fn with_segment(&mut self, file: FileId, change: impl FnOnce(&mut Segment)) {
-        if let Some(segment) = self.place(file).and_then(|at| self.segments.get_mut(at)) {
-            change(segment);
-        }
-        if self.open == Some(file) {
-            self.open = None;
+    /// The rows of a segment in memory are now in this Parquet file. Nothing happens when the tail has gone on with
+    /// other rows under the segment's number, or without it.
+    pub(crate) fn staged(&mut self, was: &Segment, file: &StagedFile) {
+        let place = self.place(was.file).and_then(|at| self.segments.get_mut(at));
+        if let Some(segment) = place.filter(|segment| segment.holds_rows_of(was)) {
+            segment.became(file.clone());
+            self.seal(was.file);
         }
     }
 

@@ -284,12 +284,13 @@ impl Drop for Shown<'_> {
 
 fn facts(table: &Table, limits: &CompactionLimits, now_ms: i64) -> Facts {
     let (view, live) = (table.view(), table.live());
+    let rushed = live.as_ref().is_some_and(|live| live.is_rushed(now_ms));
     Facts {
         now_ms,
         version: view.version.0,
         live: live.is_some(),
         fill_due: live.as_ref().is_some_and(crate::live::LiveTable::fill_due),
-        compact_due: !plan_compaction(&view, limits, now_ms).is_empty(),
+        compact_due: !rushed && !plan_compaction(&view, limits, now_ms).is_empty(),
         commits_since_checkpoint: table.commits_since_checkpoint(),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use naru_base::Version;
-use naru_lake::{CompactionLimits, LakeError, Maintainer, Piece, SimulatedClock, Table};
+use naru_base::{Lsn, Version};
+use naru_lake::{
+    ChangeBatch, CompactionLimits, LakeError, Maintainer, Op, Piece, SimulatedClock, Table,
+    live::{FlushPolicy, LiveSet, LiveSettings, LiveTable},
+};
 
 use crate::shop::{Contents, Shop, append, contents, dead, flush, id, model, rows, spec};
 
@@ -80,6 +83,52 @@ async fn days_of_flushes_keep_a_day_exactly_and_one_version_an_hour_of_a_week() 
     }
     let gone = table.view_at(Version(3)).await;
     assert!(matches!(gone, Err(LakeError::Log { .. })), "a version that was cleaned away: {gone:?}");
+}
+
+/// A flush of these keys through the live table.
+async fn flush_live(live: &LiveTable, set: &LiveSet, keys: std::ops::Range<i64>, position: i64) {
+    let rows = rows(keys, position);
+    let ops = vec![Op::Insert; rows.num_rows()];
+    live.apply(ChangeBatch { rows, ops, unchanged: Vec::new() }).await.unwrap();
+    set.publish(Lsn(position.unsigned_abs()), &[live]);
+    live.flush("app", position).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_not_rewritten_while_the_source_catches_up_and_are_afterwards() {
+    let clock = SimulatedClock::default();
+    let shop = Shop::timed(&clock).await;
+    let table = shop.lake.create(&id(), spec()).await.unwrap();
+    let limits = CompactionLimits { files_min: 3, ..CompactionLimits::default() };
+    let flush = FlushPolicy { changes_max: 40, ..FlushPolicy::default() };
+    let settings = LiveSettings { compaction: limits.clone(), flush, ..LiveSettings::default() };
+    let live = LiveTable::open(table.clone(), settings).await.unwrap();
+    let set = LiveSet::new();
+    set.insert(&live);
+    let maintainer = Maintainer::new(shop.lake.clone(), limits);
+    for step in 1..=5 {
+        clock.advance(Duration::from_secs(5));
+        flush_live(&live, &set, step * 100..step * 100 + 20, step).await;
+        assert!(maintain(&maintainer).await.is_empty(), "a backlog comes in");
+    }
+    assert_eq!(table.view().files.len(), 5);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(maintain(&maintainer).await, [Piece::Compact]);
+    assert_eq!(table.view().files.len(), 1);
+    for step in 6..=8 {
+        clock.advance(Duration::from_secs(5));
+        flush_live(&live, &set, step * 100..step * 100 + 5, step).await;
+    }
+    assert_eq!(maintain(&maintainer).await, [Piece::Compact], "small flushes are no backlog");
+    // A backlog that does not end is no reason to let files become ever more.
+    let mut compacted = 0;
+    for step in 9..100 {
+        clock.advance(Duration::from_secs(1));
+        flush_live(&live, &set, step * 100..step * 100 + 20, step).await;
+        compacted += maintain(&maintainer).await.len();
+        assert!(table.view().files.len() <= 70, "{} files", table.view().files.len());
+    }
+    assert!(compacted > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
