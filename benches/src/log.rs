@@ -45,7 +45,11 @@ pub async fn run() {
         let mut waits: Vec<Duration> = times.iter().flat_map(|(_, waits)| waits.clone()).collect();
         waits.sort_unstable();
         for percent in [50, 99] {
-            report::line(&format!("{what}: a batch to its answer, p{percent}"), report::percentile(&waits, percent), None);
+            report::line(
+                &format!("{what}: a batch to its answer, p{percent}"),
+                report::percentile(&waits, percent),
+                None,
+            );
         }
     }
 }
