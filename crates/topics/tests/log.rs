@@ -336,3 +336,31 @@ async fn without_a_sync_an_answer_still_survives_a_kill() {
     assert_eq!(texts(&everything(&world.copy().open(), A).await), ["kept"]);
     assert_eq!(log.status().sync, Sync::System);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_at_the_end_sees_every_event_and_no_gap_while_others_append() {
+    let world = World::unsynced();
+    let log = world.open();
+    let writer = tokio::spawn({
+        let log = log.clone();
+        async move {
+            for i in 0..3_000 {
+                log.append(A, batch(&[format!("{i}")])).await.unwrap();
+                if i % 100 == 0 {
+                    assert!(log.status().stopped.is_none());
+                }
+            }
+        }
+    });
+    let mut next = 0;
+    while next < 3_000 {
+        log.grown(A, next).await;
+        let chunk = log.read(A, next, 1 << 20).await.unwrap();
+        assert!(chunk.gaps.is_empty(), "{:?}", chunk.gaps);
+        for event in &chunk.events {
+            assert_eq!(event.offset, next);
+            next += 1;
+        }
+    }
+    writer.await.unwrap();
+}

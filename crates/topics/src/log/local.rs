@@ -102,7 +102,10 @@ impl LocalLog {
     /// [`LogError::File`], [`LogError::Newer`], [`LogError::Full`] when there is not even room for the first file.
     pub fn open(folder: &Path, settings: LogSettings, store: Store) -> Result<Self, LogError> {
         fs::create_dir_all(folder).map_err(LogError::file(folder))?;
-        let recovered = recover::recover(folder)?;
+        let floors = store.read_blocking(|db| topics::floors(db)).map_err(cursor_failed)?;
+        let floors: HashMap<TopicNo, u64> = floors.into_iter().map(|(topic, floor)| (TopicNo(topic), floor)).collect();
+        // A floor is durable before a file goes, so no topic goes on below its own, whatever frames are left.
+        let recovered = recover::recover(folder, floors.clone())?;
         let mut segments = recovered.segments;
         let full = |error: std::io::Error| LogError::Full { reason: error.to_string() };
         if segments.is_empty() {
@@ -114,7 +117,6 @@ impl LocalLog {
         let mut pending = Pending::new(recovered.next.clone(), open.number, at, recovered.group);
         // Says that everything before was whole when the log was opened, and where all topics go on.
         pending.control();
-        let floors = store.read_blocking(|db| topics::floors(db)).map_err(cursor_failed)?;
         let (ahead, asked) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared {
             folder: folder.to_path_buf(),
@@ -125,7 +127,7 @@ impl LocalLog {
             durable: watch::Sender::new(Durable { group: recovered.group, stopped: None }),
             segments: RwLock::new(segments),
             ends: RwLock::new(recovered.next),
-            floors: RwLock::new(floors.into_iter().map(|(topic, floor)| (TopicNo(topic), floor)).collect()),
+            floors: RwLock::new(floors),
             waiting: Semaphore::new(WAITING_KIB),
             ahead,
             damage: Mutex::new(recovered.quarantined),
@@ -180,8 +182,9 @@ impl LocalLog {
     pub fn status(&self) -> LogStatus {
         let shared = &self.shared;
         let segments = shared.segments.read().len();
-        let mut topics: Vec<_> = shared.ends.read().keys().map(|topic| (*topic, self.bounds(*topic))).collect();
-        topics.sort_by_key(|(topic, _)| *topic);
+        let mut numbers: Vec<TopicNo> = shared.ends.read().keys().copied().collect();
+        numbers.sort_unstable();
+        let topics = numbers.into_iter().map(|topic| (topic, self.bounds(topic))).collect();
         let pending = shared.pending.lock();
         let no_room = match &pending.spare {
             Spare::Failed(reason) => Some(LogError::Full { reason: reason.clone() }),
@@ -239,7 +242,7 @@ impl LocalLog {
             // A reader that still holds it keeps the file alive, but not its name.
             let retired = match Arc::try_unwrap(segment) {
                 Ok(segment) => segment::retire(&shared.folder, segment, shared.settings.segment_bytes),
-                Err(read) => fs::remove_file(&read.path),
+                Err(read) => segment::remove(&read.path),
             };
             if let Err(error) = retired {
                 tracing::warn!(%error, "a segment of the topic log was not removed");
@@ -275,11 +278,13 @@ impl TopicLog for LocalLog {
     async fn read(&self, topic: TopicNo, from: u64, bytes_max: usize) -> Result<Chunk, LogError> {
         let reading = {
             let segments = self.shared.segments.read();
+            // Before any index is looked at: what becomes durable from here on is for the next read.
+            let bounds = self.bounds(topic);
             let holds = |segment: &&Arc<Segment>| {
                 segment.known.read().index.topics.get(&topic).is_some_and(|places| places.end > from)
             };
             let segments = segments.values().filter(holds).cloned().collect();
-            Reading { topic, from, bounds: self.bounds(topic), bytes_max, segments }
+            Reading { topic, from, bounds, bytes_max, segments }
         };
         let folder = self.shared.folder.clone();
         let found = tokio::task::spawn_blocking(move || reading.run()).await.map_err(|_| LogError::Closing)?;

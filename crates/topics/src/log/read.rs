@@ -91,7 +91,8 @@ impl Reading {
                 continue;
             };
             let next = at + head.frame_bytes();
-            if head.topic == self.topic && head.end() > found.chunk.next {
+            // What became durable after the bounds were taken is for the next read.
+            if head.topic == self.topic && head.end() > found.chunk.next && head.first < self.bounds.end {
                 let body = window.get(at + u64_from(HEAD), body_len(&head))?.filter(|body| head.fits(body));
                 let events = body.and_then(|body| records(&body, head.first, head.count, head.time_us));
                 match events {

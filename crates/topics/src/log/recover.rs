@@ -40,12 +40,16 @@ pub(crate) struct Recovered {
     pub(crate) quarantined: Vec<Quarantined>,
 }
 
-/// Reads a folder's segments; empty if there are none.
-pub(crate) fn recover(folder: &Path) -> Result<Recovered, LogError> {
-    let mut recovered = Recovered::default();
+/// Reads a folder's segments; empty if there are none. No topic goes on below its floor.
+pub(crate) fn recover(folder: &Path, floors: HashMap<TopicNo, u64>) -> Result<Recovered, LogError> {
+    let mut recovered = Recovered { next: floors, ..Recovered::default() };
     let numbers = segment::numbers(folder)?;
     for number in &numbers {
         let last = numbers.last() == Some(number);
+        if last {
+            // It gets more frames; an index of before would be believed once it is not the last any more.
+            segment::forget_index(folder, *number)?;
+        }
         let known = if last { None } else { sealed(folder, *number) };
         let known = match known {
             Some(known) => known,

@@ -56,7 +56,9 @@ impl Segment {
             let known = self.known.read();
             known.index.encode(known.end)
         };
-        if let Err(error) = fs::write(index_path(&self.path), bytes) {
+        let (partial, whole) = (self.path.with_extension("idx.partial"), index_path(&self.path));
+        let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &whole));
+        if let Err(error) = written {
             tracing::warn!(segment = self.number, %error, "the index of a log segment was not written");
         }
     }
@@ -130,7 +132,7 @@ fn too_little(free: u64, wanted: u64) -> io::Error {
 /// Removes a segment that nobody reads any more, or keeps its file as the spare.
 pub(crate) fn retire(folder: &Path, segment: Segment, bytes: u64) -> io::Result<()> {
     let Segment { path, file, .. } = segment;
-    let _ = fs::remove_file(index_path(&path));
+    absent(fs::remove_file(index_path(&path)))?;
     let spare = folder.join(SPARE);
     let fits = file.metadata()?.len() == bytes && !spare.exists();
     drop(file);
@@ -140,6 +142,23 @@ pub(crate) fn retire(folder: &Path, segment: Segment, bytes: u64) -> io::Result<
         fs::remove_file(&path)?;
     }
     sync_folder(folder)
+}
+
+/// Removes a segment that somebody still reads: its file stays for them, its name goes.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    absent(fs::remove_file(index_path(path)))?;
+    fs::remove_file(path)
+}
+
+/// Removes the index beside a segment that will get more frames.
+pub(crate) fn forget_index(folder: &Path, number: u64) -> Result<(), LogError> {
+    let path = index_path(&segment_path(folder, number));
+    absent(fs::remove_file(&path)).map_err(LogError::file(&path))
+}
+
+/// What is not there need not be removed.
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Bytes that this process may still write on the folder's disk.

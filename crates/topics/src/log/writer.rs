@@ -26,6 +26,8 @@ pub(crate) struct Pending {
     frames: Vec<Placed>,
     /// Where in `bytes` a new segment begins, if one does.
     roll: Option<usize>,
+    /// A segment has begun here and not yet on disk; the spare is its.
+    rolling: bool,
     pub(crate) next: HashMap<TopicNo, u64>,
     segment: u64,
     at: u64,
@@ -83,6 +85,7 @@ impl Pending {
             bytes: Vec::new(),
             frames: Vec::new(),
             roll: None,
+            rolling: false,
             next,
             segment,
             at,
@@ -130,6 +133,7 @@ impl Pending {
     /// Frames from here on go into the next segment, whose first one says where every topic goes on.
     fn begin_segment(&mut self) {
         self.roll = Some(self.bytes.len());
+        self.rolling = true;
         self.segment += 1;
         self.at = 0;
         self.spare = Spare::Making;
@@ -214,7 +218,11 @@ fn commit(shared: &Arc<Shared>, open: &mut Arc<Segment>, group: &Group) -> std::
     if group.roll.is_some() {
         open.seal();
         *open = Arc::new(Segment::begin(&shared.folder, open.number + 1)?);
+        if failpoint::hit("log.after_begin") {
+            return Err(std::io::Error::other("failpoint log.after_begin"));
+        }
         shared.segments.write().insert(open.number, Arc::clone(open));
+        shared.pending.lock().rolling = false;
         shared.make_spare();
         write(shared, open, there, &mut frames)?;
     }
@@ -273,7 +281,13 @@ pub(crate) fn run_ahead(shared: &std::sync::Weak<Shared>, asked: &std::sync::mps
         if let Spare::Failed(reason) = &spare {
             tracing::warn!(%reason, "the topic log has no next file; it takes events until the present one is full");
         }
-        shared.pending.lock().spare = spare;
+        {
+            let mut pending = shared.pending.lock();
+            // A segment that has yet to take the present spare asks for the next one itself.
+            if !pending.rolling {
+                pending.spare = spare;
+            }
+        }
         shared.room.notify_waiters();
     }
 }
