@@ -48,13 +48,26 @@ struct Manifest {
     runs: Vec<String>,
 }
 
+#[derive(Debug, Default)]
+struct Runs {
+    /// What lookups read, newest first.
+    live: Vec<Arc<Run>>,
+    /// Merged into another run since the last save, whose manifest may name them: the next one lets their files go.
+    replaced: Vec<Arc<Run>>,
+}
+
+impl Runs {
+    fn holds(&self, run: &Arc<Run>) -> bool {
+        self.live.iter().chain(&self.replaced).any(|held| Arc::ptr_eq(held, run))
+    }
+}
+
 /// The key index of one table, and the only writer of its folder.
 #[derive(Debug)]
 pub struct KeyIndex {
     dir: PathBuf,
     owner: Mutex<String>,
-    /// Newest first.
-    runs: Mutex<Vec<Arc<Run>>>,
+    runs: Mutex<Runs>,
     merging: AtomicBool,
     /// A merge met entries that are not those that were written.
     damaged: AtomicBool,
@@ -86,7 +99,7 @@ impl KeyIndex {
         let index = Self {
             dir: dir.to_path_buf(),
             owner: Mutex::new(owner.to_owned()),
-            runs: Mutex::new(runs),
+            runs: Mutex::new(Runs { live: runs, replaced: Vec::new() }),
             merging: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             saving: Mutex::default(),
@@ -107,12 +120,12 @@ impl KeyIndex {
 
     /// What lookups read: the runs of this moment.
     pub fn reader(&self) -> IndexReader {
-        IndexReader { runs: self.runs.lock().clone() }
+        IndexReader { runs: self.runs.lock().live.clone() }
     }
 
     /// Puts runs of newly committed rows, newest first, on top. The manifest is not written; call [`KeyIndex::save`].
     pub fn install(&self, runs: impl IntoIterator<Item = Arc<Run>>) {
-        self.runs.lock().splice(0..0, runs);
+        self.runs.lock().live.splice(0..0, runs);
     }
 
     /// Empties the index for keys of another kind: the table was rebuilt with other key columns.
@@ -122,14 +135,22 @@ impl KeyIndex {
     }
 
     /// Replaces everything by `run`: the table's contents were replaced.
+    ///
+    /// The files go without waiting for a manifest: one that still names them must not be believed after a restart.
     pub fn reset(&self, run: Option<Arc<Run>>) {
-        let old = std::mem::replace(&mut *self.runs.lock(), run.into_iter().collect());
-        for run in old {
+        let new = Runs { live: run.into_iter().collect(), replaced: Vec::new() };
+        let mut runs = self.runs.lock();
+        // Under the lock, so that a save that ends now does not keep what is marked here.
+        for run in runs.live.iter().chain(&runs.replaced) {
             run.supersede();
         }
+        let old = std::mem::replace(&mut *runs, new);
+        drop(runs);
+        drop(old);
     }
 
-    /// Writes the manifest: from now on a restart finds the present runs, standing for `stamp`.
+    /// Writes the manifest: from now on a restart finds the present runs, standing for `stamp`. Files of runs that were
+    /// merged away since the last manifest go, each when its last reader is done.
     ///
     /// # Errors
     /// [`IndexError::Io`]; the former manifest stays, and with it a stamp that is only older.
@@ -138,25 +159,37 @@ impl KeyIndex {
             return Err(IndexError::Stopped);
         }
         let _saving = self.saving.lock();
-        let runs = self.runs.lock().clone();
+        // Taken together: no run is both named and let go.
+        let (named, gone) = {
+            let mut runs = self.runs.lock();
+            (runs.live.clone(), std::mem::take(&mut runs.replaced))
+        };
         let manifest = Manifest {
             format: FORMAT,
             owner: self.owner.lock().clone(),
             version: stamp.version.0,
             files: stamp.files.iter().collect(),
-            runs: runs.iter().map(|run| run.name()).collect(),
+            runs: named.iter().map(|run| run.name()).collect(),
         };
-        write_manifest(&self.dir, &manifest)?;
-        for run in &runs {
-            run.retain();
+        if let Err(error) = write_manifest(&self.dir, &manifest) {
+            self.runs.lock().replaced.extend(gone);
+            return Err(error);
+        }
+        {
+            let runs = self.runs.lock();
+            // A run that a reset took away meanwhile stays marked for removal.
+            named.iter().filter(|run| runs.holds(run)).for_each(|run| run.retain());
         }
         failpoint::hit("index.after_manifest");
+        for run in &gone {
+            run.supersede();
+        }
         Ok(())
     }
 
     /// Whether a merge would do something now.
     pub fn merge_due(&self) -> bool {
-        let sizes: Vec<_> = self.runs.lock().iter().map(|run| run.len()).collect();
+        let sizes: Vec<_> = self.runs.lock().live.iter().map(|run| run.len()).collect();
         plan::runs_to_merge(&sizes).is_some()
             && !self.merging.load(Ordering::Acquire)
             && !self.damaged.load(Ordering::Acquire)
@@ -167,8 +200,9 @@ impl KeyIndex {
         self.merging.load(Ordering::Acquire)
     }
 
-    /// Merges runs while that is advisable, drops entries of files that are gone, and writes the manifest. Blocks for as
-    /// long as the disk needs; lookups and installs go on meanwhile. Does nothing if another thread is at it.
+    /// Merges runs while that is advisable, drops entries of files that are gone, and writes the manifest after each
+    /// round, so that the folder never holds what an earlier round replaced. Blocks for as long as the disk needs;
+    /// lookups and installs go on meanwhile. Does nothing if another thread is at it.
     ///
     /// `now` gives the table's present version and files, or none when the table was closed. It is asked after the runs
     /// to merge were taken, so that it knows every file that they name, unless that file is gone.
@@ -188,41 +222,34 @@ impl KeyIndex {
     }
 
     fn merge_all(&self, now: &dyn Fn() -> Option<Stamp>) -> Result<(), IndexError> {
-        let mut superseded = Vec::new();
         loop {
-            let runs = self.runs.lock().clone();
+            let runs = self.runs.lock().live.clone();
             let sizes: Vec<_> = runs.iter().map(|run| run.len()).collect();
-            let Some(old) = plan::runs_to_merge(&sizes).and_then(|width| runs.get(..width)) else { break };
+            let Some(old) = plan::runs_to_merge(&sizes).and_then(|width| runs.get(..width)) else { return Ok(()) };
             let live = now().ok_or(IndexError::Stopped)?.files;
             let keep = Keep { files: Some(live), stop: Arc::clone(&self.stop) };
             let new = Arc::new(merge::merge(&self.dir, old, &keep)?);
             if !self.swap(old, new) {
-                break;
+                return Ok(());
             }
-            superseded.extend(old.iter().cloned());
+            // At once: new runs may come for as long as rounds go on.
+            self.save(&now().ok_or(IndexError::Stopped)?)?;
         }
-        if superseded.is_empty() {
-            return Ok(());
-        }
-        self.save(&now().ok_or(IndexError::Stopped)?)?;
-        // Only now does no manifest name them any more: their files go when the last reader is done.
-        for run in superseded {
-            run.supersede();
-        }
-        Ok(())
     }
 
     /// Replaces the adjacent runs `old` by `new`; false if they are no longer there.
     fn swap(&self, old: &[Arc<Run>], new: Arc<Run>) -> bool {
         let mut runs = self.runs.lock();
-        let Some(first) = old.first().and_then(|first| runs.iter().position(|run| Arc::ptr_eq(run, first))) else {
+        let Some(first) = old.first().and_then(|first| runs.live.iter().position(|run| Arc::ptr_eq(run, first))) else {
             return false;
         };
-        let same = runs
-            .get(first..first + old.len())
-            .is_some_and(|present| present.iter().zip(old).all(|(present, old)| Arc::ptr_eq(present, old)));
+        let range = first..first + old.len();
+        let present = runs.live.get(range.clone()).unwrap_or_default();
+        let same =
+            present.len() == old.len() && present.iter().zip(old).all(|(present, old)| Arc::ptr_eq(present, old));
         if same {
-            runs.splice(first..first + old.len(), [new]);
+            let replaced: Vec<_> = runs.live.splice(range, [new]).collect();
+            runs.replaced.extend(replaced);
         }
         same
     }

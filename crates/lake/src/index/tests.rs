@@ -1,6 +1,6 @@
 //! The index against a map: whatever is put, spilled, installed, merged and reopened, the newest position is found.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use naru_base::{Version, number::usize_from};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -109,9 +109,7 @@ fn entries_of_vanished_files_go_with_the_next_merge() {
     let dir = tempfile::tempdir().unwrap();
     let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
     for file in 0..4_u32 {
-        let mut loader = index.loader();
-        (0..100).for_each(|row| loader.push(hash(u64::from(file * 100 + row)), Position { file, row }).unwrap());
-        index.install(loader.finish().unwrap());
+        put_file(&index, file);
     }
     index.save(&stamp(3)).unwrap();
     let now = || {
@@ -121,6 +119,97 @@ fn entries_of_vanished_files_go_with_the_next_merge() {
     index.merge(&now).unwrap();
     assert_eq!((index.reader().runs(), index.reader().entries()), (1, 200));
     assert_eq!(files(dir.path()), 2);
+}
+
+/// Installs a run of 100 keys, those of file number `file`.
+fn put_file(index: &KeyIndex, file: u32) {
+    let mut loader = index.loader();
+    (0..100).for_each(|row| loader.push(hash(u64::from(file * 100 + row)), Position { file, row }).unwrap());
+    index.install(loader.finish().unwrap());
+}
+
+#[test]
+fn the_folder_stays_small_while_runs_keep_coming_during_merges() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    let (rounds, per_round) = (9, 4);
+    (0..per_round).for_each(|file| put_file(&index, file));
+    index.save(&stamp(3)).unwrap();
+    let early = index.reader();
+    let held = early.runs();
+    // Asked before each merge and after each swap; `before` is what was there when the round's runs were taken.
+    let (calls, before, most) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let now = || {
+        let (call, runs) = (calls.replace(calls.get() + 1), index.reader().runs());
+        let held = if call < 2 { 0 } else { held };
+        if call % 2 == 1 {
+            assert_eq!(files(dir.path()), before.get() + 1 + 1 + held, "after swap {call}: live runs and one output");
+        } else {
+            assert_eq!(files(dir.path()), runs + 1 + held, "before round {call}: nothing but live runs");
+            let round = call / 2;
+            if round < rounds {
+                (0..per_round).for_each(|nth| put_file(&index, (round + 1) * per_round + nth));
+            }
+            before.set(index.reader().runs());
+        }
+        most.set(most.get().max(files(dir.path())));
+        Some(stamp(1_000))
+    };
+    index.merge(&now).unwrap();
+    assert!(calls.get() / 2 > rounds, "{} calls are no round for each arrival", calls.get());
+    assert!(most.get() <= plan::RUNS_MAX + usize::try_from(per_round).unwrap() + held + 2, "{} files", most.get());
+
+    // A reader of before goes on with the files that no manifest names; a kill now leaves them to the next opening.
+    let first = hash(0);
+    assert_eq!(early.locate(&[], &[first]).unwrap(), [Some(Position { file: 0, row: 0 })]);
+    assert_eq!(files(dir.path()), index.reader().runs() + 1 + held);
+    let killed = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), killed.path().join(entry.file_name())).unwrap();
+    }
+    let keys = u64::from((rounds + 1) * per_round * 100);
+    let (reopened, found) = KeyIndex::open(killed.path(), "t").unwrap();
+    assert_eq!((found, files(killed.path())), (Some(stamp(1_000)), reopened.reader().runs() + 1));
+    assert!(find(&reopened, &[], 0..keys).values().all(Option::is_some));
+    drop(early);
+    assert_eq!(files(dir.path()), index.reader().runs() + 1);
+}
+
+#[test]
+fn what_a_merge_replaced_goes_with_the_next_manifest_after_one_that_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    (0..4).for_each(|file| put_file(&index, file));
+    index.save(&stamp(3)).unwrap();
+    // No manifest can be written over a folder.
+    let draft = dir.path().join("index.json.tmp");
+    std::fs::create_dir(&draft).unwrap();
+    assert!(matches!(index.merge(&|| Some(stamp(3))), Err(IndexError::Io { .. })));
+    std::fs::remove_dir(&draft).unwrap();
+    assert_eq!((index.reader().runs(), files(dir.path())), (1, 1 + 4 + 1), "the old manifest names the old runs");
+    // Another round fails before its merge: the table is gone.
+    (4..8).for_each(|file| put_file(&index, file));
+    assert!(matches!(index.merge(&|| None), Err(IndexError::Stopped)));
+    index.save(&stamp(7)).unwrap();
+    assert_eq!((index.reader().runs(), files(dir.path())), (5, 5 + 1));
+    drop(index);
+    let (index, found) = KeyIndex::open(dir.path(), "t").unwrap();
+    assert_eq!((found, index.reader().runs()), (Some(stamp(7)), 5));
+    assert!(find(&index, &[], 0..800).values().all(Option::is_some));
+}
+
+#[test]
+fn a_reset_takes_along_what_a_merge_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = KeyIndex::open(dir.path(), "t").unwrap();
+    (0..4).for_each(|file| put_file(&index, file));
+    index.save(&stamp(3)).unwrap();
+    let asked = Cell::new(false);
+    let merged = index.merge(&|| (!asked.replace(true)).then(|| stamp(3)));
+    assert!(matches!(merged, Err(IndexError::Stopped)), "closed before its manifest");
+    assert_eq!(files(dir.path()), 1 + 4 + 1);
+    index.reset(None);
+    assert_eq!(files(dir.path()), 1, "only the manifest");
 }
 
 #[test]
