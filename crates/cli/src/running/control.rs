@@ -86,7 +86,11 @@ impl Running {
                 compare(&source.context, &source.commands, table).await.map_err(|error| error.problem())?;
             all.push(json!({"source": source.name, "at": at.to_string(), "tables": compared}));
         }
-        Ok(Value::Array(all))
+        match table.filter(|_| all.is_empty()) {
+            Some(table) => Err(Problem::new("sync.no_table", format!("no source writes a table {table}"))
+                .hint("`naru status` lists the tables of every source.")),
+            None => Ok(Value::Array(all)),
+        }
     }
 
     /// The graph of the files as they stand now.

@@ -149,9 +149,16 @@ fn mart_line(mart: &Value) -> String {
         let why = rolled["why"].as_str().map_or(String::new(), |why| format!(": {why}"));
         format!("rolled back to run {to}{by}{why}")
     });
+    let checks = mart["failing_checks"].as_array().into_iter().flatten();
+    let warned: Vec<String> = checks
+        .filter(|check| check["outcome"] == "warn")
+        .map(|check| format!("warned by {}", word(&check["check"])))
+        .collect();
     let remarks = [
+        (!warned.is_empty()).then(|| warned.join(", ")),
         latest["cause"].as_str().map(str::to_owned),
         rolled_back,
+        mart["kind"].is_null().then(|| "its file is gone".to_owned()),
         (mart["edited"] == true).then(|| "edited since it was published".to_owned()),
         mart["owner"].as_str().map(|owner| format!("owner {owner}")),
     ];
