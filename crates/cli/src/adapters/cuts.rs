@@ -11,9 +11,9 @@ use std::{
 
 use naru_base::{Lsn, Problem, TableId, Version};
 use naru_flow::Pins;
-use naru_lake::{Lake, TableView, live::LiveSet};
+use naru_lake::{FileView, Lake, TableView, live::LiveSet};
 use naru_store::{
-    Store, StoreError, kv,
+    Store, StoreError, kv, sync_sources,
     sync_tables::{self, SyncTable, TableState},
 };
 use naru_sync::{CommandError, Commands};
@@ -266,20 +266,20 @@ impl Rest {
         Self { store, lake, sources }
     }
 
-    /// Called after the engines have stopped. A source whose last flushes did not end is not at rest.
+    /// Called after the engines have stopped. A source whose last flushes did not end is not at rest, and neither is one
+    /// that was stopped before its tables came together.
     pub async fn begin(&self) {
         for (source, set, before) in &self.sources {
             let cut = set.snapshot();
-            // Without a session since the start nothing has moved.
-            let position = if cut.tables.is_empty() && cut.position.0 == 0 {
-                before.clone()
-            } else if self.flushed(&cut.tables).await {
-                Some(cut.position.to_string())
-            } else {
-                None
-            };
+            let position = if cut.position.0 > 0 { Some(cut.position) } else { before_start(before.as_deref()) };
             let Some(position) = position else { continue };
-            let key = rest_key(source);
+            // Without a session since the start nothing has moved.
+            let untouched = cut.position.0 == 0 && cut.tables.is_empty();
+            let rests = async { self.flushed(&cut.tables).await && self.stands_at(source, position).await };
+            if !untouched && !rests.await {
+                continue;
+            }
+            let (key, position) = (rest_key(source), position.to_string());
             if let Err(error) = self.store.write(move |db| kv::set(db, &key, &position)).await {
                 tracing::warn!(%source, problem = %error.problem(), "where it came to rest is not stored");
             }
@@ -289,12 +289,121 @@ impl Rest {
     async fn flushed(&self, shown: &HashMap<TableId, Arc<TableView>>) -> bool {
         for (id, view) in shown {
             let Ok(Some(table)) = self.lake.open_table(id).await else { return false };
-            let stored = table.view();
-            let same = stored.version == view.version && stored.live_rows() == view.live_rows();
-            if !view.tail.is_empty() || !same {
+            if !same_rows(&table.view(), view) {
                 return false;
             }
         }
         true
+    }
+
+    /// Whether no live table is of a later commit than `position`, as after a kill that came between their flushes, and
+    /// each was committed since the slot of now was made.
+    async fn stands_at(&self, source: &str, position: Lsn) -> bool {
+        let name = source.to_owned();
+        let known =
+            self.store.read(move |db| Ok((sync_sources::get(db, &name)?, sync_tables::list(db, Some(&name))?))).await;
+        let Ok((followed, rows)) = known else { return false };
+        let Some(generation) = followed.and_then(|row| row.generation) else { return rows.is_empty() };
+        // As the engine signs its commits.
+        let app_id = format!("naru/{source}/{generation}");
+        for row in rows.iter().filter(|row| row.state == TableState::Live) {
+            let Ok(Some(table)) = self.lake.open_table(&row.lake).await else { return false };
+            let Ok(Some(committed)) = table.position(&app_id).await else { return false };
+            if u64::try_from(committed).map_or(true, |committed| Lsn(committed) > position) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Where a source stood at rest before this process; `0/0` is no place, though it was stored as one once.
+fn before_start(stored: Option<&str>) -> Option<Lsn> {
+    stored?.parse().ok().filter(|position: &Lsn| position.0 > 0)
+}
+
+/// Whether a commit holds all that a view shows: a tail or a staged file may hold as many rows as it has killed.
+fn same_rows(committed: &TableView, shown: &TableView) -> bool {
+    let same = |a: &FileView, b: &FileView| {
+        let dead = |file: &FileView| file.deleted.clone().filter(|rows| !rows.is_empty());
+        a.path == b.path && dead(a) == dead(b)
+    };
+    shown.tail.is_empty()
+        && committed.version == shown.version
+        && committed.files.len() == shown.files.len()
+        && committed.files.iter().zip(shown.files.iter()).all(|(a, b)| same(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+    use naru_lake::{
+        Column, LakeSettings, TableSpec,
+        live::{LiveSettings, LiveTable},
+    };
+    use naru_store::sync_sources::SyncSource;
+
+    use super::*;
+
+    const SOURCE: &str = "shop";
+
+    /// A table that is called live and was last committed at `at`.
+    async fn live(lake: &Lake, store: &Store, name: &str, at: i64) -> LiveTable {
+        let (id, columns) = (TableId::new(SOURCE, name), vec![Column::new("id", DataType::Int64)]);
+        let spec = TableSpec { columns: columns.clone(), ..TableSpec::default() };
+        let table = LiveTable::open(lake.create(&id, spec).await.unwrap(), LiveSettings::default()).await.unwrap();
+        table.replace_all(Vec::new(), columns, Vec::new(), "naru/shop/g", at).await.unwrap();
+        let row = SyncTable {
+            source: SOURCE.into(),
+            schema: "public".into(),
+            table: name.into(),
+            oid: 1,
+            lake: id,
+            state: TableState::Live,
+            detail: serde_json::Value::Null,
+            reason: None,
+            fix: None,
+            rows_copied: 0,
+            updated_us: 0,
+        };
+        store.write(move |db| sync_tables::upsert(db, &row)).await.unwrap();
+        table
+    }
+
+    /// What is remembered of a source with two tables that was at rest at `before`, started, shown up to `reached`
+    /// (0: stopped before it streamed), and stopped.
+    async fn rest_after(tables: [i64; 2], before: Option<&str>, reached: u64) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let settings = LakeSettings { location: "lake".into(), base: path.to_owned(), cache: path.join("cache") };
+        let lake = Lake::open(settings).await.unwrap();
+        let store = Store::open(&path.join("naru.db")).unwrap();
+        let row = SyncSource { source: SOURCE.into(), generation: Some("g".into()), ..SyncSource::default() };
+        store.write(move |db| sync_sources::upsert(db, &row)).await.unwrap();
+        let set = LiveSet::new();
+        let mut held = Vec::new();
+        for (name, at) in ["a", "b"].into_iter().zip(tables) {
+            let table = live(&lake, &store, name, at).await;
+            set.insert(&table);
+            held.push(table);
+        }
+        set.publish(Lsn(reached), &[]);
+        let before = before.map(str::to_owned);
+        Rest::new(store.clone(), lake, vec![(SOURCE.into(), set, before)]).begin().await;
+        store.read(|db| kv::get(db, &rest_key(SOURCE))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stop_before_streaming_remembers_what_was_known_before() {
+        assert_eq!(rest_after([50, 100], None, 0).await, None, "after a kill");
+        assert_eq!(rest_after([50, 100], Some("0/0"), 0).await, None, "after a kill, written by an earlier naru");
+        assert_eq!(rest_after([50, 100], Some("0/64"), 0).await.as_deref(), Some("0/64"), "after a clean stop");
+        assert_eq!(rest_after([50, 101], Some("0/64"), 0).await, None, "one has moved since");
+    }
+
+    #[tokio::test]
+    async fn a_source_rests_only_when_the_last_of_its_tables_was_reached() {
+        assert_eq!(rest_after([50, 100], None, 60).await, None);
+        assert_eq!(rest_after([50, 100], None, 100).await.as_deref(), Some("0/64"));
     }
 }
