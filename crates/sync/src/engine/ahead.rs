@@ -151,7 +151,8 @@ impl Stream {
                 }
             }
         }
-        self.commit(end_lsn)
+        // Streamed, it may have come for nothing that is published; sent again unstreamed it would then be left out.
+        self.commit(end_lsn, false)
     }
 
     /// Takes over what was worked out of a transaction that committed at `commit_lsn` and is the open one now. `None` when

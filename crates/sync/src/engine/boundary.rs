@@ -115,13 +115,31 @@ impl Stream {
 
     /// A connection ended between making a table ready and showing it with the others: it waits until they have come
     /// as far. What it has more than they show is skipped when it comes again.
-    pub(super) fn wait_for_the_others(&mut self) {
-        let (published, context) = (self.published, self.context.clone());
-        for table in self.tables.values_mut().filter(|t| t.state == TableState::Live && t.applied > published) {
-            let spool = match table.spent_spool.take() {
-                Some(spool) => Ok(spool),
-                None => TableSpool::create(&context.spool_path(table.oid)),
-            };
+    ///
+    /// What it shows is put into the lake first: nothing may be missing before what its spool holds. Where that fails it
+    /// is opened again from what the lake has.
+    pub(super) async fn wait_for_the_others(&mut self) {
+        let ahead = |table: &&TableRuntime| table.state == TableState::Live && table.applied > self.published;
+        let ahead: Vec<u32> = self.tables.values().filter(ahead).map(|table| table.oid).collect();
+        for oid in ahead {
+            let Some(table) = self.tables.get_mut(&oid) else { continue };
+            table.builder = None;
+            table.relation = None;
+            table.open_from = None;
+            if let Some(live) = &table.live {
+                live.discard_unpublished();
+            }
+            let flushed = self.flush_now(oid).await;
+            let path = self.context.spool_path(oid);
+            // A flush may have ended otherwise, with the table opened again or stopped.
+            let Some(table) = self.tables.get_mut(&oid).filter(|t| t.state == TableState::Live) else { continue };
+            if let Err(problem) = flushed {
+                tracing::warn!(table = %table.image.full_name(), %problem, "a table is opened again");
+                self.todo.store.remove(&oid);
+                table.reopen();
+                continue;
+            }
+            let spool = table.spent_spool.take().map_or_else(|| TableSpool::create(&path), Ok);
             let waits = spool.and_then(|spool| {
                 table.spool = Some(spool);
                 table.spooled = SpoolPosition::default();
@@ -130,13 +148,7 @@ impl Stream {
             if let Err(error) = waits {
                 table.quarantine(&error.problem());
             }
-            table.builder = None;
-            table.relation = None;
-            table.open_from = None;
-            if let Some(live) = &table.live {
-                live.discard_unpublished();
-            }
-            self.todo.store.insert(table.oid);
+            self.todo.store.insert(oid);
         }
     }
 

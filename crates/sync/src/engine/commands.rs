@@ -149,6 +149,14 @@ impl Stream {
             return Err(CommandError::WrongState(id.clone(), state));
         }
         self.publish().await.map_err(failed)?;
+        // Nothing may be missing before what the spool holds: after a kill, what is at or before its last transaction
+        // is taken to be there or in the lake.
+        self.flush_now(oid).await.map_err(|problem| {
+            CommandError::Failed(format!(
+                "table \"{id}\" is not paused, because it cannot be flushed: {}",
+                problem.summary
+            ))
+        })?;
         let path = self.context.spool_path(oid);
         let Some(table) = self.tables.get_mut(&oid) else { return Err(CommandError::NoTable(id.clone())) };
         table.step(TableEvent::Pause).map_err(failed)?;

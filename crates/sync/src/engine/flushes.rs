@@ -77,6 +77,33 @@ impl Stream {
         }
     }
 
+    /// Puts everything that a live table shows into the lake, and waits for it.
+    ///
+    /// # Errors
+    /// Why something is not in the lake. Then the table goes on as after any flush that failed.
+    pub(super) async fn flush_now(&mut self, oid: u32) -> Result<(), Problem> {
+        while self.tables.get(&oid).is_some_and(|table| table.flushing_since.is_some()) {
+            match self.flushes.join_next().await {
+                Some(Ok(ended)) => self.flush_ended(ended),
+                Some(Err(error)) => return Err(SyncError::Protocol(error.to_string()).problem()),
+                None => break,
+            }
+        }
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        let Some(live) = table.live.clone().filter(|_| table.state == TableState::Live) else {
+            return Err(SyncError::Anew.problem());
+        };
+        let position = table.applied;
+        table.flushing_since = Some(table.unflushed_since.take().unwrap_or(position));
+        let result = flush(&live, &self.app_id, position).await;
+        let failed = result.as_ref().err().map(LakeError::problem);
+        self.flush_ended(FlushEnded { oid, position, result });
+        match failed {
+            Some(problem) => Err(problem),
+            None => Ok(()),
+        }
+    }
+
     /// Flushes a table of a server that is no longer there; nobody takes note of how it ends.
     pub(super) fn flush_adrift(&mut self, live: &LiveTable, position: Lsn) {
         let (live, app_id) = (live.clone(), self.app_id.clone());
@@ -163,6 +190,7 @@ fn open_again(table: &mut TableRuntime, problem: &Problem, todo: &mut Todo) {
     // What is stored stays true: it was followed up to its position in the lake, so that no copy is needed.
     todo.store.remove(&table.oid);
     tracing::warn!(table = %table.image.full_name(), %problem, "a table is opened again");
+    table.reopened += 1;
     table.reopen();
 }
 

@@ -82,7 +82,7 @@ impl SourceEngine {
         }
         while !stop.is_cancelled() {
             let ended = self.session(&mut stream, &stop, &mut backoff).await;
-            stream.disconnected();
+            stream.disconnected().await;
             stream.reopen_distrusted().await;
             let Err(error) = ended else { break };
             if matches!(error, SyncError::Stopped) {

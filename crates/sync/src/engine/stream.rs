@@ -208,7 +208,7 @@ impl Stream {
     }
 
     /// Forgets what belongs to a lost connection; the server sends again what was not acknowledged.
-    pub fn disconnected(&mut self) {
+    pub async fn disconnected(&mut self) {
         self.decoder = Decoder::new();
         self.open = None;
         self.streamed.clear();
@@ -217,7 +217,7 @@ impl Stream {
         self.dirty.clear();
         // What was handled and not shown is gone with the connection and comes again.
         self.cut = self.published;
-        self.wait_for_the_others();
+        self.wait_for_the_others().await;
         // Nothing waits for a transaction of this connection any more.
         self.live_set.publish(self.published, &[]);
         for table in self.tables.values_mut() {
@@ -269,7 +269,7 @@ impl Stream {
         let decoded = decoder.decode(data).map_err(|error| SyncError::Protocol(error.to_string()))?;
         match decoded.message {
             Message::Begin { final_lsn, commit_time_us, .. } => self.begin(final_lsn, commit_time_us)?,
-            Message::Commit { end_lsn, .. } => self.commit(end_lsn)?,
+            Message::Commit { end_lsn, .. } => self.commit(end_lsn, true)?,
             Message::StreamStart { xid, .. } => self.block_xid = Some(xid),
             Message::StreamStop => self.block_xid = None,
             Message::StreamCommit { xid, commit_lsn, end_lsn, commit_time_us } => {
@@ -296,11 +296,14 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn commit(&mut self, end_lsn: Lsn) -> Result<(), SyncError> {
+    /// Ends the open transaction; `sent_again` says that whoever has the same history is sure to send it again.
+    pub(super) fn commit(&mut self, end_lsn: Lsn, sent_again: bool) -> Result<(), SyncError> {
         let Some(open) = self.open.take() else { return Err(SyncError::OutOfOrder { at: end_lsn }) };
         let this = Witness { end: end_lsn, time_us: open.commit_time_us };
         self.same_history(this.end, Some(this))?;
-        self.last = Some(this).max(self.last);
+        if sent_again {
+            self.last = Some(this).max(self.last);
+        }
         for oid in &open.touched {
             if let Some(table) = self.tables.get_mut(oid) {
                 table.spool_commit(end_lsn)?;

@@ -55,7 +55,7 @@ pub struct TableRuntime {
     pub open_from: Option<OpenFrom>,
     /// What is in memory contradicts itself: the table is opened again before anything more is done with it.
     pub distrusted: bool,
-    /// How often it was opened again since its last flush.
+    /// How often it was opened again, as one that contradicts itself, since its last flush.
     pub reopened: u32,
     /// Waiting changes, while copying, catching up or paused.
     pub spool: Option<TableSpool>,
@@ -320,12 +320,17 @@ impl TableRuntime {
     pub fn reopen(&mut self) {
         self.open_from = None;
         self.distrusted = false;
-        self.reopened += 1;
         self.builder = None;
         self.relation = None;
         self.live = None;
+        // The handles go, the file stays: its place opens it again, and two handles would write over each other.
+        self.spool = None;
+        self.spent_spool = None;
         self.state = TableState::Preflight;
-        self.unflushed_since = [self.unflushed_since, self.flushing_since.take()].into_iter().flatten().min();
+        let spooled = std::mem::take(&mut self.spooled);
+        let held = [self.unflushed_since, self.flushing_since.take(), spooled.unsynced_since];
+        // Whatever comes before it has its place again goes nowhere.
+        self.unflushed_since = held.into_iter().flatten().min().or(Some(self.applied));
     }
 
     /// What is stored of it.

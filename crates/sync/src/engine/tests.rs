@@ -180,7 +180,7 @@ impl World {
 
     /// As a session that begins again, as far as no server is needed.
     async fn again(&mut self) {
-        self.stream.disconnected();
+        self.stream.disconnected().await;
         self.stream.reopen_distrusted().await;
         self.stream.reached = Lsn(START);
         for oid in [ORDERS, ITEMS] {
@@ -258,6 +258,80 @@ async fn a_table_that_is_ahead_of_a_lost_connection_waits_for_the_others() {
     assert_eq!((world.shown("orders").live_rows(), world.shown("items").live_rows()), (1, 2));
     world.flush().await;
     assert_eq!((world.committed("orders").await, world.committed("items").await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_table_that_waits_for_the_others_has_in_the_lake_what_its_spool_lacks() {
+    let large = "x".repeat(600 << 10);
+    let mut world = World::new(LiveSettings::default()).await;
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    // So much that it is handed on inside the transaction, and what was whole before with it.
+    let rows: Vec<_> = (2..40).map(|id| insert(ORDERS, id, &large)).collect();
+    world.play(&[&[begin(29)], &rows[..]].concat()).await.unwrap();
+    assert_eq!(world.committed("orders").await, 0);
+    world.again().await;
+    assert_eq!(world.stream.tables[&ORDERS].state, TableState::CatchingUp);
+    assert_eq!(world.committed("orders").await, 1);
+    assert_eq!(world.stream.tables[&ORDERS].unflushed_since, None);
+}
+
+#[tokio::test]
+async fn a_paused_table_has_in_the_lake_what_its_spool_lacks() {
+    let mut world = World::new(LiveSettings::default()).await;
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.stream.command_pause(&TableId::new("shop", "orders")).await.unwrap();
+    assert_eq!(world.stream.tables[&ORDERS].state, TableState::Paused);
+    assert_eq!((world.committed("orders").await, world.shown("orders").live_rows()), (1, 1));
+    world.transaction(30, &row_of(ORDERS, 2)).await.unwrap();
+    world.stream.publish().await.unwrap();
+    assert_eq!(world.stream.durable(), Lsn(20));
+    world.stream.sync_spools().unwrap();
+    assert_eq!(world.stream.durable(), Lsn(30));
+    assert_eq!(world.committed("orders").await, 1);
+}
+
+#[tokio::test]
+async fn a_table_opened_again_keeps_its_waiting_changes() {
+    let mut world = World::new(LiveSettings::default()).await;
+    let orders = TableId::new("shop", "orders");
+    world.stream.command_pause(&orders).await.unwrap();
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.stream.command_resume(&orders).unwrap();
+    world.stream.catch_up().await.unwrap();
+    assert!(world.stream.tables[&ORDERS].spent_spool.is_some());
+    let table = world.stream.tables.get_mut(&ORDERS).unwrap();
+    table.distrusted = true;
+    world.again().await;
+    assert_eq!(world.stream.tables[&ORDERS].state, TableState::CatchingUp);
+    world.stream.start_flushes(false);
+    assert!(world.stream.context.spool_path(ORDERS).exists());
+    world.stream.catch_up().await.unwrap();
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.transaction(30, &row_of(ORDERS, 2)).await.unwrap();
+    world.stream.publish().await.unwrap();
+    world.stream.catch_up().await.unwrap();
+    assert_eq!(world.stream.tables[&ORDERS].state, TableState::Live);
+    world.flush().await;
+    assert_eq!(world.committed("orders").await, 2);
+}
+
+/// A streamed transaction without a change, as PostgreSQL sends one whose tables are not published.
+fn streamed(at: u64, end: u64) -> [Vec<u8>; 3] {
+    let commit = [&b"c\0\0\0\x09\0"[..], &at.to_be_bytes(), &end.to_be_bytes(), &[0; 8]].concat();
+    [b"S\0\0\0\x09\x01".to_vec(), b"E".to_vec(), commit]
+}
+
+#[tokio::test]
+async fn a_streamed_transaction_need_not_come_again() {
+    let mut world = World::new(LiveSettings::default()).await;
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.play(&streamed(29, 30)).await.unwrap();
+    assert_eq!(world.stream.last.map(|last| last.end), Some(Lsn(20)));
+    world.again().await;
+    world.stream.witness = world.stream.last;
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.stream.keep_alive(Lsn(40)).unwrap();
+    assert_eq!(world.stream.cut, Lsn(40));
 }
 
 /// Flips bytes of every index run of a table, as a bad disk would.
