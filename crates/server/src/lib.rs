@@ -6,6 +6,7 @@
 
 pub mod control;
 mod error;
+pub mod generated;
 pub mod http;
 mod listen;
 pub mod postgres;
