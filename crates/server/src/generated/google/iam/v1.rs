@@ -42,17 +42,7 @@ pub struct AuditLogConfig {
 }
 /// Nested message and enum types in `AuditLogConfig`.
 pub mod audit_log_config {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum LogType {
         Unspecified = 0,
@@ -105,17 +95,7 @@ pub struct BindingDelta {
 }
 /// Nested message and enum types in `BindingDelta`.
 pub mod binding_delta {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Action {
         Unspecified = 0,
@@ -158,17 +138,7 @@ pub struct AuditConfigDelta {
 }
 /// Nested message and enum types in `AuditConfigDelta`.
 pub mod audit_config_delta {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Action {
         Unspecified = 0,
@@ -228,15 +198,9 @@ pub struct TestIamPermissionsResponse {
 }
 /// Generated client implementations.
 pub mod iam_policy_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct IamPolicyClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -256,22 +220,16 @@ pub mod iam_policy_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> IamPolicyClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> IamPolicyClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             IamPolicyClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -313,18 +271,11 @@ pub mod iam_policy_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.iam.v1.IAMPolicy/SetIamPolicy",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.iam.v1.IAMPolicy/SetIamPolicy");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.iam.v1.IAMPolicy", "SetIamPolicy"));
+            req.extensions_mut().insert(GrpcMethod::new("google.iam.v1.IAMPolicy", "SetIamPolicy"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_iam_policy(
@@ -334,57 +285,32 @@ pub mod iam_policy_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.iam.v1.IAMPolicy/GetIamPolicy",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.iam.v1.IAMPolicy/GetIamPolicy");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.iam.v1.IAMPolicy", "GetIamPolicy"));
+            req.extensions_mut().insert(GrpcMethod::new("google.iam.v1.IAMPolicy", "GetIamPolicy"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn test_iam_permissions(
             &mut self,
             request: impl tonic::IntoRequest<super::TestIamPermissionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::TestIamPermissionsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::TestIamPermissionsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.iam.v1.IAMPolicy/TestIamPermissions",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.iam.v1.IAMPolicy/TestIamPermissions");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.iam.v1.IAMPolicy", "TestIamPermissions"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.iam.v1.IAMPolicy", "TestIamPermissions"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod iam_policy_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with IamPolicyServer.
     #[async_trait]
@@ -400,10 +326,7 @@ pub mod iam_policy_server {
         async fn test_iam_permissions(
             &self,
             request: tonic::Request<super::TestIamPermissionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::TestIamPermissionsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::TestIamPermissionsResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct IamPolicyServer<T> {
@@ -426,10 +349,7 @@ pub mod iam_policy_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -473,10 +393,7 @@ pub mod iam_policy_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -484,23 +401,12 @@ pub mod iam_policy_server {
                 "/google.iam.v1.IAMPolicy/SetIamPolicy" => {
                     #[allow(non_camel_case_types)]
                     struct SetIamPolicySvc<T: IamPolicy>(pub Arc<T>);
-                    impl<
-                        T: IamPolicy,
-                    > tonic::server::UnaryService<super::SetIamPolicyRequest>
-                    for SetIamPolicySvc<T> {
+                    impl<T: IamPolicy> tonic::server::UnaryService<super::SetIamPolicyRequest> for SetIamPolicySvc<T> {
                         type Response = super::Policy;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SetIamPolicyRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::SetIamPolicyRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as IamPolicy>::set_iam_policy(&inner, request).await
-                            };
+                            let fut = async move { <T as IamPolicy>::set_iam_policy(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -513,14 +419,8 @@ pub mod iam_policy_server {
                         let method = SetIamPolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -529,23 +429,12 @@ pub mod iam_policy_server {
                 "/google.iam.v1.IAMPolicy/GetIamPolicy" => {
                     #[allow(non_camel_case_types)]
                     struct GetIamPolicySvc<T: IamPolicy>(pub Arc<T>);
-                    impl<
-                        T: IamPolicy,
-                    > tonic::server::UnaryService<super::GetIamPolicyRequest>
-                    for GetIamPolicySvc<T> {
+                    impl<T: IamPolicy> tonic::server::UnaryService<super::GetIamPolicyRequest> for GetIamPolicySvc<T> {
                         type Response = super::Policy;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetIamPolicyRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetIamPolicyRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as IamPolicy>::get_iam_policy(&inner, request).await
-                            };
+                            let fut = async move { <T as IamPolicy>::get_iam_policy(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -558,14 +447,8 @@ pub mod iam_policy_server {
                         let method = GetIamPolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -574,24 +457,12 @@ pub mod iam_policy_server {
                 "/google.iam.v1.IAMPolicy/TestIamPermissions" => {
                     #[allow(non_camel_case_types)]
                     struct TestIamPermissionsSvc<T: IamPolicy>(pub Arc<T>);
-                    impl<
-                        T: IamPolicy,
-                    > tonic::server::UnaryService<super::TestIamPermissionsRequest>
-                    for TestIamPermissionsSvc<T> {
+                    impl<T: IamPolicy> tonic::server::UnaryService<super::TestIamPermissionsRequest> for TestIamPermissionsSvc<T> {
                         type Response = super::TestIamPermissionsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::TestIamPermissionsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::TestIamPermissionsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as IamPolicy>::test_iam_permissions(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as IamPolicy>::test_iam_permissions(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -604,38 +475,20 @@ pub mod iam_policy_server {
                         let method = TestIamPermissionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }

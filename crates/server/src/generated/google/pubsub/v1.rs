@@ -17,17 +17,7 @@ pub struct Schema {
 }
 /// Nested message and enum types in `Schema`.
 pub mod schema {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Type {
         Unspecified = 0,
@@ -228,15 +218,9 @@ impl Encoding {
 }
 /// Generated client implementations.
 pub mod schema_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct SchemaServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -256,22 +240,16 @@ pub mod schema_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> SchemaServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> SchemaServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             SchemaServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -313,20 +291,11 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/CreateSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/CreateSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "CreateSchema"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "CreateSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_schema(
@@ -336,73 +305,39 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/GetSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/GetSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "GetSchema"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "GetSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_schemas(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSchemasRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSchemasResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListSchemasResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/ListSchemas",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/ListSchemas");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "ListSchemas"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "ListSchemas"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_schema_revisions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSchemaRevisionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSchemaRevisionsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListSchemaRevisionsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/ListSchemaRevisions",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/ListSchemaRevisions");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "google.pubsub.v1.SchemaService",
-                        "ListSchemaRevisions",
-                    ),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "ListSchemaRevisions"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn commit_schema(
@@ -412,20 +347,11 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/CommitSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/CommitSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "CommitSchema"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "CommitSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn rollback_schema(
@@ -435,20 +361,11 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/RollbackSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/RollbackSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "RollbackSchema"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "RollbackSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn delete_schema_revision(
@@ -458,23 +375,11 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/DeleteSchemaRevision",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/DeleteSchemaRevision");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "google.pubsub.v1.SchemaService",
-                        "DeleteSchemaRevision",
-                    ),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "DeleteSchemaRevision"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn delete_schema(
@@ -484,85 +389,46 @@ pub mod schema_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/DeleteSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/DeleteSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "DeleteSchema"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "DeleteSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn validate_schema(
             &mut self,
             request: impl tonic::IntoRequest<super::ValidateSchemaRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateSchemaResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ValidateSchemaResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/ValidateSchema",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/ValidateSchema");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "ValidateSchema"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "ValidateSchema"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn validate_message(
             &mut self,
             request: impl tonic::IntoRequest<super::ValidateMessageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateMessageResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ValidateMessageResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.SchemaService/ValidateMessage",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.SchemaService/ValidateMessage");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.SchemaService", "ValidateMessage"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.SchemaService", "ValidateMessage"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod schema_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with SchemaServiceServer.
     #[async_trait]
@@ -578,17 +444,11 @@ pub mod schema_service_server {
         async fn list_schemas(
             &self,
             request: tonic::Request<super::ListSchemasRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSchemasResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListSchemasResponse>, tonic::Status>;
         async fn list_schema_revisions(
             &self,
             request: tonic::Request<super::ListSchemaRevisionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSchemaRevisionsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListSchemaRevisionsResponse>, tonic::Status>;
         async fn commit_schema(
             &self,
             request: tonic::Request<super::CommitSchemaRequest>,
@@ -608,17 +468,11 @@ pub mod schema_service_server {
         async fn validate_schema(
             &self,
             request: tonic::Request<super::ValidateSchemaRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateSchemaResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ValidateSchemaResponse>, tonic::Status>;
         async fn validate_message(
             &self,
             request: tonic::Request<super::ValidateMessageRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateMessageResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ValidateMessageResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct SchemaServiceServer<T> {
@@ -641,10 +495,7 @@ pub mod schema_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -688,10 +539,7 @@ pub mod schema_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -699,23 +547,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/CreateSchema" => {
                     #[allow(non_camel_case_types)]
                     struct CreateSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::CreateSchemaRequest>
-                    for CreateSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::CreateSchemaRequest> for CreateSchemaSvc<T> {
                         type Response = super::Schema;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::CreateSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::create_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::create_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -728,14 +565,8 @@ pub mod schema_service_server {
                         let method = CreateSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -744,23 +575,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/GetSchema" => {
                     #[allow(non_camel_case_types)]
                     struct GetSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::GetSchemaRequest>
-                    for GetSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::GetSchemaRequest> for GetSchemaSvc<T> {
                         type Response = super::Schema;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::get_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::get_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -773,14 +593,8 @@ pub mod schema_service_server {
                         let method = GetSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -789,23 +603,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/ListSchemas" => {
                     #[allow(non_camel_case_types)]
                     struct ListSchemasSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::ListSchemasRequest>
-                    for ListSchemasSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::ListSchemasRequest> for ListSchemasSvc<T> {
                         type Response = super::ListSchemasResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListSchemasRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListSchemasRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::list_schemas(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::list_schemas(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -818,14 +621,8 @@ pub mod schema_service_server {
                         let method = ListSchemasSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -834,24 +631,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/ListSchemaRevisions" => {
                     #[allow(non_camel_case_types)]
                     struct ListSchemaRevisionsSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::ListSchemaRevisionsRequest>
-                    for ListSchemaRevisionsSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::ListSchemaRevisionsRequest> for ListSchemaRevisionsSvc<T> {
                         type Response = super::ListSchemaRevisionsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListSchemaRevisionsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListSchemaRevisionsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::list_schema_revisions(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as SchemaService>::list_schema_revisions(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -864,14 +649,8 @@ pub mod schema_service_server {
                         let method = ListSchemaRevisionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -880,23 +659,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/CommitSchema" => {
                     #[allow(non_camel_case_types)]
                     struct CommitSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::CommitSchemaRequest>
-                    for CommitSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::CommitSchemaRequest> for CommitSchemaSvc<T> {
                         type Response = super::Schema;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CommitSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::CommitSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::commit_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::commit_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -909,14 +677,8 @@ pub mod schema_service_server {
                         let method = CommitSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -925,23 +687,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/RollbackSchema" => {
                     #[allow(non_camel_case_types)]
                     struct RollbackSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::RollbackSchemaRequest>
-                    for RollbackSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::RollbackSchemaRequest> for RollbackSchemaSvc<T> {
                         type Response = super::Schema;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RollbackSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::RollbackSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::rollback_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::rollback_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -954,14 +705,8 @@ pub mod schema_service_server {
                         let method = RollbackSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -970,27 +715,16 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/DeleteSchemaRevision" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteSchemaRevisionSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::DeleteSchemaRevisionRequest>
-                    for DeleteSchemaRevisionSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::DeleteSchemaRevisionRequest> for DeleteSchemaRevisionSvc<T> {
                         type Response = super::Schema;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::DeleteSchemaRevisionRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::delete_schema_revision(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
+                            let fut =
+                                async move { <T as SchemaService>::delete_schema_revision(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -1003,14 +737,8 @@ pub mod schema_service_server {
                         let method = DeleteSchemaRevisionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1019,23 +747,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/DeleteSchema" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::DeleteSchemaRequest>
-                    for DeleteSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::DeleteSchemaRequest> for DeleteSchemaSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::DeleteSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::delete_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::delete_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -1048,14 +765,8 @@ pub mod schema_service_server {
                         let method = DeleteSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1064,23 +775,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/ValidateSchema" => {
                     #[allow(non_camel_case_types)]
                     struct ValidateSchemaSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::ValidateSchemaRequest>
-                    for ValidateSchemaSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::ValidateSchemaRequest> for ValidateSchemaSvc<T> {
                         type Response = super::ValidateSchemaResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ValidateSchemaRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ValidateSchemaRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::validate_schema(&inner, request).await
-                            };
+                            let fut = async move { <T as SchemaService>::validate_schema(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -1093,14 +793,8 @@ pub mod schema_service_server {
                         let method = ValidateSchemaSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1109,24 +803,12 @@ pub mod schema_service_server {
                 "/google.pubsub.v1.SchemaService/ValidateMessage" => {
                     #[allow(non_camel_case_types)]
                     struct ValidateMessageSvc<T: SchemaService>(pub Arc<T>);
-                    impl<
-                        T: SchemaService,
-                    > tonic::server::UnaryService<super::ValidateMessageRequest>
-                    for ValidateMessageSvc<T> {
+                    impl<T: SchemaService> tonic::server::UnaryService<super::ValidateMessageRequest> for ValidateMessageSvc<T> {
                         type Response = super::ValidateMessageResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ValidateMessageRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ValidateMessageRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SchemaService>::validate_message(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as SchemaService>::validate_message(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -1139,38 +821,20 @@ pub mod schema_service_server {
                         let method = ValidateMessageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }
@@ -1195,9 +859,7 @@ pub mod schema_service_server {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MessageStoragePolicy {
     #[prost(string, repeated, tag = "1")]
-    pub allowed_persistence_regions: ::prost::alloc::vec::Vec<
-        ::prost::alloc::string::String,
-    >,
+    pub allowed_persistence_regions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "2")]
     pub enforce_in_transit: bool,
 }
@@ -1236,17 +898,7 @@ pub mod ingestion_data_source_settings {
     }
     /// Nested message and enum types in `AwsKinesis`.
     pub mod aws_kinesis {
-        #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            ::prost::Enumeration
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
         #[repr(i32)]
         pub enum State {
             Unspecified = 0,
@@ -1309,17 +961,7 @@ pub mod ingestion_data_source_settings {
         pub struct AvroFormat {}
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct PubSubAvroFormat {}
-        #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            ::prost::Enumeration
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
         #[repr(i32)]
         pub enum State {
             Unspecified = 0,
@@ -1338,9 +980,7 @@ pub mod ingestion_data_source_settings {
                 match self {
                     Self::Unspecified => "STATE_UNSPECIFIED",
                     Self::Active => "ACTIVE",
-                    Self::CloudStoragePermissionDenied => {
-                        "CLOUD_STORAGE_PERMISSION_DENIED"
-                    }
+                    Self::CloudStoragePermissionDenied => "CLOUD_STORAGE_PERMISSION_DENIED",
                     Self::PublishPermissionDenied => "PUBLISH_PERMISSION_DENIED",
                     Self::BucketNotFound => "BUCKET_NOT_FOUND",
                     Self::TooManyObjects => "TOO_MANY_OBJECTS",
@@ -1351,9 +991,7 @@ pub mod ingestion_data_source_settings {
                 match value {
                     "STATE_UNSPECIFIED" => Some(Self::Unspecified),
                     "ACTIVE" => Some(Self::Active),
-                    "CLOUD_STORAGE_PERMISSION_DENIED" => {
-                        Some(Self::CloudStoragePermissionDenied)
-                    }
+                    "CLOUD_STORAGE_PERMISSION_DENIED" => Some(Self::CloudStoragePermissionDenied),
                     "PUBLISH_PERMISSION_DENIED" => Some(Self::PublishPermissionDenied),
                     "BUCKET_NOT_FOUND" => Some(Self::BucketNotFound),
                     "TOO_MANY_OBJECTS" => Some(Self::TooManyObjects),
@@ -1392,17 +1030,7 @@ pub mod ingestion_data_source_settings {
     }
     /// Nested message and enum types in `AzureEventHubs`.
     pub mod azure_event_hubs {
-        #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            ::prost::Enumeration
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
         #[repr(i32)]
         pub enum State {
             Unspecified = 0,
@@ -1436,9 +1064,7 @@ pub mod ingestion_data_source_settings {
                 match value {
                     "STATE_UNSPECIFIED" => Some(Self::Unspecified),
                     "ACTIVE" => Some(Self::Active),
-                    "EVENT_HUBS_PERMISSION_DENIED" => {
-                        Some(Self::EventHubsPermissionDenied)
-                    }
+                    "EVENT_HUBS_PERMISSION_DENIED" => Some(Self::EventHubsPermissionDenied),
                     "PUBLISH_PERMISSION_DENIED" => Some(Self::PublishPermissionDenied),
                     "NAMESPACE_NOT_FOUND" => Some(Self::NamespaceNotFound),
                     "EVENT_HUB_NOT_FOUND" => Some(Self::EventHubNotFound),
@@ -1464,17 +1090,7 @@ pub mod ingestion_data_source_settings {
     }
     /// Nested message and enum types in `AwsMsk`.
     pub mod aws_msk {
-        #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            ::prost::Enumeration
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
         #[repr(i32)]
         pub enum State {
             Unspecified = 0,
@@ -1530,17 +1146,7 @@ pub mod ingestion_data_source_settings {
     }
     /// Nested message and enum types in `ConfluentCloud`.
     pub mod confluent_cloud {
-        #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            ::prost::Enumeration
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
         #[repr(i32)]
         pub enum State {
             Unspecified = 0,
@@ -1560,9 +1166,7 @@ pub mod ingestion_data_source_settings {
                 match self {
                     Self::Unspecified => "STATE_UNSPECIFIED",
                     Self::Active => "ACTIVE",
-                    Self::ConfluentCloudPermissionDenied => {
-                        "CONFLUENT_CLOUD_PERMISSION_DENIED"
-                    }
+                    Self::ConfluentCloudPermissionDenied => "CONFLUENT_CLOUD_PERMISSION_DENIED",
                     Self::PublishPermissionDenied => "PUBLISH_PERMISSION_DENIED",
                     Self::UnreachableBootstrapServer => "UNREACHABLE_BOOTSTRAP_SERVER",
                     Self::ClusterNotFound => "CLUSTER_NOT_FOUND",
@@ -1574,13 +1178,9 @@ pub mod ingestion_data_source_settings {
                 match value {
                     "STATE_UNSPECIFIED" => Some(Self::Unspecified),
                     "ACTIVE" => Some(Self::Active),
-                    "CONFLUENT_CLOUD_PERMISSION_DENIED" => {
-                        Some(Self::ConfluentCloudPermissionDenied)
-                    }
+                    "CONFLUENT_CLOUD_PERMISSION_DENIED" => Some(Self::ConfluentCloudPermissionDenied),
                     "PUBLISH_PERMISSION_DENIED" => Some(Self::PublishPermissionDenied),
-                    "UNREACHABLE_BOOTSTRAP_SERVER" => {
-                        Some(Self::UnreachableBootstrapServer)
-                    }
+                    "UNREACHABLE_BOOTSTRAP_SERVER" => Some(Self::UnreachableBootstrapServer),
                     "CLUSTER_NOT_FOUND" => Some(Self::ClusterNotFound),
                     "TOPIC_NOT_FOUND" => Some(Self::TopicNotFound),
                     _ => None,
@@ -1609,17 +1209,7 @@ pub struct PlatformLogsSettings {
 }
 /// Nested message and enum types in `PlatformLogsSettings`.
 pub mod platform_logs_settings {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Severity {
         Unspecified = 0,
@@ -1699,9 +1289,7 @@ pub mod ingestion_failure_event {
             #[prost(message, tag = "7")]
             SchemaViolationReason(super::SchemaViolationReason),
             #[prost(message, tag = "8")]
-            MessageTransformationFailureReason(
-                super::MessageTransformationFailureReason,
-            ),
+            MessageTransformationFailureReason(super::MessageTransformationFailureReason),
         }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1726,9 +1314,7 @@ pub mod ingestion_failure_event {
             #[prost(message, tag = "6")]
             SchemaViolationReason(super::SchemaViolationReason),
             #[prost(message, tag = "7")]
-            MessageTransformationFailureReason(
-                super::MessageTransformationFailureReason,
-            ),
+            MessageTransformationFailureReason(super::MessageTransformationFailureReason),
         }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1753,9 +1339,7 @@ pub mod ingestion_failure_event {
             #[prost(message, tag = "6")]
             SchemaViolationReason(super::SchemaViolationReason),
             #[prost(message, tag = "7")]
-            MessageTransformationFailureReason(
-                super::MessageTransformationFailureReason,
-            ),
+            MessageTransformationFailureReason(super::MessageTransformationFailureReason),
         }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1780,9 +1364,7 @@ pub mod ingestion_failure_event {
             #[prost(message, tag = "6")]
             SchemaViolationReason(super::SchemaViolationReason),
             #[prost(message, tag = "7")]
-            MessageTransformationFailureReason(
-                super::MessageTransformationFailureReason,
-            ),
+            MessageTransformationFailureReason(super::MessageTransformationFailureReason),
         }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1803,9 +1385,7 @@ pub mod ingestion_failure_event {
             #[prost(message, tag = "4")]
             SchemaViolationReason(super::SchemaViolationReason),
             #[prost(message, tag = "5")]
-            MessageTransformationFailureReason(
-                super::MessageTransformationFailureReason,
-            ),
+            MessageTransformationFailureReason(super::MessageTransformationFailureReason),
             #[prost(message, tag = "6")]
             ApiViolationReason(super::ApiViolationReason),
         }
@@ -1878,10 +1458,7 @@ pub struct Topic {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(map = "string, string", tag = "2")]
-    pub labels: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, optional, tag = "3")]
     pub message_storage_policy: ::core::option::Option<MessageStoragePolicy>,
     #[prost(string, tag = "5")]
@@ -1895,30 +1472,15 @@ pub struct Topic {
     #[prost(enumeration = "topic::State", tag = "9")]
     pub state: i32,
     #[prost(message, optional, tag = "10")]
-    pub ingestion_data_source_settings: ::core::option::Option<
-        IngestionDataSourceSettings,
-    >,
+    pub ingestion_data_source_settings: ::core::option::Option<IngestionDataSourceSettings>,
     #[prost(message, repeated, tag = "13")]
     pub message_transforms: ::prost::alloc::vec::Vec<MessageTransform>,
     #[prost(map = "string, string", tag = "14")]
-    pub tags: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub tags: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 /// Nested message and enum types in `Topic`.
 pub mod topic {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum State {
         Unspecified = 0,
@@ -1953,10 +1515,7 @@ pub struct PubsubMessage {
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::prost::bytes::Bytes,
     #[prost(map = "string, string", tag = "2")]
-    pub attributes: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub message_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
@@ -2069,10 +1628,7 @@ pub struct Subscription {
     #[prost(message, optional, tag = "8")]
     pub message_retention_duration: ::core::option::Option<::prost_types::Duration>,
     #[prost(map = "string, string", tag = "9")]
-    pub labels: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(bool, tag = "10")]
     pub enable_message_ordering: bool,
     #[prost(message, optional, tag = "11")]
@@ -2088,22 +1644,15 @@ pub struct Subscription {
     #[prost(bool, tag = "16")]
     pub enable_exactly_once_delivery: bool,
     #[prost(message, optional, tag = "17")]
-    pub topic_message_retention_duration: ::core::option::Option<
-        ::prost_types::Duration,
-    >,
+    pub topic_message_retention_duration: ::core::option::Option<::prost_types::Duration>,
     #[prost(enumeration = "subscription::State", tag = "19")]
     pub state: i32,
     #[prost(message, optional, tag = "23")]
-    pub analytics_hub_subscription_info: ::core::option::Option<
-        subscription::AnalyticsHubSubscriptionInfo,
-    >,
+    pub analytics_hub_subscription_info: ::core::option::Option<subscription::AnalyticsHubSubscriptionInfo>,
     #[prost(message, repeated, tag = "25")]
     pub message_transforms: ::prost::alloc::vec::Vec<MessageTransform>,
     #[prost(map = "string, string", tag = "26")]
-    pub tags: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub tags: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 /// Nested message and enum types in `Subscription`.
 pub mod subscription {
@@ -2114,17 +1663,7 @@ pub mod subscription {
         #[prost(string, tag = "2")]
         pub subscription: ::prost::alloc::string::String,
     }
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum State {
         Unspecified = 0,
@@ -2178,10 +1717,7 @@ pub struct PushConfig {
     #[prost(string, tag = "1")]
     pub push_endpoint: ::prost::alloc::string::String,
     #[prost(map = "string, string", tag = "2")]
-    pub attributes: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(oneof = "push_config::AuthenticationMethod", tags = "3")]
     pub authentication_method: ::core::option::Option<push_config::AuthenticationMethod>,
     #[prost(oneof = "push_config::Wrapper", tags = "4, 5")]
@@ -2235,17 +1771,7 @@ pub struct BigQueryConfig {
 }
 /// Nested message and enum types in `BigQueryConfig`.
 pub mod big_query_config {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum State {
         Unspecified = 0,
@@ -2280,12 +1806,8 @@ pub mod big_query_config {
                 "PERMISSION_DENIED" => Some(Self::PermissionDenied),
                 "NOT_FOUND" => Some(Self::NotFound),
                 "SCHEMA_MISMATCH" => Some(Self::SchemaMismatch),
-                "IN_TRANSIT_LOCATION_RESTRICTION" => {
-                    Some(Self::InTransitLocationRestriction)
-                }
-                "VERTEX_AI_LOCATION_RESTRICTION" => {
-                    Some(Self::VertexAiLocationRestriction)
-                }
+                "IN_TRANSIT_LOCATION_RESTRICTION" => Some(Self::InTransitLocationRestriction),
+                "VERTEX_AI_LOCATION_RESTRICTION" => Some(Self::VertexAiLocationRestriction),
                 _ => None,
             }
         }
@@ -2306,17 +1828,7 @@ pub struct BigtableConfig {
 }
 /// Nested message and enum types in `BigtableConfig`.
 pub mod bigtable_config {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum State {
         Unspecified = 0,
@@ -2354,12 +1866,8 @@ pub mod bigtable_config {
                 "APP_PROFILE_MISCONFIGURED" => Some(Self::AppProfileMisconfigured),
                 "PERMISSION_DENIED" => Some(Self::PermissionDenied),
                 "SCHEMA_MISMATCH" => Some(Self::SchemaMismatch),
-                "IN_TRANSIT_LOCATION_RESTRICTION" => {
-                    Some(Self::InTransitLocationRestriction)
-                }
-                "VERTEX_AI_LOCATION_RESTRICTION" => {
-                    Some(Self::VertexAiLocationRestriction)
-                }
+                "IN_TRANSIT_LOCATION_RESTRICTION" => Some(Self::InTransitLocationRestriction),
+                "VERTEX_AI_LOCATION_RESTRICTION" => Some(Self::VertexAiLocationRestriction),
                 _ => None,
             }
         }
@@ -2399,17 +1907,7 @@ pub mod cloud_storage_config {
         #[prost(bool, tag = "2")]
         pub use_topic_schema: bool,
     }
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum State {
         Unspecified = 0,
@@ -2443,13 +1941,9 @@ pub mod cloud_storage_config {
                 "ACTIVE" => Some(Self::Active),
                 "PERMISSION_DENIED" => Some(Self::PermissionDenied),
                 "NOT_FOUND" => Some(Self::NotFound),
-                "IN_TRANSIT_LOCATION_RESTRICTION" => {
-                    Some(Self::InTransitLocationRestriction)
-                }
+                "IN_TRANSIT_LOCATION_RESTRICTION" => Some(Self::InTransitLocationRestriction),
                 "SCHEMA_MISMATCH" => Some(Self::SchemaMismatch),
-                "VERTEX_AI_LOCATION_RESTRICTION" => {
-                    Some(Self::VertexAiLocationRestriction)
-                }
+                "VERTEX_AI_LOCATION_RESTRICTION" => Some(Self::VertexAiLocationRestriction),
                 _ => None,
             }
         }
@@ -2551,9 +2045,7 @@ pub struct StreamingPullRequest {
     #[prost(int32, repeated, packed = "false", tag = "3")]
     pub modify_deadline_seconds: ::prost::alloc::vec::Vec<i32>,
     #[prost(string, repeated, tag = "4")]
-    pub modify_deadline_ack_ids: ::prost::alloc::vec::Vec<
-        ::prost::alloc::string::String,
-    >,
+    pub modify_deadline_ack_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(int32, tag = "5")]
     pub stream_ack_deadline_seconds: i32,
     #[prost(string, tag = "6")]
@@ -2570,17 +2062,12 @@ pub struct StreamingPullResponse {
     #[prost(message, repeated, tag = "1")]
     pub received_messages: ::prost::alloc::vec::Vec<ReceivedMessage>,
     #[prost(message, optional, tag = "5")]
-    pub acknowledge_confirmation: ::core::option::Option<
-        streaming_pull_response::AcknowledgeConfirmation,
-    >,
+    pub acknowledge_confirmation: ::core::option::Option<streaming_pull_response::AcknowledgeConfirmation>,
     #[prost(message, optional, tag = "3")]
-    pub modify_ack_deadline_confirmation: ::core::option::Option<
-        streaming_pull_response::ModifyAckDeadlineConfirmation,
-    >,
+    pub modify_ack_deadline_confirmation:
+        ::core::option::Option<streaming_pull_response::ModifyAckDeadlineConfirmation>,
     #[prost(message, optional, tag = "4")]
-    pub subscription_properties: ::core::option::Option<
-        streaming_pull_response::SubscriptionProperties,
-    >,
+    pub subscription_properties: ::core::option::Option<streaming_pull_response::SubscriptionProperties>,
 }
 /// Nested message and enum types in `StreamingPullResponse`.
 pub mod streaming_pull_response {
@@ -2593,9 +2080,7 @@ pub mod streaming_pull_response {
         #[prost(string, repeated, tag = "3")]
         pub unordered_ack_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
         #[prost(string, repeated, tag = "4")]
-        pub temporary_failed_ack_ids: ::prost::alloc::vec::Vec<
-            ::prost::alloc::string::String,
-        >,
+        pub temporary_failed_ack_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct ModifyAckDeadlineConfirmation {
@@ -2604,9 +2089,7 @@ pub mod streaming_pull_response {
         #[prost(string, repeated, tag = "2")]
         pub invalid_ack_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
         #[prost(string, repeated, tag = "3")]
-        pub temporary_failed_ack_ids: ::prost::alloc::vec::Vec<
-            ::prost::alloc::string::String,
-        >,
+        pub temporary_failed_ack_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct SubscriptionProperties {
@@ -2623,15 +2106,9 @@ pub struct CreateSnapshotRequest {
     #[prost(string, tag = "2")]
     pub subscription: ::prost::alloc::string::String,
     #[prost(map = "string, string", tag = "3")]
-    pub labels: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(map = "string, string", tag = "4")]
-    pub tags: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub tags: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateSnapshotRequest {
@@ -2649,10 +2126,7 @@ pub struct Snapshot {
     #[prost(message, optional, tag = "3")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(map = "string, string", tag = "4")]
-    pub labels: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
+    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSnapshotRequest {
@@ -2701,15 +2175,9 @@ pub mod seek_request {
 pub struct SeekResponse {}
 /// Generated client implementations.
 pub mod publisher_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct PublisherClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2729,22 +2197,16 @@ pub mod publisher_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> PublisherClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> PublisherClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             PublisherClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -2786,18 +2248,11 @@ pub mod publisher_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/CreateTopic",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/CreateTopic");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "CreateTopic"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "CreateTopic"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_topic(
@@ -2807,42 +2262,25 @@ pub mod publisher_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/UpdateTopic",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/UpdateTopic");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "UpdateTopic"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "UpdateTopic"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PublishResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::PublishResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/Publish",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/Publish");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "Publish"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "Publish"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_topic(
@@ -2852,97 +2290,53 @@ pub mod publisher_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/GetTopic",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/GetTopic");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "GetTopic"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "GetTopic"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_topics(
             &mut self,
             request: impl tonic::IntoRequest<super::ListTopicsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListTopicsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/ListTopics",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/ListTopics");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "ListTopics"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "ListTopics"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_topic_subscriptions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListTopicSubscriptionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicSubscriptionsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListTopicSubscriptionsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/ListTopicSubscriptions",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/ListTopicSubscriptions");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "google.pubsub.v1.Publisher",
-                        "ListTopicSubscriptions",
-                    ),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "ListTopicSubscriptions"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_topic_snapshots(
             &mut self,
             request: impl tonic::IntoRequest<super::ListTopicSnapshotsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicSnapshotsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListTopicSnapshotsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/ListTopicSnapshots",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/ListTopicSnapshots");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Publisher", "ListTopicSnapshots"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "ListTopicSnapshots"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn delete_topic(
@@ -2952,57 +2346,32 @@ pub mod publisher_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/DeleteTopic",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/DeleteTopic");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Publisher", "DeleteTopic"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "DeleteTopic"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn detach_subscription(
             &mut self,
             request: impl tonic::IntoRequest<super::DetachSubscriptionRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DetachSubscriptionResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::DetachSubscriptionResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Publisher/DetachSubscription",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Publisher/DetachSubscription");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Publisher", "DetachSubscription"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Publisher", "DetachSubscription"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod publisher_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with PublisherServer.
     #[async_trait]
@@ -3026,24 +2395,15 @@ pub mod publisher_server {
         async fn list_topics(
             &self,
             request: tonic::Request<super::ListTopicsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListTopicsResponse>, tonic::Status>;
         async fn list_topic_subscriptions(
             &self,
             request: tonic::Request<super::ListTopicSubscriptionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicSubscriptionsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListTopicSubscriptionsResponse>, tonic::Status>;
         async fn list_topic_snapshots(
             &self,
             request: tonic::Request<super::ListTopicSnapshotsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListTopicSnapshotsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListTopicSnapshotsResponse>, tonic::Status>;
         async fn delete_topic(
             &self,
             request: tonic::Request<super::DeleteTopicRequest>,
@@ -3051,10 +2411,7 @@ pub mod publisher_server {
         async fn detach_subscription(
             &self,
             request: tonic::Request<super::DetachSubscriptionRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DetachSubscriptionResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::DetachSubscriptionResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PublisherServer<T> {
@@ -3077,10 +2434,7 @@ pub mod publisher_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -3124,10 +2478,7 @@ pub mod publisher_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -3135,21 +2486,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/CreateTopic" => {
                     #[allow(non_camel_case_types)]
                     struct CreateTopicSvc<T: Publisher>(pub Arc<T>);
-                    impl<T: Publisher> tonic::server::UnaryService<super::Topic>
-                    for CreateTopicSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::Topic> for CreateTopicSvc<T> {
                         type Response = super::Topic;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::Topic>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::Topic>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::create_topic(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::create_topic(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3162,14 +2504,8 @@ pub mod publisher_server {
                         let method = CreateTopicSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3178,23 +2514,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/UpdateTopic" => {
                     #[allow(non_camel_case_types)]
                     struct UpdateTopicSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::UpdateTopicRequest>
-                    for UpdateTopicSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::UpdateTopicRequest> for UpdateTopicSvc<T> {
                         type Response = super::Topic;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateTopicRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::UpdateTopicRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::update_topic(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::update_topic(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3207,14 +2532,8 @@ pub mod publisher_server {
                         let method = UpdateTopicSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3223,21 +2542,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/Publish" => {
                     #[allow(non_camel_case_types)]
                     struct PublishSvc<T: Publisher>(pub Arc<T>);
-                    impl<T: Publisher> tonic::server::UnaryService<super::PublishRequest>
-                    for PublishSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::PublishRequest> for PublishSvc<T> {
                         type Response = super::PublishResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PublishRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PublishRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::publish(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::publish(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3250,14 +2560,8 @@ pub mod publisher_server {
                         let method = PublishSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3266,23 +2570,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/GetTopic" => {
                     #[allow(non_camel_case_types)]
                     struct GetTopicSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::GetTopicRequest>
-                    for GetTopicSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::GetTopicRequest> for GetTopicSvc<T> {
                         type Response = super::Topic;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetTopicRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetTopicRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::get_topic(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::get_topic(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3295,14 +2588,8 @@ pub mod publisher_server {
                         let method = GetTopicSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3311,23 +2598,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/ListTopics" => {
                     #[allow(non_camel_case_types)]
                     struct ListTopicsSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::ListTopicsRequest>
-                    for ListTopicsSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::ListTopicsRequest> for ListTopicsSvc<T> {
                         type Response = super::ListTopicsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListTopicsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListTopicsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::list_topics(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::list_topics(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3340,14 +2616,8 @@ pub mod publisher_server {
                         let method = ListTopicsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3356,24 +2626,15 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/ListTopicSubscriptions" => {
                     #[allow(non_camel_case_types)]
                     struct ListTopicSubscriptionsSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::ListTopicSubscriptionsRequest>
-                    for ListTopicSubscriptionsSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::ListTopicSubscriptionsRequest> for ListTopicSubscriptionsSvc<T> {
                         type Response = super::ListTopicSubscriptionsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListTopicSubscriptionsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::list_topic_subscriptions(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Publisher>::list_topic_subscriptions(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3386,14 +2647,8 @@ pub mod publisher_server {
                         let method = ListTopicSubscriptionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3402,24 +2657,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/ListTopicSnapshots" => {
                     #[allow(non_camel_case_types)]
                     struct ListTopicSnapshotsSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::ListTopicSnapshotsRequest>
-                    for ListTopicSnapshotsSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::ListTopicSnapshotsRequest> for ListTopicSnapshotsSvc<T> {
                         type Response = super::ListTopicSnapshotsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListTopicSnapshotsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListTopicSnapshotsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::list_topic_snapshots(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Publisher>::list_topic_snapshots(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3432,14 +2675,8 @@ pub mod publisher_server {
                         let method = ListTopicSnapshotsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3448,23 +2685,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/DeleteTopic" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteTopicSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::DeleteTopicRequest>
-                    for DeleteTopicSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::DeleteTopicRequest> for DeleteTopicSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteTopicRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::DeleteTopicRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::delete_topic(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::delete_topic(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3477,14 +2703,8 @@ pub mod publisher_server {
                         let method = DeleteTopicSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -3493,23 +2713,12 @@ pub mod publisher_server {
                 "/google.pubsub.v1.Publisher/DetachSubscription" => {
                     #[allow(non_camel_case_types)]
                     struct DetachSubscriptionSvc<T: Publisher>(pub Arc<T>);
-                    impl<
-                        T: Publisher,
-                    > tonic::server::UnaryService<super::DetachSubscriptionRequest>
-                    for DetachSubscriptionSvc<T> {
+                    impl<T: Publisher> tonic::server::UnaryService<super::DetachSubscriptionRequest> for DetachSubscriptionSvc<T> {
                         type Response = super::DetachSubscriptionResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DetachSubscriptionRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::DetachSubscriptionRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Publisher>::detach_subscription(&inner, request).await
-                            };
+                            let fut = async move { <T as Publisher>::detach_subscription(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -3522,38 +2731,20 @@ pub mod publisher_server {
                         let method = DetachSubscriptionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }
@@ -3577,15 +2768,9 @@ pub mod publisher_server {
 }
 /// Generated client implementations.
 pub mod subscriber_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct SubscriberClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3605,22 +2790,16 @@ pub mod subscriber_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> SubscriberClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> SubscriberClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             SubscriberClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -3662,20 +2841,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/CreateSubscription",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/CreateSubscription");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "CreateSubscription"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "CreateSubscription"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_subscription(
@@ -3685,20 +2855,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/GetSubscription",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/GetSubscription");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "GetSubscription"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "GetSubscription"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_subscription(
@@ -3708,46 +2869,25 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/UpdateSubscription",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/UpdateSubscription");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "UpdateSubscription"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "UpdateSubscription"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_subscriptions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSubscriptionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSubscriptionsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListSubscriptionsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/ListSubscriptions",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/ListSubscriptions");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "ListSubscriptions"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "ListSubscriptions"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn delete_subscription(
@@ -3757,20 +2897,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/DeleteSubscription",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/DeleteSubscription");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "DeleteSubscription"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "DeleteSubscription"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn modify_ack_deadline(
@@ -3780,20 +2911,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/ModifyAckDeadline",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/ModifyAckDeadline");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "ModifyAckDeadline"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "ModifyAckDeadline"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn acknowledge(
@@ -3803,18 +2925,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/Acknowledge",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/Acknowledge");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Acknowledge"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Acknowledge"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn pull(
@@ -3824,44 +2939,26 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/Pull",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/Pull");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Pull"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Pull"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn streaming_pull(
             &mut self,
-            request: impl tonic::IntoStreamingRequest<
-                Message = super::StreamingPullRequest,
-            >,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::StreamingPullResponse>>,
-            tonic::Status,
-        > {
+            request: impl tonic::IntoStreamingRequest<Message = super::StreamingPullRequest>,
+        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::StreamingPullResponse>>, tonic::Status>
+        {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/StreamingPull",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/StreamingPull");
             let mut req = request.into_streaming_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "StreamingPull"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "StreamingPull"));
             self.inner.streaming(req, path, codec).await
         }
         pub async fn modify_push_config(
@@ -3871,20 +2968,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/ModifyPushConfig",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/ModifyPushConfig");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "ModifyPushConfig"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "ModifyPushConfig"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_snapshot(
@@ -3894,42 +2982,25 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/GetSnapshot",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/GetSnapshot");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "GetSnapshot"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "GetSnapshot"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_snapshots(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSnapshotsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSnapshotsResponse>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<super::ListSnapshotsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/ListSnapshots",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/ListSnapshots");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "ListSnapshots"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "ListSnapshots"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn create_snapshot(
@@ -3939,20 +3010,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/CreateSnapshot",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/CreateSnapshot");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "CreateSnapshot"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "CreateSnapshot"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_snapshot(
@@ -3962,20 +3024,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/UpdateSnapshot",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/UpdateSnapshot");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "UpdateSnapshot"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "UpdateSnapshot"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn delete_snapshot(
@@ -3985,20 +3038,11 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/DeleteSnapshot",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/DeleteSnapshot");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("google.pubsub.v1.Subscriber", "DeleteSnapshot"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "DeleteSnapshot"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn seek(
@@ -4008,31 +3052,18 @@ pub mod subscriber_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/google.pubsub.v1.Subscriber/Seek",
-            );
+            let path = http::uri::PathAndQuery::from_static("/google.pubsub.v1.Subscriber/Seek");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Seek"));
+            req.extensions_mut().insert(GrpcMethod::new("google.pubsub.v1.Subscriber", "Seek"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod subscriber_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with SubscriberServer.
     #[async_trait]
@@ -4052,10 +3083,7 @@ pub mod subscriber_server {
         async fn list_subscriptions(
             &self,
             request: tonic::Request<super::ListSubscriptionsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSubscriptionsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListSubscriptionsResponse>, tonic::Status>;
         async fn delete_subscription(
             &self,
             request: tonic::Request<super::DeleteSubscriptionRequest>,
@@ -4075,16 +3103,12 @@ pub mod subscriber_server {
         /// Server streaming response type for the StreamingPull method.
         type StreamingPullStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::StreamingPullResponse, tonic::Status>,
-            >
-            + std::marker::Send
+            > + std::marker::Send
             + 'static;
         async fn streaming_pull(
             &self,
             request: tonic::Request<tonic::Streaming<super::StreamingPullRequest>>,
-        ) -> std::result::Result<
-            tonic::Response<Self::StreamingPullStream>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<Self::StreamingPullStream>, tonic::Status>;
         async fn modify_push_config(
             &self,
             request: tonic::Request<super::ModifyPushConfigRequest>,
@@ -4096,10 +3120,7 @@ pub mod subscriber_server {
         async fn list_snapshots(
             &self,
             request: tonic::Request<super::ListSnapshotsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSnapshotsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ListSnapshotsResponse>, tonic::Status>;
         async fn create_snapshot(
             &self,
             request: tonic::Request<super::CreateSnapshotRequest>,
@@ -4138,10 +3159,7 @@ pub mod subscriber_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -4185,10 +3203,7 @@ pub mod subscriber_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -4196,22 +3211,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/CreateSubscription" => {
                     #[allow(non_camel_case_types)]
                     struct CreateSubscriptionSvc<T: Subscriber>(pub Arc<T>);
-                    impl<T: Subscriber> tonic::server::UnaryService<super::Subscription>
-                    for CreateSubscriptionSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::Subscription> for CreateSubscriptionSvc<T> {
                         type Response = super::Subscription;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::Subscription>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::Subscription>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::create_subscription(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Subscriber>::create_subscription(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4224,14 +3229,8 @@ pub mod subscriber_server {
                         let method = CreateSubscriptionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4240,23 +3239,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/GetSubscription" => {
                     #[allow(non_camel_case_types)]
                     struct GetSubscriptionSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::GetSubscriptionRequest>
-                    for GetSubscriptionSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::GetSubscriptionRequest> for GetSubscriptionSvc<T> {
                         type Response = super::Subscription;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetSubscriptionRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetSubscriptionRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::get_subscription(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::get_subscription(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4269,14 +3257,8 @@ pub mod subscriber_server {
                         let method = GetSubscriptionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4285,24 +3267,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/UpdateSubscription" => {
                     #[allow(non_camel_case_types)]
                     struct UpdateSubscriptionSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::UpdateSubscriptionRequest>
-                    for UpdateSubscriptionSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::UpdateSubscriptionRequest> for UpdateSubscriptionSvc<T> {
                         type Response = super::Subscription;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateSubscriptionRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::UpdateSubscriptionRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::update_subscription(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Subscriber>::update_subscription(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4315,14 +3285,8 @@ pub mod subscriber_server {
                         let method = UpdateSubscriptionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4331,23 +3295,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/ListSubscriptions" => {
                     #[allow(non_camel_case_types)]
                     struct ListSubscriptionsSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::ListSubscriptionsRequest>
-                    for ListSubscriptionsSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::ListSubscriptionsRequest> for ListSubscriptionsSvc<T> {
                         type Response = super::ListSubscriptionsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListSubscriptionsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListSubscriptionsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::list_subscriptions(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::list_subscriptions(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4360,14 +3313,8 @@ pub mod subscriber_server {
                         let method = ListSubscriptionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4376,24 +3323,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/DeleteSubscription" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteSubscriptionSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::DeleteSubscriptionRequest>
-                    for DeleteSubscriptionSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::DeleteSubscriptionRequest> for DeleteSubscriptionSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteSubscriptionRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::DeleteSubscriptionRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::delete_subscription(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Subscriber>::delete_subscription(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4406,14 +3341,8 @@ pub mod subscriber_server {
                         let method = DeleteSubscriptionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4422,24 +3351,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/ModifyAckDeadline" => {
                     #[allow(non_camel_case_types)]
                     struct ModifyAckDeadlineSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::ModifyAckDeadlineRequest>
-                    for ModifyAckDeadlineSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::ModifyAckDeadlineRequest> for ModifyAckDeadlineSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ModifyAckDeadlineRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ModifyAckDeadlineRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::modify_ack_deadline(&inner, request)
-                                    .await
-                            };
+                            let fut = async move { <T as Subscriber>::modify_ack_deadline(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4452,14 +3369,8 @@ pub mod subscriber_server {
                         let method = ModifyAckDeadlineSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4468,23 +3379,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/Acknowledge" => {
                     #[allow(non_camel_case_types)]
                     struct AcknowledgeSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::AcknowledgeRequest>
-                    for AcknowledgeSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::AcknowledgeRequest> for AcknowledgeSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::AcknowledgeRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::AcknowledgeRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::acknowledge(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::acknowledge(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4497,14 +3397,8 @@ pub mod subscriber_server {
                         let method = AcknowledgeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4513,21 +3407,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/Pull" => {
                     #[allow(non_camel_case_types)]
                     struct PullSvc<T: Subscriber>(pub Arc<T>);
-                    impl<T: Subscriber> tonic::server::UnaryService<super::PullRequest>
-                    for PullSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::PullRequest> for PullSvc<T> {
                         type Response = super::PullResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PullRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PullRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::pull(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::pull(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4540,14 +3425,8 @@ pub mod subscriber_server {
                         let method = PullSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4556,26 +3435,16 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/StreamingPull" => {
                     #[allow(non_camel_case_types)]
                     struct StreamingPullSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::StreamingService<super::StreamingPullRequest>
-                    for StreamingPullSvc<T> {
+                    impl<T: Subscriber> tonic::server::StreamingService<super::StreamingPullRequest> for StreamingPullSvc<T> {
                         type Response = super::StreamingPullResponse;
                         type ResponseStream = T::StreamingPullStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                tonic::Streaming<super::StreamingPullRequest>,
-                            >,
+                            request: tonic::Request<tonic::Streaming<super::StreamingPullRequest>>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::streaming_pull(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::streaming_pull(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4588,14 +3457,8 @@ pub mod subscriber_server {
                         let method = StreamingPullSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
@@ -4604,23 +3467,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/ModifyPushConfig" => {
                     #[allow(non_camel_case_types)]
                     struct ModifyPushConfigSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::ModifyPushConfigRequest>
-                    for ModifyPushConfigSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::ModifyPushConfigRequest> for ModifyPushConfigSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ModifyPushConfigRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ModifyPushConfigRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::modify_push_config(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::modify_push_config(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4633,14 +3485,8 @@ pub mod subscriber_server {
                         let method = ModifyPushConfigSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4649,23 +3495,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/GetSnapshot" => {
                     #[allow(non_camel_case_types)]
                     struct GetSnapshotSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::GetSnapshotRequest>
-                    for GetSnapshotSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::GetSnapshotRequest> for GetSnapshotSvc<T> {
                         type Response = super::Snapshot;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetSnapshotRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetSnapshotRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::get_snapshot(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::get_snapshot(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4678,14 +3513,8 @@ pub mod subscriber_server {
                         let method = GetSnapshotSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4694,23 +3523,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/ListSnapshots" => {
                     #[allow(non_camel_case_types)]
                     struct ListSnapshotsSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::ListSnapshotsRequest>
-                    for ListSnapshotsSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::ListSnapshotsRequest> for ListSnapshotsSvc<T> {
                         type Response = super::ListSnapshotsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListSnapshotsRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ListSnapshotsRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::list_snapshots(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::list_snapshots(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4723,14 +3541,8 @@ pub mod subscriber_server {
                         let method = ListSnapshotsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4739,23 +3551,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/CreateSnapshot" => {
                     #[allow(non_camel_case_types)]
                     struct CreateSnapshotSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::CreateSnapshotRequest>
-                    for CreateSnapshotSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::CreateSnapshotRequest> for CreateSnapshotSvc<T> {
                         type Response = super::Snapshot;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateSnapshotRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::CreateSnapshotRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::create_snapshot(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::create_snapshot(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4768,14 +3569,8 @@ pub mod subscriber_server {
                         let method = CreateSnapshotSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4784,23 +3579,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/UpdateSnapshot" => {
                     #[allow(non_camel_case_types)]
                     struct UpdateSnapshotSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::UpdateSnapshotRequest>
-                    for UpdateSnapshotSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::UpdateSnapshotRequest> for UpdateSnapshotSvc<T> {
                         type Response = super::Snapshot;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateSnapshotRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::UpdateSnapshotRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::update_snapshot(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::update_snapshot(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4813,14 +3597,8 @@ pub mod subscriber_server {
                         let method = UpdateSnapshotSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4829,23 +3607,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/DeleteSnapshot" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteSnapshotSvc<T: Subscriber>(pub Arc<T>);
-                    impl<
-                        T: Subscriber,
-                    > tonic::server::UnaryService<super::DeleteSnapshotRequest>
-                    for DeleteSnapshotSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::DeleteSnapshotRequest> for DeleteSnapshotSvc<T> {
                         type Response = ();
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteSnapshotRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::DeleteSnapshotRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::delete_snapshot(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::delete_snapshot(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4858,14 +3625,8 @@ pub mod subscriber_server {
                         let method = DeleteSnapshotSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -4874,21 +3635,12 @@ pub mod subscriber_server {
                 "/google.pubsub.v1.Subscriber/Seek" => {
                     #[allow(non_camel_case_types)]
                     struct SeekSvc<T: Subscriber>(pub Arc<T>);
-                    impl<T: Subscriber> tonic::server::UnaryService<super::SeekRequest>
-                    for SeekSvc<T> {
+                    impl<T: Subscriber> tonic::server::UnaryService<super::SeekRequest> for SeekSvc<T> {
                         type Response = super::SeekResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SeekRequest>,
-                        ) -> Self::Future {
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::SeekRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Subscriber>::seek(&inner, request).await
-                            };
+                            let fut = async move { <T as Subscriber>::seek(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -4901,38 +3653,20 @@ pub mod subscriber_server {
                         let method = SeekSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }

@@ -4,9 +4,7 @@
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExportLogsServiceRequest {
     #[prost(message, repeated, tag = "1")]
-    pub resource_logs: ::prost::alloc::vec::Vec<
-        super::super::super::logs::v1::ResourceLogs,
-    >,
+    pub resource_logs: ::prost::alloc::vec::Vec<super::super::super::logs::v1::ResourceLogs>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportLogsServiceResponse {
