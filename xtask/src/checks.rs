@@ -13,7 +13,7 @@ use crate::{
 /// Every check and every test. A failed check counts as one failed test and does not hide the others.
 pub fn everything() -> Result<(), Failure> {
     let began = Instant::now();
-    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Lints])?;
+    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node, Need::Lints])?;
     let mut tally = Tally::default();
     check(&mut tally, Step::new("format"), &["fmt", "--all", "--check"]);
     check(
@@ -36,7 +36,7 @@ pub fn everything() -> Result<(), Failure> {
 
 /// Only the tests whose name contains `filter`.
 pub fn filtered(filter: &str) -> Result<(), Failure> {
-    system::provide(&[Need::Compiler, Need::Postgres, Need::Python])?;
+    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node])?;
     let mut tally = Tally::default();
     check(&mut tally, Step::new("build naru"), &["build", "--package", "naru"]);
     tally.add(&tests(Some(filter))?);

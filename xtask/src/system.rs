@@ -23,6 +23,8 @@ pub enum Need {
     Postgres,
     /// Python with venv, for independent readers of our tables.
     Python,
+    /// Node.js with npm, for other people's clients of our doors.
+    Node,
     /// `rustfmt` and `clippy` of this toolchain.
     Lints,
 }
@@ -33,6 +35,7 @@ impl Need {
             Self::Compiler => answers("cc", &["--version"]),
             Self::Postgres => has_postgres(),
             Self::Python => answers("python3", &["-c", "import venv, ensurepip"]),
+            Self::Node => answers("node", &["--version"]) && answers("npm", &["--version"]),
             Self::Lints => answers("cargo", &["fmt", "--version"]) && answers("cargo", &["clippy", "--version"]),
         }
     }
@@ -42,6 +45,7 @@ impl Need {
             Self::Compiler => "gcc: parts of our dependencies are written in C",
             Self::Postgres => "the PostgreSQL server: tests and the demo start throw-away servers of their own with it",
             Self::Python => "python3-venv: other people's readers check our tables (polars, deltalake)",
+            Self::Node => "nodejs and npm: the clients that senders use talk to our doors in tests",
             Self::Lints => "rustfmt and clippy: every change is checked with them",
         }
     }
@@ -51,6 +55,7 @@ impl Need {
             Self::Compiler => &["gcc", "libc6-dev"],
             Self::Postgres => &["postgresql-15"],
             Self::Python => &["python3", "python3-venv"],
+            Self::Node => &["nodejs", "npm"],
             Self::Lints => &[],
         }
     }

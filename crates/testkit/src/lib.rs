@@ -1,7 +1,8 @@
 //! Real servers, faults and readers for tests. A dev-dependency only; nothing shipped links it.
 //!
-//! Owns: a throw-away PostgreSQL, a Python with independent readers, the built `naru` as a process, a TCP proxy that
-//! breaks connections, seeds, temporary folders, and a hash that compares rows whatever reader they came from.
+//! Owns: a throw-away PostgreSQL, a Python with independent readers, a Node.js with other people's clients, the built
+//! `naru` as a process, a TCP proxy that breaks connections, seeds, temporary folders, and a hash that compares rows
+//! whatever reader they came from.
 //! Never does: knows naru's rooms (it must stay below all of them), sleeps where it could wait on an event.
 //! Everything here stops the test with the reason when the test's world cannot be set up.
 //! Read next: [`postgres::PostgresServer`], [`process::Naru`].
@@ -12,6 +13,8 @@
 mod cluster;
 pub mod failpoints;
 pub mod hash;
+pub mod node;
+mod packages;
 pub mod port;
 pub mod postgres;
 pub mod process;
