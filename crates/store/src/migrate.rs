@@ -22,6 +22,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("003_url_reference.sql", include_str!("migrations/003_url_reference.sql")),
     ("004_rollback.sql", include_str!("migrations/004_rollback.sql")),
     ("005_topics.sql", include_str!("migrations/005_topics.sql")),
+    ("006_topic_registry.sql", include_str!("migrations/006_topic_registry.sql")),
 ];
 
 /// What a file turned out to be.

@@ -1,6 +1,7 @@
-//! Topics by number, how far their readers have come, and what was forgotten.
+//! Topics by number, which of them have no file, their columns over time, how far their readers have come, and what
+//! was forgotten.
 //!
-//! Owns: the `topics`, `topic_cursors` and `topic_floors` tables. Positions of lake tables are not here: they live in
+//! Owns: the `topics`, `topic_made`, `topic_revisions`, `topic_cursors` and `topic_floors` tables. Positions of lake tables are not here: they live in
 //! Delta.
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -54,4 +55,48 @@ pub fn set_floor(connection: &Connection, topic: u32, floor: u64) -> Result<(), 
                ON CONFLICT (topic) DO UPDATE SET floor = max(floor, excluded.floor)";
     connection.prepare_cached(sql)?.execute((topic, naru_base::number::i64_from(floor)))?;
     Ok(())
+}
+
+/// Topics that were made over a door, by name.
+pub fn made(connection: &Connection) -> Result<Vec<(u32, String)>, StoreError> {
+    let sql = "SELECT topic, name FROM topics JOIN topic_made USING (topic) ORDER BY name";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Makes a topic that has no file; its number. Doing it twice is the same as once.
+pub fn make(connection: &Connection, name: &str, made_us: i64) -> Result<u32, StoreError> {
+    let topic = number(connection, name)?;
+    let sql = "INSERT INTO topic_made (topic, made_us) VALUES (?1, ?2) ON CONFLICT (topic) DO NOTHING";
+    connection.prepare_cached(sql)?.execute((topic, made_us))?;
+    Ok(topic)
+}
+
+/// Forgets that a topic was made, and where its readers were. Its number stays its own.
+pub fn unmake(connection: &Connection, topic: u32) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM topic_made WHERE topic = ?1")?.execute([topic])?;
+    connection.prepare_cached("DELETE FROM topic_cursors WHERE topic = ?1")?.execute([topic])?;
+    Ok(())
+}
+
+/// The newest columns of a topic, as JSON, with their revision.
+pub fn revision(connection: &Connection, topic: u32) -> Result<Option<(u32, String)>, StoreError> {
+    let sql = "SELECT revision, columns FROM topic_revisions WHERE topic = ?1 ORDER BY revision DESC LIMIT 1";
+    let row = connection.prepare_cached(sql)?.query_row([topic], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(row.optional()?)
+}
+
+/// Notes columns as a topic's newest revision, unless they are; the revision.
+pub fn note_revision(connection: &Connection, topic: u32, columns: &str, noted_us: i64) -> Result<u32, StoreError> {
+    let last = revision(connection, topic)?;
+    if let Some((revision, known)) = &last
+        && known == columns
+    {
+        return Ok(*revision);
+    }
+    let next = last.map_or(1, |(revision, _)| revision.saturating_add(1));
+    let sql = "INSERT INTO topic_revisions (topic, revision, columns, noted_us) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((topic, next, columns, noted_us))?;
+    Ok(next)
 }

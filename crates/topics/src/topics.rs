@@ -1,0 +1,328 @@
+//! All topics of a project.
+//!
+//! Owns: [`Topics`]: which topics there are, the way of an event to the log, what holds the log, and the order of
+//! starting and stopping.
+//! Never looks into an event on its way: what is accepted is on the log, and the checks belong to whoever reads it.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use naru_base::{number::u64_from, time::now_us};
+use naru_lake::{
+    Lake,
+    live::{LiveSet, LiveSettings},
+};
+use naru_project::Topic;
+use naru_store::{Store, topics as stored};
+use parking_lot::RwLock;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{PublishError, TopicError},
+    handle::TopicHandle,
+    keep,
+    log::{Batch, LocalLog, LogSettings, Sync, TopicLog, TopicNo},
+    status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus},
+};
+
+/// KiB of events that may wait for the disk, those of all senders together. More are told to wait: memory is bounded
+/// by it, and the log's own queue is half of it.
+const WAITING_KIB: usize = 128 << 10;
+/// How often rates are sampled.
+const SAMPLE_EVERY: Duration = Duration::from_secs(2);
+/// Samples between two looks at what of the log can go.
+const TRIM_EVERY: u32 = 15;
+
+/// What topics need to know.
+#[derive(Debug, Clone)]
+pub struct TopicsSettings {
+    /// The project's name.
+    pub project: String,
+    /// The business time zone, for days.
+    pub zone: TimeZone,
+    /// Where the log lies.
+    pub folder: PathBuf,
+    /// The files of `topics/`.
+    pub declared: Vec<Topic>,
+    /// The state database.
+    pub store: Store,
+    /// The lake.
+    pub lake: Lake,
+    /// How the tables behave: when they flush, and the memory that they share.
+    pub live: LiveSettings,
+    /// How the log behaves.
+    pub log: LogSettings,
+}
+
+/// All topics of a project. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Topics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: TopicsSettings,
+    log: LocalLog,
+    port: Arc<dyn TopicLog>,
+    registry: RwLock<BTreeMap<String, TopicHandle>>,
+    waiting: Semaphore,
+    set: LiveSet,
+    stop: CancellationToken,
+}
+
+/// An event as a sender sent it.
+#[derive(Debug, Clone, Default)]
+pub struct Incoming {
+    /// Its bytes, whatever they are.
+    pub data: Bytes,
+    /// Events of one key keep their order; empty for none.
+    pub ordering_key: String,
+    /// Names and values. Those that begin with `naru.` are naru's own; doors refuse them from outside.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// Bytes of it.
+    pub fn bytes(&self) -> usize {
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        self.data.len() + self.ordering_key.len() + attributes + 12
+    }
+}
+
+impl Topics {
+    /// Opens the log and the topics.
+    ///
+    /// # Errors
+    /// [`TopicError`] when the log, the state database or the lake cannot be used, or a file's columns cannot follow
+    /// those of its table.
+    pub async fn open(settings: TopicsSettings) -> Result<Self, TopicError> {
+        let (folder, chosen, store) = (settings.folder.clone(), settings.log.clone(), settings.store.clone());
+        let opened = tokio::task::spawn_blocking(move || LocalLog::open(&folder, chosen, store)).await;
+        let log = opened.map_err(|_| crate::log::LogError::Closing)??;
+        let names: Vec<String> = settings.declared.iter().map(|topic| topic.name.clone()).collect();
+        let (numbers, made) = settings
+            .store
+            .write(move |db| {
+                let numbers = names.iter().map(|name| stored::number(db, name)).collect::<Result<Vec<_>, _>>()?;
+                Ok((numbers, stored::made(db)?))
+            })
+            .await?;
+        let mut registry = BTreeMap::new();
+        for (number, name) in made {
+            registry.insert(name.clone(), TopicHandle::new(name, TopicNo(number), None));
+        }
+        for (topic, number) in settings.declared.iter().zip(numbers) {
+            let handle = TopicHandle::new(topic.name.clone(), TopicNo(number), Some(topic.clone()));
+            registry.insert(topic.name.clone(), handle);
+        }
+        let inner = Inner {
+            port: Arc::new(log.clone()),
+            log,
+            settings,
+            registry: RwLock::new(registry),
+            waiting: Semaphore::new(WAITING_KIB),
+            set: LiveSet::new(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A declared or made topic.
+    pub fn get(&self, name: &str) -> Option<TopicHandle> {
+        self.inner.registry.read().get(name).cloned()
+    }
+
+    /// All topics by name.
+    pub fn list(&self) -> Vec<TopicHandle> {
+        self.inner.registry.read().values().cloned().collect()
+    }
+
+    /// The project's name.
+    pub fn project(&self) -> &str {
+        &self.inner.settings.project
+    }
+
+    /// The state database, for what stands on topics.
+    pub fn store(&self) -> &Store {
+        &self.inner.settings.store
+    }
+
+    /// Makes a topic without a file, which is on the log only.
+    ///
+    /// # Errors
+    /// [`TopicError::Exists`]; [`TopicError::Store`].
+    pub async fn make(&self, name: &str) -> Result<TopicHandle, TopicError> {
+        if self.get(name).is_some() {
+            return Err(TopicError::Exists(name.to_owned()));
+        }
+        let wanted = name.to_owned();
+        let number = self.inner.settings.store.write(move |db| stored::make(db, &wanted, now_us())).await?;
+        let mut registry = self.inner.registry.write();
+        if registry.contains_key(name) {
+            return Err(TopicError::Exists(name.to_owned()));
+        }
+        let handle = TopicHandle::new(name.to_owned(), TopicNo(number), None);
+        registry.insert(name.to_owned(), handle.clone());
+        Ok(handle)
+    }
+
+    /// Removes a made topic and forgets its events.
+    ///
+    /// # Errors
+    /// [`TopicError::Missing`]; [`TopicError::Declared`]: its file says that it exists.
+    pub async fn remove(&self, name: &str) -> Result<(), TopicError> {
+        let handle = self.get(name).ok_or_else(|| TopicError::Missing(name.to_owned()))?;
+        if handle.declared().is_some() {
+            return Err(TopicError::Declared(name.to_owned()));
+        }
+        let number = handle.number();
+        handle.inner.removed.store(true, Ordering::Relaxed);
+        self.inner.settings.store.write(move |db| stored::unmake(db, number.0)).await?;
+        self.inner.registry.write().remove(name);
+        let end = self.inner.port.bounds(number).end;
+        Ok(self.inner.port.trim(number, end).await?)
+    }
+
+    /// The log below all topics.
+    pub fn log(&self) -> Arc<dyn TopicLog> {
+        Arc::clone(&self.inner.port)
+    }
+
+    /// Appends events; answers the first one's offset once all of them are durable. The others follow it without gaps.
+    ///
+    /// Dropping the future does not take them back.
+    ///
+    /// # Errors
+    /// [`PublishError`]; every refused event and byte is counted.
+    pub async fn publish(&self, topic: &TopicHandle, events: &[Incoming]) -> Result<u64, PublishError> {
+        let bytes: usize = events.iter().map(Incoming::bytes).sum();
+        let published = self.append(topic, events, bytes).await;
+        let count = u64_from(events.len());
+        match &published {
+            Ok(_) => {
+                topic.inner.published.fetch_add(count, Ordering::Relaxed);
+            }
+            Err(_) => topic.count_refused(count, u64_from(bytes)),
+        }
+        published
+    }
+
+    async fn append(&self, topic: &TopicHandle, events: &[Incoming], bytes: usize) -> Result<u64, PublishError> {
+        if topic.is_removed() {
+            return Err(PublishError::Unknown { topic: topic.name().to_owned() });
+        }
+        let kib = u32::try_from(bytes.div_ceil(1024).min(WAITING_KIB)).unwrap_or(u32::MAX);
+        let Ok(_waiting) = self.inner.waiting.try_acquire_many(kib) else { return Err(PublishError::Busy) };
+        let mut batch = Batch::with_capacity(bytes);
+        for event in events {
+            let attributes = event.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            batch.push(&event.data, &event.ordering_key, attributes);
+        }
+        self.inner.port.append(topic.number(), batch).await.map_err(PublishError::of)
+    }
+
+    /// Says that a reader still needs a topic's events from an offset on: they are not trimmed. Called again as the
+    /// reader moves on. What was trimmed before the first call is gone.
+    pub fn hold(&self, topic: &TopicHandle, reader: &str, from: u64) {
+        topic.inner.holds.lock().insert(reader.to_owned(), from);
+    }
+
+    /// Says that a reader needs nothing any more.
+    pub fn release(&self, topic: &TopicHandle, reader: &str) {
+        topic.inner.holds.lock().remove(reader);
+    }
+
+    /// Samples rates and trims the log from now on. Whoever reads topics has said so with [`Topics::hold`] by now.
+    pub fn begin_trimming(&self) {
+        let (topics, stop) = (self.clone(), self.inner.stop.clone());
+        tokio::spawn(async move {
+            let mut round: u32 = 0;
+            while stop.run_until_cancelled(tokio::time::sleep(SAMPLE_EVERY)).await.is_some() {
+                topics.sample();
+                round = round.wrapping_add(1);
+                if round.is_multiple_of(TRIM_EVERY) {
+                    topics.trim().await;
+                }
+            }
+        });
+    }
+
+    fn sample(&self) {
+        let now = Instant::now();
+        for topic in self.list() {
+            let end = self.inner.port.bounds(topic.number()).end;
+            topic.inner.samples.lock().note(now, end);
+        }
+    }
+
+    async fn trim(&self) {
+        for topic in self.list() {
+            let past = topic.inner.samples.lock().past(Instant::now());
+            let holds: Vec<u64> = topic.inner.holds.lock().values().copied().collect();
+            let floor = keep::floor(past, holds);
+            if floor <= self.inner.port.bounds(topic.number()).start {
+                continue;
+            }
+            if let Err(error) = self.inner.port.trim(topic.number(), floor).await {
+                tracing::warn!(topic = topic.name(), problem = %error.problem(), "the topic log was not trimmed");
+            }
+        }
+    }
+
+    /// Everything at this moment.
+    pub fn status(&self) -> TopicsStatus {
+        let log = self.inner.log.status();
+        let facts = LogFacts {
+            mode: match log.sync {
+                Sync::Disk => "fsync",
+                Sync::System => "os",
+            },
+            segments: log.segments,
+            bytes: log.bytes,
+            damaged: log.quarantined.len(),
+            cut_bytes: log.cut_bytes,
+            problem: log.stopped.map(|error| error.problem()),
+        };
+        TopicsStatus { log: facts, topics: self.list().iter().map(|topic| self.topic_status(topic)).collect() }
+    }
+
+    fn topic_status(&self, topic: &TopicHandle) -> TopicStatus {
+        let bounds = self.inner.port.bounds(topic.number());
+        let inner = &topic.inner;
+        let reader = |(reader, next): (&String, &u64)| ReaderStatus {
+            reader: reader.clone(),
+            next: *next,
+            backlog: bounds.end.saturating_sub(*next),
+        };
+        TopicStatus {
+            topic: topic.name().to_owned(),
+            declared: topic.declared().is_some(),
+            first: bounds.start,
+            next: bounds.end,
+            published: inner.published.load(Ordering::Relaxed),
+            refused: inner.refused.load(Ordering::Relaxed),
+            refused_bytes: inner.refused_bytes.load(Ordering::Relaxed),
+            rate: inner.samples.lock().rate(),
+            readers: inner.holds.lock().iter().map(reader).collect(),
+        }
+    }
+
+    /// The tables of all topics, for readers.
+    pub fn set(&self) -> LiveSet {
+        self.inner.set.clone()
+    }
+
+    /// Stops the tables' sinks, flushes them and closes the log.
+    pub async fn stop(&self) {
+        self.inner.stop.cancel();
+        self.inner.log.close().await;
+    }
+}
