@@ -10,6 +10,9 @@
 mod day;
 mod flush;
 mod freshness;
+mod grpc;
+mod intake;
+mod load;
 mod log;
 mod memory;
 mod mirror;
@@ -36,9 +39,13 @@ flush      a flush of 10,000 random changed keys as the table grows to 100 times
 day        a simulated day at 2,000 updates a second: files and log
 log        events of 400 bytes appended to the topic log from 32 writers, each batch durable before its answer
                                            against a bare group commit into a preallocated file
+intake     the same events through HTTP and through Pub/Sub's gRPC, and from the answer to SQL
+                                           against the disk's own fdatasync
+load       http|grpc ADDRESS TOPIC [--connections N] [--batch N] [--bytes N] [--rate N] [--seconds N]
+                                           no bench: sends events to a naru that runs
 
 NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000; flush, day: 1000000, the first size;
-log: 1000000 events).
+log: 1000000 events; intake: the seconds of each load, 10).
 NARU_BENCH_HOURS sets the length of the day (default 24).
 ";
 
@@ -54,10 +61,28 @@ async fn main() -> ExitCode {
         "flush" => flush::run().await,
         "day" => day::run().await,
         "log" => log::run().await,
+        "intake" => intake::run().await,
+        "load" => return load_word().await,
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);
         }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Sends to a naru that somebody else has started.
+async fn load_word() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(2).collect();
+    let Some(plan) = load::plan(&words) else {
+        print!("{HELP}");
+        return ExitCode::from(2);
+    };
+    let sent = load::send(&plan, 0, None).await;
+    report::line("sent and acknowledged", sent.took, Some(sent.events));
+    report::fact("refused requests", sent.refused);
+    for percent in [50, 99] {
+        report::line(&format!("a request to its answer, p{percent}"), report::percentile(&sent.waits, percent), None);
     }
     ExitCode::SUCCESS
 }

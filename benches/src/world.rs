@@ -175,13 +175,7 @@ impl World {
 
     /// CPU time of the running naru so far.
     pub fn cpu(&self) -> Duration {
-        const TICKS_PER_SECOND: u64 = 100;
-        let id = self.naru.as_ref().expect("naru runs").id();
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<u64>().ok()).sum();
-        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+        cpu_of(self.naru.as_ref().expect("naru runs").id())
     }
 
     /// Highest resident memory of the running naru so far, in MB.
@@ -191,6 +185,15 @@ impl World {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) / 1024
     }
+}
+
+/// CPU time of a process so far.
+pub fn cpu_of(id: u32) -> Duration {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
 }
 
 /// Files with this ending below a folder of the lake, and their bytes.

@@ -19,6 +19,8 @@ cargo xtask test [FILTER]     install what is missing, then run every check and 
 cargo xtask demo [--profile dev] [-- ARGS]
                               build naru (release) and run `naru demo ARGS`
 cargo xtask bench NAME [ARGS] build the benches (release) and run one; without NAME lists them
+cargo xtask load http|grpc ADDRESS TOPIC [OPTIONS]
+                              send events to a naru that runs; OPTIONS as `cargo xtask bench` lists them
 cargo xtask fuzz [SECONDS]    feed mutated input to every parser of outside input (default 60)
 ";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["test", filter] => checks::filtered(filter),
         ["demo", arguments @ ..] => demo(arguments),
         ["bench", arguments @ ..] => bench(arguments),
+        ["load", arguments @ ..] => load(arguments),
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] => fuzz(seconds),
         [] | ["help" | "--help" | "-h", ..] => {
@@ -73,6 +76,12 @@ fn bench(arguments: &[&str]) -> Result<(), Failure> {
     Step::new("build naru").cargo(&["build", "--release", "--package", "naru"])?;
     let run = ["run", "--release", "--package", "naru-benches", "--"];
     Step::new("bench").cargo(&[&run, arguments].concat())
+}
+
+fn load(arguments: &[&str]) -> Result<(), Failure> {
+    system::provide(&[Need::Compiler])?;
+    let run = ["run", "--release", "--package", "naru-benches", "--", "load"];
+    Step::new("load").cargo(&[&run, arguments].concat())
 }
 
 fn fuzz(seconds: &str) -> Result<(), Failure> {

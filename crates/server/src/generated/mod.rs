@@ -2,7 +2,7 @@
 //!
 //! Owns: the modules as the generators expect them. Never edited by hand: `pubsub.fds` is the descriptor set that
 //! `google` is generated from (protox, tonic-prost-build); the OTLP modules come from the descriptors
-//! in the published Python package (prost-build).
+//! in the published Python package (prost-build). One thing is replaced after generating: `as i32` by `i32::from`.
 
 #![allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all)]
 
