@@ -141,6 +141,16 @@ pub(crate) fn is_name(ident: &Ident) -> bool {
     }
 }
 
+/// How something that is not a name becomes one.
+pub(crate) fn backticks(ident: &Ident) -> String {
+    let text = &ident.value;
+    if ident.quote_style.is_some() {
+        format!("quotes make a text here: write `{text}`, between backticks")
+    } else {
+        format!("{} is a reserved word: write `{text}`, or another name", text.to_uppercase())
+    }
+}
+
 /// Words that end a table's alias although GoogleSQL does not reserve them.
 const AFTER_TABLE: &[Keyword] = &[Keyword::PIVOT, Keyword::UNPIVOT, Keyword::OFFSET];
 

@@ -104,9 +104,7 @@ fn read(sql: &str, postgres_casts: bool) -> Result<Vec<Parsed>> {
         let statement = parser.parse_statement().map_err(|error| syntax_error(&error, &parser.peek_token()))?;
         let last = parser.peek_token();
         if last.token != Token::SemiColon && last.token != Token::EOF {
-            let mut refused = SqlError::syntax(format!("expected the end of the statement, found {}", last.token));
-            refused.set_place(last.span.start);
-            return Err(refused);
+            return Err(not_the_end(&parser, &last));
         }
         let end = if last.token == Token::EOF { sql.len() } else { lines.offset(sql, last.span.start) };
         let start = lines.offset(sql, first.span.start);
@@ -117,6 +115,20 @@ fn read(sql: &str, postgres_casts: bool) -> Result<Vec<Parsed>> {
             column: usize::try_from(first.span.start.column).unwrap_or(0),
         });
     }
+}
+
+/// Text behind a whole statement.
+fn not_the_end(parser: &Parser<'_>, found: &TokenWithSpan) -> SqlError {
+    let is = |token: &Token, word: &str| matches!(token, Token::Word(found) if found.value.eq_ignore_ascii_case(word));
+    let mut refused = SqlError::syntax(format!("expected the end of the statement, found {}", found.token));
+    let next = parser.peek_nth_token(1).token;
+    if found.token == Token::Comma && matches!(next, Token::Number(..) | Token::Placeholder(_)) {
+        refused = refused.hint("LIMIT with a comma is MySQL's: write LIMIT count OFFSET skipped");
+    } else if ["GROUP", "ORDER", "PARTITION"].iter().any(|word| is(&found.token, word)) && !is(&next, "BY") {
+        refused = refused.hint(format!("write {} BY", found.token));
+    }
+    refused.set_place(found.span.start);
+    refused
 }
 
 /// Operators that the parser would read as others.
@@ -189,6 +201,9 @@ fn syntax_error(error: &ParserError, next: &TokenWithSpan) -> SqlError {
         None => (text, None),
     };
     let mut refused = SqlError::syntax(lower_first(&message));
+    if message.starts_with("INTERVAL requires a unit") {
+        refused = refused.hint("write the number and the unit apart: INTERVAL 7 DAY");
+    }
     refused.set_place(place.unwrap_or(next.span.start));
     refused
 }
@@ -200,6 +215,9 @@ fn parse_place(text: &str) -> Option<Location> {
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
+    if chars.clone().nth(1).is_some_and(char::is_uppercase) {
+        return text.to_owned();
+    }
     chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 

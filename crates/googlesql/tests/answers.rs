@@ -204,7 +204,7 @@ async fn a_null_in_one_part_of_a_union_takes_the_others_type() {
         ),
     ];
     answers(&mut Project::new(), &cases).await;
-    errors(&mut Project::new(), &[("SELECT 'a' AS x UNION ALL SELECT 1", "no common type")]).await;
+    errors(&mut Project::new(), &[("SELECT 'a' AS x UNION ALL SELECT 1", "no type in common")]).await;
 }
 
 #[tokio::test]
@@ -639,5 +639,95 @@ async fn arrays_that_stand_alone_are_not_held_beside_each_row() {
             json!([[1, null], [2, null]]),
         ),
     ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+/// NUMERIC(p, s) rounds halves away from zero, as PostgreSQL does too; nothing is cut and nothing overflows silently.
+#[tokio::test]
+async fn a_type_with_parameters_rounds_or_refuses() {
+    let mut project = Project::new();
+    let cases = [
+        ("SELECT CAST(1.005 AS NUMERIC(10, 2)), CAST(-1.005 AS NUMERIC(10, 2))", json!([["1.01", "-1.01"]])),
+        ("SELECT CAST(x AS NUMERIC(3, 1)) FROM UNNEST([99.94, NULL]) AS x ORDER BY x", json!([[null], ["99.9"]])),
+        ("SELECT CAST('12.5' AS NUMERIC(2)), CAST(7 AS BIGNUMERIC(20, 15))", json!([["13", "7"]])),
+        ("SELECT CAST('나루터' AS STRING(3)), SAFE_CAST('나루터!' AS STRING(3))", json!([["나루터", null]])),
+        ("SELECT SAFE_CAST(123.4 AS NUMERIC(3, 1)), SAFE_CAST(b'abc' AS BYTES(2)) IS NULL", json!([[null, true]])),
+    ];
+    answers(&mut project, &cases).await;
+    let cases = [
+        ("SELECT CAST(999.95 AS NUMERIC(4, 1))", "3 digits before the point"),
+        ("SELECT CAST(x AS STRING(2)) FROM UNNEST(['abc']) AS x", "more than 2 characters"),
+        ("SELECT CAST('1e30' AS BIGNUMERIC(20, 2))", "18 digits before the point"),
+    ];
+    errors(&mut project, &cases).await;
+}
+
+#[tokio::test]
+async fn structs_meet_field_by_field_and_null_takes_the_others_type() {
+    let cases = [
+        (
+            "SELECT id, name, tags FROM UNNEST([STRUCT(1 AS id, 'a' AS name, ['x'] AS tags), (2, NULL, []), (NULL, 'c', NULL)]) ORDER BY id",
+            json!([[null, "c", null], [1, "a", ["x"]], [2, null, []]]),
+        ),
+        (
+            "SELECT s.a, s.b FROM UNNEST([STRUCT(NULL AS a, 1 AS b), STRUCT('x', 2.5), NULL]) AS s ORDER BY b",
+            json!([[null, null], [null, 1.0], ["x", 2.5]]),
+        ),
+        ("SELECT CAST(STRUCT(NULL, []) AS STRUCT<a STRING, b ARRAY<DATE>>).a", json!(null)),
+        ("SELECT IF(FALSE, STRUCT(1 AS n), STRUCT(NUMERIC '1.5')).n", json!("1.5")),
+    ];
+    let mut project = Project::new();
+    answers(&mut project, &cases).await;
+    errors(&mut project, &[("SELECT [STRUCT(1 AS a), STRUCT('x')]", "field \"a\" of the STRUCTs: INT64 and STRING")])
+        .await;
+}
+
+#[tokio::test]
+async fn pivot_makes_a_column_of_each_value() {
+    let sales = "(SELECT 'kale' AS product, 'q1' AS q, 51 AS n, 2020 AS y UNION ALL SELECT 'kale', 'q2', 23, 2020 UNION ALL SELECT 'kale', 'q1', 9, 2021 UNION ALL SELECT 'apple', NULL, 7, 2020)";
+    let cases = [
+        (
+            format!("SELECT * FROM {sales} PIVOT(SUM(n) FOR q IN ('q1', 'q2' AS second, NULL)) ORDER BY product, y"),
+            json!([["apple", 2020, null, null, 7], ["kale", 2020, 51, 23, null], ["kale", 2021, 9, null, null]]),
+        ),
+        (
+            format!("SELECT product, total_q1, n_q1, total_q2, n_q2 FROM (SELECT product, q, n FROM {sales}) PIVOT(SUM(n) AS total, COUNT(*) AS n FOR q IN ('q1', 'q2')) ORDER BY product"),
+            json!([["apple", null, 0, null, 0], ["kale", 60, 2, 23, 1]]),
+        ),
+        (
+            format!("SELECT _2020, _2021 FROM (SELECT n, y FROM {sales}) PIVOT(SUM(n) FOR y IN (2020, 2021))"),
+            json!([[81, 9]]),
+        ),
+        (
+            "SELECT p._2024_01_31, p.minus_1 FROM (SELECT DATE '2024-01-31' AS d, 4 AS n) PIVOT(MAX(n) FOR d IN (DATE '2024-01-31', DATE '2024-02-01' AS minus_1)) AS p".to_owned(),
+            json!([[4, null]]),
+        ),
+    ];
+    let cases: Vec<(&str, Value)> = cases.iter().map(|(sql, rows)| (sql.as_str(), rows.clone())).collect();
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn the_most_frequent_values_come_with_their_counts() {
+    let cases = [
+        (
+            "SELECT t.value, t.count FROM UNNEST((SELECT APPROX_TOP_COUNT(x, 2) FROM UNNEST(['a', 'b', 'b', NULL, NULL, NULL]) AS x)) AS t WITH OFFSET AS at ORDER BY at",
+            json!([[null, 3], ["b", 2]]),
+        ),
+        (
+            "SELECT k, APPROX_TOP_COUNT(x, 1)[OFFSET(0)].value FROM UNNEST([STRUCT(1 AS k, 5 AS x), (1, 5), (1, 6), (2, 7)]) GROUP BY k ORDER BY k",
+            json!([[1, 5], [2, 7]]),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+/// TO_JSON_STRING writes an exact number that is not whole, or too large, as a string; TO_JSON as a number.
+#[tokio::test]
+async fn exact_numbers_in_json_keep_their_digits() {
+    let cases = [(
+        "SELECT TO_JSON_STRING(NUMERIC '1.10'), TO_JSON_STRING([NUMERIC '-7']), TO_JSON_STRING(NUMERIC '9007199254740993'), TO_JSON_STRING(TO_JSON(NUMERIC '1.1'))",
+        json!([["\"1.1\"", "[-7]", "\"9007199254740993\"", "1.1"]]),
+    )];
     answers(&mut Project::new(), &cases).await;
 }

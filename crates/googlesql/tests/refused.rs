@@ -70,7 +70,15 @@ const REFUSED: &[&str] = &[
     "SELECT a || b FROM t",
     "SELECT IF(1, 2, 3)",
     "SELECT CAST(a AS VARCHAR) FROM t",
-    "SELECT CAST(a AS STRING(5)) FROM t",
+    "SELECT CAST(a AS STRING(0)) FROM t",
+    "SELECT CAST(a AS NUMERIC(40, 2)) FROM t",
+    "SELECT CAST(a AS NUMERIC(10, 12)) FROM t",
+    "SELECT CAST([a] AS ARRAY<STRING(5)>) FROM t",
+    "SELECT * FROM t PIVOT(SUM(a), COUNT(*) FOR b IN ('x'))",
+    "SELECT * FROM t PIVOT(a FOR b IN ('x'))",
+    "SELECT * FROM t PIVOT(SUM(a) FOR b IN (UPPER('x')))",
+    "SELECT * FROM t PIVOT(SUM(a) FOR b IN (SELECT b FROM t))",
+    "SELECT * FROM t PIVOT(SUM(a) FOR b IN (1))",
     "SELECT CAST(DATE '2024-01-01' AS STRING FORMAT 'YYYY')",
     "SELECT 1 = 1 = 1",
     "SELECT 'a' 'b'",
@@ -130,6 +138,25 @@ async fn errors_say_where_and_what_to_write() {
         ("SELECT 1 UNION SELECT 2", 1, 16, "UNION DISTINCT"),
         ("SELECT x.a FROM UNNEST([STRUCT(1 AS b)]) AS x", 1, 8, ""),
         ("SELECT x FROM UNNEST([1]) AS x WHERE x = ANY([1])", 1, 38, "IN UNNEST"),
+        (
+            "SELECT x,\n  y.b, COUNT(*) FROM UNNEST([STRUCT(1 AS b)]) AS y, UNNEST([1]) AS x GROUP BY x",
+            2,
+            3,
+            "ANY_VALUE(y)",
+        ),
+        ("SELECT a, SUM(a) FROM (SELECT 1 AS a)", 1, 8, "add a to GROUP BY"),
+        ("SELECT COUNT(*) FROM (SELECT 1 AS a, 2 AS b) GROUP BY a ORDER BY b", 1, 66, "GROUP BY"),
+        ("SELECT COUNT(*) FROM (SELECT 1 AS a, 2 AS b) GROUP BY a HAVING b > 1", 1, 64, "GROUP BY"),
+        ("SELECT IF(TRUE, 'a', 1)", 1, 8, "CAST(... AS INT64)"),
+        ("SELECT 1 AS n UNION ALL SELECT 'a'", 1, 25, "CAST"),
+        ("SELECT now()", 1, 8, "CURRENT_TIMESTAMP()"),
+        ("SELECT 1, nvl(1, 2)", 1, 11, "IFNULL"),
+        ("SELECT to_char(1, 'x')", 1, 8, "FORMAT_TIMESTAMP"),
+        ("SELECT date_trunc('month', CURRENT_DATE())", 1, 8, "DATE_TRUNC(CURRENT_DATE(), MONTH)"),
+        ("SELECT DATE_DIFF(day, CURRENT_DATE(), CURRENT_DATE())", 1, 8, "DAY) (later first)"),
+        ("SELECT 1 AS at", 1, 13, "`at`"),
+        ("SELECT 1 AS '합계'", 1, 8, "`합계`"),
+        ("SELECT CONCAT('a', 1)", 1, 8, "CAST(x AS STRING)"),
     ] {
         let parsed = &parse(sql).unwrap()[0];
         let error = project.sql.plan(&project.context.state(), parsed, &Params::default()).await.unwrap_err();
@@ -141,6 +168,17 @@ async fn errors_say_where_and_what_to_write() {
     assert!(error.hint.unwrap().contains("`매출2_합`"));
     let error = parse("SELECT 1;\nSELEC 2").unwrap_err();
     assert_eq!((error.line, error.column), (2, 1));
+    for (sql, message, hint) in [
+        ("SELECT 1 AS a LIMIT 5, 10", "expected the end", "OFFSET"),
+        ("SELECT CURRENT_TIMESTAMP() - INTERVAL '7 days'", "INTERVAL requires a unit", "INTERVAL 7 DAY"),
+        ("SELECT a FROM t GROUP a", "expected the end", "GROUP BY"),
+    ] {
+        let error = parse(sql).unwrap_err();
+        assert!(error.message.starts_with(message) && error.hint.clone().unwrap_or_default().contains(hint), "{error}");
+    }
+    let parsed = &parse("SELECT 1, 'x' AS name UNION ALL SELECT 2, 3").unwrap()[0];
+    let error = project.sql.plan(&project.context.state(), parsed, &Params::default()).await.unwrap_err();
+    assert_eq!(error.message, "column 2 (\"name\") of UNION: STRING and INT64 have no type in common");
 }
 
 #[test]
@@ -248,6 +286,12 @@ async fn postgresqls_cast_is_taken_only_where_it_means_the_same() {
         "'2024-01-01 00:00:00+09'::timestamptz::date",
         "NULL::character varying",
         "'true'::bool",
+        "1::numeric(10, 2)",
+        "1.005::numeric(10, 2)",
+        "'12.345'::decimal(10, 1)",
+        "'1.5'::numeric(40, 20)",
+        "'abc'::varchar(3)",
+        "12::character varying(2)",
     ] {
         let said = plan(&format!("SELECT {same} AS x")).await;
         assert!(said.is_ok(), "{same}: {said:?}");
@@ -256,7 +300,9 @@ async fn postgresqls_cast_is_taken_only_where_it_means_the_same() {
         ("2.5::int", "halves away from zero"),
         ("2.0::text", "CAST(x AS STRING)"),
         ("'1.23456789012'::numeric", "9 digits"),
-        ("1::numeric(10, 2)", "ROUND"),
+        ("CAST(1 AS FLOAT64)::numeric(10, 2)", "ROUND"),
+        ("'1'::numeric(90, 60)", "BIGNUMERIC"),
+        ("'a'::char(5)", "LEFT"),
         ("'{}'::jsonb", "PARSE_JSON"),
         ("'1 day'::interval", "INTERVAL 1 DAY"),
         ("CURRENT_TIMESTAMP()::text", "CAST(x AS STRING)"),

@@ -238,6 +238,15 @@ pub(crate) fn big_text(value: i256) -> String {
     plain(digits.trim_start_matches('-'), value.is_negative(), 38)
 }
 
+/// Rounds to a scale, halves away from zero; `None` if more digits stand before the point than the precision allows.
+pub(crate) fn big_within(value: i256, precision: u8, scale: u8) -> Result<Option<i256>, Fail> {
+    let power = |exponent: u8| i256::from_i128(10).checked_pow(exponent.into()).ok_or_else(big_overflow);
+    let unit = power(38_u8.saturating_sub(scale))?;
+    let units = round_div256(value, unit).ok_or_else(big_overflow)?;
+    let fits = units.checked_abs().ok_or_else(big_overflow)? < power(precision)?;
+    if fits { units.checked_mul(unit).ok_or_else(big_overflow).and_then(fit_big).map(Some) } else { Ok(None) }
+}
+
 pub(crate) fn big_add(a: i256, b: i256) -> Result<i256, Fail> {
     a.checked_add(b).ok_or_else(big_overflow).and_then(fit_big)
 }

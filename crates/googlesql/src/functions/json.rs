@@ -15,8 +15,7 @@ use super::{
         Args, Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Json, Kernel, Numeric, Out,
         Text, Time, ok,
     },
-    civil::{self, Zone},
-    date, decimal, number,
+    civil, date, decimal, number,
 };
 use crate::types::SqlType;
 
@@ -207,19 +206,27 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// How exact numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exact {
+    /// TO_JSON: as numbers where a FLOAT64 holds them.
+    Number,
+    /// TO_JSON_STRING: as numbers only where they are whole and at most 2^53.
+    Text,
+}
+
 /// Writes a value of any type as JSON.
-pub(crate) fn to_json(ty: SqlType, zone: String) -> Kernel {
+pub(crate) fn to_json(ty: SqlType, form: Exact) -> Kernel {
     Arc::new(move |args| {
-        let zone = Zone::parse(&zone).map_err(|fail| DataFusionError::Execution(fail.0))?;
         let (column, constant) = args.column(0)?;
         let values: Vec<Option<String>> = (0..args.rows)
-            .map(|row| value_text(column, if constant { 0 } else { row }, &ty, zone).map(Some))
+            .map(|row| value_text(column, if constant { 0 } else { row }, &ty, form).map(Some))
             .collect::<PlanResult<_>>()?;
         Ok(Arc::new(StringArray::from(values)))
     })
 }
 
-fn value_text(column: &ArrayRef, row: usize, ty: &SqlType, zone: Zone) -> PlanResult<String> {
+fn value_text(column: &ArrayRef, row: usize, ty: &SqlType, form: Exact) -> PlanResult<String> {
     if column.is_null(row) {
         return Ok("null".into());
     }
@@ -236,8 +243,8 @@ fn value_text(column: &ArrayRef, row: usize, ty: &SqlType, zone: Zone) -> PlanRe
             let value = read::<Float>(&args, row)?;
             if value.is_finite() { number::float_text(value) } else { quoted(float_name(value).into()) }
         }
-        SqlType::Numeric => exact(decimal::text(read::<Numeric>(&args, row)?)),
-        SqlType::BigNumeric => exact(decimal::big_text(read::<Big>(&args, row)?)),
+        SqlType::Numeric => exact(decimal::text(read::<Numeric>(&args, row)?), form),
+        SqlType::BigNumeric => exact(decimal::big_text(read::<Big>(&args, row)?), form),
         SqlType::String => quoted(column.as_string::<i32>().value(row).to_owned()),
         SqlType::Json => column.as_string::<i32>().value(row).to_owned(),
         SqlType::Bytes => {
@@ -247,12 +254,11 @@ fn value_text(column: &ArrayRef, row: usize, ty: &SqlType, zone: Zone) -> PlanRe
         SqlType::Datetime => quoted(civil::datetime_text(read::<Datetime>(&args, row)?, 'T').map_err(failed)?),
         SqlType::Time => quoted(civil::time_text(read::<Time>(&args, row)?)),
         SqlType::Timestamp => {
-            let _ = zone;
             quoted(format!("{}Z", civil::datetime_text(read::<Instant>(&args, row)?, 'T').map_err(failed)?))
         }
         SqlType::Interval => quoted(date::interval_text(read::<Interval>(&args, row)?)),
-        SqlType::Array(element) => list_text(column.as_list::<i32>(), row, element, zone)?,
-        SqlType::Struct(fields) => struct_text(column.as_struct(), row, fields, zone)?,
+        SqlType::Array(element) => list_text(column.as_list::<i32>(), row, element, form)?,
+        SqlType::Struct(fields) => struct_text(column.as_struct(), row, fields, form)?,
     })
 }
 
@@ -273,23 +279,26 @@ fn float_name(value: f64) -> &'static str {
     }
 }
 
-/// Exact numbers are written as numbers if a FLOAT64 holds them, else as strings.
-fn exact(text: String) -> String {
-    let holds = text.parse::<f64>().is_ok_and(|value| number::float_text(value) == text);
+/// Exact numbers are written as numbers if a FLOAT64 holds them, else as strings; see [`Exact`].
+fn exact(text: String, form: Exact) -> String {
+    let holds = match form {
+        Exact::Number => text.parse::<f64>().is_ok_and(|value| number::float_text(value) == text),
+        Exact::Text => text.parse::<i64>().is_ok_and(|value| (-EXACT..=EXACT).contains(&value)),
+    };
     if holds { text } else { Value::String(text).to_string() }
 }
 
-fn list_text(list: &ListArray, row: usize, element: &SqlType, zone: Zone) -> PlanResult<String> {
+fn list_text(list: &ListArray, row: usize, element: &SqlType, form: Exact) -> PlanResult<String> {
     let values = list.value(row);
     let parts: Vec<String> =
-        (0..values.len()).map(|at| value_text(&values, at, element, zone)).collect::<PlanResult<_>>()?;
+        (0..values.len()).map(|at| value_text(&values, at, element, form)).collect::<PlanResult<_>>()?;
     Ok(format!("[{}]", parts.join(",")))
 }
 
-fn struct_text(row_of: &StructArray, row: usize, fields: &[(String, SqlType)], zone: Zone) -> PlanResult<String> {
+fn struct_text(row_of: &StructArray, row: usize, fields: &[(String, SqlType)], form: Exact) -> PlanResult<String> {
     let mut parts = Vec::new();
     for ((name, ty), column) in fields.iter().zip(row_of.columns()) {
-        parts.push(format!("{}:{}", Value::String(name.clone()), value_text(column, row, ty, zone)?));
+        parts.push(format!("{}:{}", Value::String(name.clone()), value_text(column, row, ty, form)?));
     }
     Ok(format!("{{{}}}", parts.join(",")))
 }

@@ -107,6 +107,14 @@ impl Piece {
         self
     }
 
+    /// Only rows that meet a condition too.
+    fn among(mut self, rows: Option<&Expr>) -> Self {
+        if let Some(rows) = rows {
+            self.filter = Some(self.filter.map_or_else(|| rows.clone(), |filter| rows.clone().and(filter)));
+        }
+        self
+    }
+
     fn into_expr(self) -> Expr {
         Expr::AggregateFunction(AggregateFunction::new_udf(
             self.udaf,
@@ -194,6 +202,11 @@ impl<'a> Clauses<'a> {
 impl Planner<'_> {
     /// Plans an aggregate call in a query that is grouped.
     pub(super) fn aggregate_call(&mut self, call: &Invoked<'_>, cx: &mut Cx) -> Result<Typed> {
+        self.aggregate_where(call, None, cx)
+    }
+
+    /// The same over the rows alone that meet a condition.
+    pub(super) fn aggregate_where(&mut self, call: &Invoked<'_>, only: Option<&Expr>, cx: &mut Cx) -> Result<Typed> {
         if cx.aggregates.is_none() {
             return Err(SqlError::syntax(format!("{} is an aggregate, which {} cannot have", call.name, cx.clause)));
         }
@@ -204,7 +217,7 @@ impl Planner<'_> {
         let mut results = Vec::new();
         for piece in aggregation.pieces {
             let ty = piece.ty.clone();
-            let expr = piece.into_expr();
+            let expr = piece.among(only).into_expr();
             let id = self.fresh(&call.name.to_lowercase());
             let Some(known) = cx.aggregates.as_mut() else { return Err(SqlError::syntax("aggregate out of place")) };
             let id = match known.iter().find(|(other, _)| *other == expr) {
@@ -566,6 +579,24 @@ impl Planner<'_> {
                         vec![Typed::new(list.expr, ty.clone())],
                         ty,
                         totals::quantiles(parts),
+                        false,
+                    ))
+                }))
+            }
+            "APPROX_TOP_COUNT" if Self::groupable(&value.ty) && Self::orderable(&value.ty) => {
+                let most = number.as_int().and_then(|most| usize::try_from(most).ok()).filter(|most| *most > 0);
+                let most =
+                    most.ok_or_else(|| SqlError::typed("APPROX_TOP_COUNT needs a positive number, as a literal"))?;
+                let value = Self::group_form(value);
+                let list = SqlType::Array(Box::new(value.ty.clone()));
+                let counted = vec![("value".to_owned(), value.ty.clone()), ("count".to_owned(), SqlType::Int64)];
+                let piece = Piece::new(array_agg_udaf(), vec![value.expr], list.clone());
+                Ok(Aggregation::finished(piece, move |_, found| {
+                    Ok(Self::settled(
+                        format!("top[{most}]"),
+                        vec![Typed::new(found.expr, list)],
+                        SqlType::Array(Box::new(SqlType::Struct(counted.clone()))),
+                        totals::top(most, counted),
                         false,
                     ))
                 }))

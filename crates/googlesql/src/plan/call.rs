@@ -4,7 +4,7 @@ use sqlparser::ast::{
     Expr as Ast, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectNamePart,
 };
 
-use super::{Planner, aggregate, dates, expr::Cx, scope::Typed, special, window};
+use super::{Planner, aggregate, dates, elsewhere, expr::Cx, scope::Typed, special, window};
 use crate::{
     error::{Result, SqlError},
     functions::TABLE,
@@ -19,7 +19,7 @@ pub(super) struct Invoked<'a> {
 }
 
 impl<'a> Invoked<'a> {
-    fn read(function: &'a Function) -> Result<Self> {
+    pub(super) fn read(function: &'a Function) -> Result<Self> {
         let mut parts = Vec::new();
         for part in &function.name.0 {
             match part {
@@ -120,6 +120,9 @@ impl Planner<'_> {
 
 fn no_function(name: &str) -> SqlError {
     let error = SqlError::name(format!("there is no function {name}"));
+    if let Some(form) = elsewhere::form(name) {
+        return error.hint(form);
+    }
     let special = special::NAMES.iter().chain(aggregate::NAMES).chain(dates::NAMES).chain(window::NAMES).copied();
     let nearest = TABLE
         .names()

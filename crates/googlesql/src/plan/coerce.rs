@@ -59,12 +59,27 @@ fn literal_distance(lit: &Lit, to: &SqlType) -> Option<u32> {
     }
 }
 
-fn cost(arg: &Typed, to: &SqlType) -> Option<Cost> {
-    if arg.ty == *to && arg.lit != Lit::Null {
-        return Some(Cost::default());
+impl Cost {
+    fn and(self, other: Self) -> Self {
+        Self {
+            coerced: self.coerced + other.coerced,
+            distance: self.distance + other.distance,
+            literals: self.literals + other.literals,
+            literal_distance: self.literal_distance + other.literal_distance,
+        }
     }
+}
+
+fn cost(arg: &Typed, to: &SqlType) -> Option<Cost> {
     if same_shape(&arg.ty, to) && arg.lit != Lit::Null {
         return Some(Cost::default());
+    }
+    if let (Lit::Row(fields), SqlType::Struct(into)) = (&arg.lit, to) {
+        let same = fields.len() == into.len();
+        let mut pairs = fields.iter().zip(into);
+        return pairs
+            .try_fold(Cost::default(), |sum, (field, (_, to))| cost(field, to).map(|one| sum.and(one)))
+            .filter(|_| same);
     }
     let is_literal = arg.lit != Lit::No;
     if let Some(far) = literal_distance(&arg.lit, to) {
@@ -97,6 +112,10 @@ pub(super) fn common_type(args: &[Typed]) -> Result<SqlType> {
             candidates.push(arg.ty.clone());
         }
     }
+    if let [SqlType::Struct(_), _, ..] = candidates.as_slice() {
+        return common_struct(args, &candidates);
+    }
+    let written = candidates.len();
     for numeric in [SqlType::Numeric, SqlType::BigNumeric, SqlType::Float64] {
         if candidates.iter().any(SqlType::is_numeric)
             && !candidates.contains(&numeric)
@@ -106,15 +125,7 @@ pub(super) fn common_type(args: &[Typed]) -> Result<SqlType> {
         }
     }
     let fits = candidates.iter().filter_map(|to| {
-        let total = args.iter().try_fold(Cost::default(), |sum, arg| {
-            let one = cost(arg, to)?;
-            Some(Cost {
-                coerced: sum.coerced + one.coerced,
-                distance: sum.distance + one.distance,
-                literals: sum.literals + one.literals,
-                literal_distance: sum.literal_distance + one.literal_distance,
-            })
-        });
+        let total = args.iter().try_fold(Cost::default(), |sum, arg| cost(arg, to).map(|one| sum.and(one)));
         total.map(|total| (total, to))
     });
     if let Some((_, to)) = fits.min_by_key(|(total, _)| *total) {
@@ -123,28 +134,50 @@ pub(super) fn common_type(args: &[Typed]) -> Result<SqlType> {
     if candidates.is_empty() {
         return Ok(SqlType::Int64);
     }
-    common_struct(args, &candidates).ok_or_else(|| {
-        let names: Vec<String> = candidates.iter().map(ToString::to_string).collect();
-        SqlError::typed(format!("no common type of {}", names.join(" and "))).hint("write a CAST")
-    })
+    Err(no_common(candidates.get(..written).unwrap_or(&candidates)))
+}
+
+fn no_common(types: &[SqlType]) -> SqlError {
+    let names: Vec<String> = types.iter().map(ToString::to_string).collect();
+    let error = SqlError::typed(format!("{} have no type in common", names.join(" and ")));
+    let has = |wanted: &SqlType| types.contains(wanted);
+    match types.iter().find(|ty| **ty != SqlType::String) {
+        Some(SqlType::Timestamp) if has(&SqlType::Date) || has(&SqlType::Datetime) => {
+            error.hint("write DATE(ts, 'Asia/Seoul') or DATETIME(ts, 'Asia/Seoul') for the day or time of an instant")
+        }
+        Some(SqlType::Date | SqlType::Datetime) if has(&SqlType::Timestamp) => {
+            error.hint("write DATE(ts, 'Asia/Seoul') or DATETIME(ts, 'Asia/Seoul') for the day or time of an instant")
+        }
+        Some(SqlType::Date) if has(&SqlType::Int64) => error.hint("write a day as DATE '2026-01-31'"),
+        Some(ty) if has(&SqlType::String) => {
+            error.hint(format!("write CAST(... AS {ty}) or CAST(... AS STRING) around one of them"))
+        }
+        _ => error.hint("write CAST(... AS type) around one of them"),
+    }
 }
 
 /// Structs meet field by field, under the first one's names.
-fn common_struct(args: &[Typed], candidates: &[SqlType]) -> Option<SqlType> {
-    let SqlType::Struct(first) = candidates.first()? else { return None };
+fn common_struct(args: &[Typed], candidates: &[SqlType]) -> Result<SqlType> {
+    let Some(SqlType::Struct(first)) = candidates.first() else { return Err(no_common(candidates)) };
     let mut fields = Vec::with_capacity(first.len());
     for (at, (name, _)) in first.iter().enumerate() {
         let mut column = Vec::new();
-        for candidate in candidates {
-            let SqlType::Struct(other) = candidate else { return None };
-            if other.len() != first.len() {
-                return None;
-            }
-            column.push(Typed::null(other.get(at)?.1.clone()).ok()?);
+        for arg in args.iter().filter(|arg| arg.lit != Lit::Null) {
+            let field = match (&arg.lit, &arg.ty) {
+                (Lit::Row(values), _) if values.len() == first.len() => values.get(at).cloned(),
+                (_, SqlType::Struct(other)) if other.len() == first.len() => {
+                    other.get(at).map(|(_, ty)| Typed::null(ty.clone())).transpose()?
+                }
+                _ => None,
+            };
+            column.push(field.ok_or_else(|| no_common(candidates))?);
         }
-        fields.push((name.clone(), common_type(&column).ok()?));
+        let shown = if name.is_empty() { format!("field {}", at + 1) } else { format!("field \"{name}\"") };
+        let ty = common_type(&column)
+            .map_err(|error| SqlError { message: format!("{shown} of the STRUCTs: {}", error.message), ..error })?;
+        fields.push((name.clone(), ty));
     }
-    (args.len() > 1).then_some(SqlType::Struct(fields))
+    Ok(SqlType::Struct(fields))
 }
 
 impl Planner<'_> {
@@ -190,8 +223,17 @@ impl Planner<'_> {
         if arg.ty == *to {
             return Ok(Typed::new(arg.expr, arg.ty));
         }
-        if let (Lit::Float(_), SqlType::Numeric | SqlType::BigNumeric) = (&arg.lit, to) {
-            return self.coerce(arg, to);
+        match (&arg.lit, to) {
+            (Lit::Float(_), SqlType::Numeric | SqlType::BigNumeric) => return self.coerce(arg, to),
+            (Lit::EmptyArray, SqlType::Array(element)) => {
+                return Ok(Self::make_array(Vec::new(), element.as_ref().clone()));
+            }
+            (Lit::Row(values), SqlType::Struct(into)) if values.len() == into.len() => {
+                let fields = values.iter().zip(into);
+                let fields = fields.map(|(value, (name, ty))| Ok((name.clone(), self.cast(value.clone(), ty, safe)?)));
+                return Self::make_struct(fields.collect::<Result<_>>()?);
+            }
+            _ => {}
         }
         let kernel = self
             .cast_kernel(&arg.ty, to)
@@ -276,13 +318,7 @@ fn fit(form: &Form, args: &[Typed]) -> Option<Cost> {
         return None;
     }
     args.iter().enumerate().try_fold(Cost::default(), |sum, (at, arg)| {
-        let one = cost(arg, form.params.get(at).or(form.rest.as_ref())?)?;
-        Some(Cost {
-            coerced: sum.coerced + one.coerced,
-            distance: sum.distance + one.distance,
-            literals: sum.literals + one.literals,
-            literal_distance: sum.literal_distance + one.literal_distance,
-        })
+        cost(arg, form.params.get(at).or(form.rest.as_ref())?).map(|one| sum.and(one))
     })
 }
 
@@ -298,7 +334,11 @@ fn no_form(name: &str, forms: &[Form], args: &[Typed]) -> SqlError {
             format!("({})", list(params))
         })
         .collect();
-    SqlError::typed(format!("{} has no form for ({got})", shown(name))).hint(format!("it takes {}", known.join(" or ")))
+    let error = SqlError::typed(format!("{} has no form for ({got})", shown(name)));
+    if name == "CONCAT" && args.iter().any(|arg| arg.ty == SqlType::String) {
+        return error.hint("write CAST(x AS STRING) around what is not a STRING");
+    }
+    error.hint(format!("it takes {}", known.join(" or ")))
 }
 
 /// The name a person wrote, for a function's inner name.

@@ -7,7 +7,47 @@ use crate::{
     types::SqlType,
 };
 
-/// Reads a type's name. A length or precision is refused: it would have to be enforced.
+/// What a type's parameters allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Digits in all, and digits after the point.
+    Digits { precision: u8, scale: u8 },
+    /// Characters of a STRING, bytes of BYTES.
+    Length(usize),
+}
+
+/// Reads the type of a CAST: its name, and what its parameters allow.
+pub(super) fn bounded_type(ast: &DataType) -> Result<(SqlType, Option<Bound>)> {
+    let (ty, bound) = match ast {
+        DataType::Numeric(info) | DataType::Decimal(info) if *info != ExactNumberInfo::None => {
+            (SqlType::Numeric, digits(*info, 29, 9))
+        }
+        DataType::BigNumeric(info) | DataType::BigDecimal(info) if *info != ExactNumberInfo::None => {
+            (SqlType::BigNumeric, digits(*info, 38, 38))
+        }
+        DataType::String(Some(length)) => (SqlType::String, usize::try_from(*length).ok().map(Bound::Length)),
+        DataType::Bytes(Some(length)) => (SqlType::Bytes, usize::try_from(*length).ok().map(Bound::Length)),
+        other => return Ok((sql_type(other)?, None)),
+    };
+    match bound {
+        Some(Bound::Length(0)) | None => Err(SqlError::typed(format!("{ast} has parameters that {ty} does not take"))),
+        bound => Ok((ty, bound)),
+    }
+}
+
+/// Precision and scale, if a type holds `whole` digits before the point and `part` after it.
+pub(super) fn digits(info: ExactNumberInfo, whole: u8, part: u8) -> Option<Bound> {
+    let (precision, scale) = match info {
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+        ExactNumberInfo::None => return None,
+    };
+    let (precision, scale) = (u8::try_from(precision).ok()?, u8::try_from(scale).ok()?);
+    let fits = scale <= part && precision >= scale.max(1) && precision - scale <= whole;
+    fits.then_some(Bound::Digits { precision, scale })
+}
+
+/// Reads a type's name. A length or precision is refused: only a CAST enforces it.
 pub(super) fn sql_type(ast: &DataType) -> Result<SqlType> {
     Ok(match ast {
         DataType::Bool | DataType::Boolean => SqlType::Bool,

@@ -1,7 +1,7 @@
 //! Functions that take a date part, and functions that take the session's time zone where none is written.
 
 use datafusion::common::ScalarValue;
-use sqlparser::ast::{Expr as Ast, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::{Expr as Ast, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::{
     Planner,
@@ -66,9 +66,26 @@ fn part_of(ast: &Ast) -> Option<Part> {
     }
 }
 
-fn need_part(name: &str, ast: &Ast) -> Result<Part> {
-    part_of(ast)
-        .ok_or_else(|| SqlError::syntax(format!("{name} needs a part, such as DAY, WEEK(MONDAY) or MONTH, got {ast}")))
+/// The part of a call; `others` are its other arguments, in case it stands among them.
+fn need_part(name: &str, ast: &Ast, others: &[&Ast]) -> Result<Part> {
+    if let Some(part) = part_of(ast) {
+        return Ok(part);
+    }
+    let error = SqlError::syntax(format!("{name} needs a part, such as DAY, WEEK(MONDAY) or MONTH, got {ast}"));
+    let meant = |ast: &Ast| match ast {
+        Ast::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => {
+                Part::parse(text).map(|_| text.to_uppercase())
+            }
+            _ => None,
+        },
+        other => part_of(other).map(|_| other.to_string().to_uppercase()),
+    };
+    let Some(part) = std::iter::once(&ast).chain(others).find_map(|ast| meant(ast)) else { return Err(error) };
+    let values: Vec<String> =
+        others.iter().copied().chain([ast]).filter(|ast| meant(ast).is_none()).map(ToString::to_string).collect();
+    let order = if name.ends_with("_DIFF") { " (later first)" } else { "" };
+    Err(error.hint(format!("the part stands last, without quotes: write {name}({}, {part}){order}", values.join(", "))))
 }
 
 impl Planner<'_> {
@@ -98,12 +115,12 @@ impl Planner<'_> {
             ("ADD" | "SUB", [_, _]) => Err(SqlError::unsupported(format!("{name} needs INTERVAL with a unit"))
                 .hint(format!("write {name}(x, INTERVAL 5 DAY)"))),
             ("DIFF", [a, b, part]) => {
-                let part = need_part(name, part)?;
+                let part = need_part(name, part, &[a, b])?;
                 let args = vec![self.expr(a, cx)?, self.expr(b, cx)?];
                 self.parted(name, part, &date::diff_forms(kind, part), args, call.safe)
             }
             ("TRUNC", [value, part, zone @ ..]) if zone.len() <= 1 => {
-                let part = need_part(name, part)?;
+                let part = need_part(name, part, &[value])?;
                 let value = self.expr(value, cx)?;
                 let mut args = vec![value];
                 match zone.first() {
@@ -132,7 +149,7 @@ impl Planner<'_> {
     fn last_day(&mut self, args: &[&Ast], safe: bool, cx: &mut Cx) -> Result<Typed> {
         let (value, part) = match args {
             [value] => (value, Part::Month),
-            [value, part] => (value, need_part("LAST_DAY", part)?),
+            [value, part] => (value, need_part("LAST_DAY", part, &[value])?),
             _ => return Err(SqlError::syntax("LAST_DAY takes one or two arguments")),
         };
         let value = self.expr(value, cx)?;

@@ -1,15 +1,18 @@
 //! Expressions: syntax to typed expressions. What no arm takes is refused.
 
 use datafusion::logical_expr::{Expr, Like, Operator, binary_expr, expr::Case};
-use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, Ident, NamedWindowDefinition,
-    ObjectNamePart, Spanned, UnaryOperator,
+use sqlparser::{
+    ast::{
+        BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr as Ast, Ident, NamedWindowDefinition,
+        ObjectNamePart, Spanned, UnaryOperator,
+    },
+    tokenizer::Span,
 };
 
 use super::{
     Planner,
     compare::Comparison,
-    datatype::sql_type,
+    datatype::{bounded_type, sql_type},
     scope::{Lit, Scope, Typed},
 };
 use crate::{
@@ -30,12 +33,22 @@ pub(super) struct Cx {
     pub(super) named_windows: Vec<NamedWindowDefinition>,
     /// The clause, for messages.
     pub(super) clause: &'static str,
+    /// Where the columns that stand outside of aggregates are named, for messages.
+    pub(super) named: Vec<(String, Span)>,
 }
 
 impl Cx {
     /// A place where neither aggregates nor windows are allowed.
     pub(super) fn plain(scope: Scope, clause: &'static str) -> Self {
-        Self { scope, aliases: Vec::new(), aggregates: None, windows: None, named_windows: Vec::new(), clause }
+        Self {
+            scope,
+            aliases: Vec::new(),
+            aggregates: None,
+            windows: None,
+            named_windows: Vec::new(),
+            clause,
+            named: Vec::new(),
+        }
     }
 
     /// The same names, without aggregates and windows.
@@ -66,8 +79,8 @@ impl Planner<'_> {
 
     fn expr_inner(&mut self, ast: &Ast, cx: &mut Cx) -> Result<Typed> {
         match ast {
-            Ast::Identifier(ident) => self.name(std::slice::from_ref(ident), cx),
-            Ast::CompoundIdentifier(path) => self.name(path, cx),
+            Ast::Identifier(ident) => self.placed_name(std::slice::from_ref(ident), cx),
+            Ast::CompoundIdentifier(path) => self.placed_name(path, cx),
             Ast::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain, cx),
             Ast::Nested(inner) => self.expr(inner, cx),
             Ast::Value(value) => self.value(value),
@@ -89,9 +102,13 @@ impl Planner<'_> {
                             .hint("write CAST(x AS type) or SAFE_CAST(x AS type)"));
                     }
                 };
-                let to = sql_type(data_type)?;
+                let (to, bound) = bounded_type(data_type)?;
                 let arg = self.expr(expr, cx)?;
-                self.cast(arg, &to, safe)
+                let value = self.cast(arg, &to, safe)?;
+                match bound {
+                    Some(bound) => Self::bounded(value, bound, safe),
+                    None => Ok(value),
+                }
             }
             Ast::Cast { kind: CastKind::Cast, expr, data_type, array: true, format: None } => {
                 let ty = sql_type(data_type)?;
@@ -174,6 +191,15 @@ impl Planner<'_> {
         }
     }
 
+    /// A name; its columns' places are kept where a GROUP BY may miss them.
+    fn placed_name(&mut self, path: &[Ident], cx: &mut Cx) -> Result<Typed> {
+        let found = self.name(path, cx)?;
+        if let (true, Some(first)) = (cx.aggregates.is_some(), path.first()) {
+            cx.named.extend(found.expr.column_refs().into_iter().map(|column| (column.name.clone(), first.span)));
+        }
+        Ok(found)
+    }
+
     /// `SAFE.f(...)`.
     fn safe_call(&mut self, value: &Ast, cx: &mut Cx) -> Result<Typed> {
         let (name, args): (&str, Vec<&Ast>) = match value {
@@ -226,6 +252,11 @@ impl Planner<'_> {
 
     fn distinctness(&mut self, left: &Ast, right: &Ast, op: Operator, cx: &mut Cx) -> Result<Typed> {
         let (left, right) = (self.expr(left, cx)?, self.expr(right, cx)?);
+        self.distinct_of(left, right, op)
+    }
+
+    /// Comparison in which NULL equals NULL.
+    pub(super) fn distinct_of(&self, left: Typed, right: Typed, op: Operator) -> Result<Typed> {
         let (mut sides, ty) = self.unify(vec![left, right])?;
         if matches!(ty, SqlType::Json | SqlType::Array(_) | SqlType::Struct(_) | SqlType::Interval) {
             return Err(SqlError::unsupported(format!("IS DISTINCT FROM of {ty} is not built")));

@@ -7,11 +7,13 @@
 
 mod aggregate;
 mod asked;
+mod bounded;
 mod call;
 mod coerce;
 mod compare;
 mod datatype;
 mod dates;
+mod elsewhere;
 mod expr;
 mod from;
 mod literals;

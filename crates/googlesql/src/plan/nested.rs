@@ -51,9 +51,10 @@ impl Planner<'_> {
             return Err(SqlError::unsupported("a STRUCT without fields is not built"));
         }
         let ty = SqlType::Struct(fields.iter().map(|(name, value)| (name.clone(), value.ty.clone())).collect());
-        let args = fields.into_iter().map(|(_, value)| value).collect();
+        let args: Vec<Typed> = fields.into_iter().map(|(_, value)| value).collect();
         let kernel = array::make_struct(ty.clone());
-        Ok(Self::settled(format!("struct[{ty}]"), args, ty, kernel, false))
+        let made = Self::settled(format!("struct[{ty}]"), args.clone(), ty, kernel, false);
+        Ok(Typed { lit: Lit::Row(args), ..made })
     }
 
     /// `[1, 2]`.

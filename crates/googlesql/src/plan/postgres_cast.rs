@@ -2,12 +2,14 @@
 //!
 //! Owns: which pairs of types those are. Everywhere else the two answer differently (halves round to even, fractions
 //! of a second lose their zeros, NUMERIC has no scale of its own), so the cast is refused with the form that says
-//! what is meant. Only texts read by [`crate::parse_with_postgres_casts`] come here.
+//! what is meant. `numeric(10, 2)` rounds and `varchar(5)` keeps what fits, as both do; a text that is too long,
+//! which PostgreSQL would cut, is an error. Only texts read by [`crate::parse_with_postgres_casts`] come here.
 
-use sqlparser::ast::{DataType, ExactNumberInfo, Expr as Ast, TimezoneInfo};
+use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, Expr as Ast, TimezoneInfo};
 
 use super::{
     Planner,
+    datatype::{Bound, digits},
     expr::Cx,
     scope::{Lit, Typed},
 };
@@ -18,6 +20,10 @@ use crate::{
 
 impl Planner<'_> {
     pub(super) fn postgres_cast(&mut self, expr: &Ast, data_type: &DataType, cx: &mut Cx) -> Result<Typed> {
+        if let Some((to, bound)) = with_parameters(data_type) {
+            let arg = self.expr(expr, cx)?;
+            return self.postgres_cast_within(arg, &to, bound, data_type);
+        }
         let to = named(data_type)?;
         let arg = self.expr(expr, cx)?;
         if arg.lit == Lit::Null || arg.ty == to || same_meaning(&arg.ty, &to) {
@@ -25,6 +31,45 @@ impl Planner<'_> {
         }
         Err(SqlError::unsupported(format!("PostgreSQL's cast from {} to {data_type} may give another value", arg.ty))
             .hint(hint(&arg.ty, &to)))
+    }
+
+    /// A cast to a type with parameters.
+    fn postgres_cast_within(&self, arg: Typed, to: &SqlType, bound: Bound, data_type: &DataType) -> Result<Typed> {
+        let takes = match to {
+            SqlType::String => arg.ty == SqlType::String || same_meaning(&arg.ty, to),
+            // A FLOAT64 is rounded to 15 digits there first; a literal is exact in both.
+            _ => {
+                matches!(arg.ty, SqlType::Int64 | SqlType::Numeric | SqlType::BigNumeric | SqlType::String)
+                    || matches!(arg.lit, Lit::Float(_))
+            }
+        };
+        if arg.lit != Lit::Null && !takes {
+            return Err(SqlError::unsupported(format!(
+                "PostgreSQL's cast from {} to {data_type} may give another value",
+                arg.ty
+            ))
+            .hint("write ROUND(CAST(x AS NUMERIC), 2), or CAST(x AS STRING)"));
+        }
+        // Through the wider type, so that nothing is rounded twice.
+        let wide = if *to == SqlType::Numeric { &SqlType::BigNumeric } else { to };
+        let value = self.cast(arg, wide, false)?;
+        let value = Self::bounded(value, bound, false)?;
+        self.cast(value, to, false)
+    }
+}
+
+/// NUMERIC and VARCHAR with parameters, as PostgreSQL writes them.
+fn with_parameters(data_type: &DataType) -> Option<(SqlType, Bound)> {
+    match data_type {
+        DataType::Numeric(info) | DataType::Decimal(info) => digits(*info, 29, 9)
+            .map(|bound| (SqlType::Numeric, bound))
+            .or_else(|| digits(*info, 38, 38).map(|bound| (SqlType::BigNumeric, bound))),
+        DataType::Varchar(Some(CharacterLength::IntegerLength { length, unit: None }))
+        | DataType::CharacterVarying(Some(CharacterLength::IntegerLength { length, unit: None })) => {
+            let length = usize::try_from(*length).ok().filter(|length| *length > 0)?;
+            Some((SqlType::String, Bound::Length(length)))
+        }
+        _ => None,
     }
 }
 
@@ -59,7 +104,9 @@ fn named(data_type: &DataType) -> Result<SqlType> {
 fn no_such(name: &str) -> SqlError {
     let start = |word: &str| name.starts_with(word);
     let hint = if start("numeric") || start("decimal") {
-        "write ROUND(CAST(x AS NUMERIC), 2)"
+        "NUMERIC holds up to 38 digits, 9 of them behind the point; BIGNUMERIC more"
+    } else if start("char") || start("bpchar") {
+        "write LEFT(x, 5), or RPAD(x, 5)"
     } else if start("json") {
         "write PARSE_JSON(x)"
     } else if start("interval") {

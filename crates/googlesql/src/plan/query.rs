@@ -99,8 +99,11 @@ impl Planner<'_> {
             _ => return Err(SqlError::unsupported(format!("{op} {quantifier} is not built"))),
         };
         let mut types = Vec::new();
-        for (one, other) in left.columns.iter().zip(&right.columns) {
-            let ty = common_type(&[side(&left, one), side(&right, other)])?;
+        for (at, (one, other)) in left.columns.iter().zip(&right.columns).enumerate() {
+            let ty = common_type(&[side(&left, one), side(&right, other)]).map_err(|error| {
+                let name = if one.name.is_empty() { String::new() } else { format!(" (\"{}\")", one.name) };
+                SqlError { message: format!("column {}{name} of {op}: {}", at + 1, error.message), ..error }
+            })?;
             if distinct && !Self::groupable(&ty) {
                 return Err(SqlError::unsupported(format!("{op} DISTINCT of {ty} is not built")));
             }
@@ -152,7 +155,8 @@ impl Planner<'_> {
                 (limit, offset.as_ref().map(|offset| &offset.value))
             }
             Some(_) => {
-                return Err(SqlError::unsupported("this form of LIMIT is not GoogleSQL").hint("write LIMIT n OFFSET m"));
+                return Err(SqlError::unsupported("this form of LIMIT is not GoogleSQL")
+                    .hint("write LIMIT count OFFSET skipped"));
             }
         };
         let mut cx = Cx::plain(Scope::default(), "LIMIT");

@@ -3,7 +3,7 @@
 use sqlparser::ast::{BinaryOperator, Cte, Expr as Ast, Query, Select, SelectFlavor, SetExpr, Spanned, TableAlias};
 
 use crate::{
-    dialect::is_name,
+    dialect::{backticks, is_name},
     error::{Result, SqlError},
 };
 
@@ -65,7 +65,7 @@ pub(super) fn alias(alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if !is_name(&alias.name) {
         return Err(SqlError::syntax(format!("{} is not a name", alias.name))
-            .hint("write a name, between backticks if it is a reserved word")
+            .hint(backticks(&alias.name))
             .at(alias.name.span));
     }
     when(!alias.columns.is_empty(), "a list of column names behind an alias", "name the columns in the subquery")

@@ -45,10 +45,12 @@ pub(super) enum Lit {
     Text,
     /// `[]`.
     EmptyArray,
+    /// A STRUCT put together here: its fields, which coerce one by one.
+    Row(Vec<Typed>),
 }
 
 /// An expression with its type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Typed {
     pub(super) expr: Expr,
     pub(super) ty: SqlType,

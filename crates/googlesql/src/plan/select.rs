@@ -4,7 +4,10 @@ use datafusion::{
     common::tree_node::{Transformed, TreeNode as _},
     logical_expr::{Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder},
 };
-use sqlparser::ast::{Distinct, Expr as Ast, GroupByExpr, OrderBy, Select, SelectItem, Spanned, ValueTableMode};
+use sqlparser::{
+    ast::{Distinct, Expr as Ast, GroupByExpr, OrderBy, Select, SelectItem, Spanned, ValueTableMode},
+    tokenizer::Span,
+};
 
 use super::{
     Planner,
@@ -15,19 +18,20 @@ use super::{
     stars::Item,
 };
 use crate::{
-    dialect::is_name,
+    dialect::{backticks, is_name},
     error::{Result, SqlError},
     types::SqlType,
 };
 
 /// GROUP BY, read: the keys as columns, and in which sets they stand.
-struct Grouping {
-    keys: Vec<Key>,
-    sets: Vec<Expr>,
+#[derive(Default)]
+pub(super) struct Grouping {
+    pub(super) keys: Vec<Key>,
+    pub(super) sets: Vec<Expr>,
 }
 
 /// One key of GROUP BY.
-struct Key {
+pub(super) struct Key {
     /// As the query writes it, over FROM.
     written: Expr,
     /// What rows are grouped by.
@@ -76,11 +80,15 @@ impl Planner<'_> {
             || cx.aggregates.as_ref().is_some_and(|aggregates| !aggregates.is_empty())
             || having.is_some();
         let aggregates = cx.aggregates.take().unwrap_or_default();
-        let mut regroup = Regroup { keys: Vec::new() };
+        let mut regroup = Regroup::default();
         if is_grouped {
-            let grouping = grouping.unwrap_or(Grouping { keys: Vec::new(), sets: Vec::new() });
+            let grouping = grouping.unwrap_or_default();
             regroup.keys = grouping.keys.iter().map(|key| (key.written.clone(), key.id.clone())).collect();
+            regroup.gone = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
             plan = aggregate_plan(plan, grouping, aggregates)?;
+            regroup.gone.retain(|id| !plan.schema().has_column_with_unqualified_name(id));
+            regroup.named = std::mem::take(&mut cx.named);
+            regroup.all = Some(select.select_token.0.span);
             if let Some(having) = having {
                 plan = LogicalPlanBuilder::from(plan).filter(regroup.rewrite(having)?)?.build()?;
             }
@@ -146,10 +154,12 @@ impl Planner<'_> {
         for item in list {
             match item {
                 SelectItem::UnnamedExpr(ast) => items.push((implied_name(ast), self.expr(ast, cx)?)),
-                SelectItem::ExprWithAlias { alias, .. } if !is_name(alias) => {
+                SelectItem::ExprWithAlias { expr, alias } if !is_name(alias) => {
                     return Err(SqlError::syntax(format!("{alias} is not a name"))
-                        .hint("write a name, between backticks if it is a reserved word")
-                        .at(alias.span));
+                        .hint(backticks(alias))
+                        .at(alias.span)
+                        // An alias in quotes has no place of its own.
+                        .at(expr.span()));
                 }
                 SelectItem::ExprWithAlias { expr, alias } => items.push((alias.value.clone(), self.expr(expr, cx)?)),
                 SelectItem::Wildcard(options) => items.extend(self.star(options, cx)?),
@@ -175,7 +185,7 @@ impl Planner<'_> {
                 );
             }
         };
-        let mut grouping = Grouping { keys: Vec::new(), sets: Vec::new() };
+        let mut grouping = Grouping::default();
         let mut plain = Vec::new();
         let mut cx = Cx::plain(scope.clone(), "GROUP BY");
         for ast in asts {
@@ -241,7 +251,7 @@ impl Planner<'_> {
         self.add_key(key, keys).map_err(|error| error.at(ast.span()))
     }
 
-    fn add_key(&mut self, key: Typed, keys: &mut Vec<Key>) -> Result<Expr> {
+    pub(super) fn add_key(&mut self, key: Typed, keys: &mut Vec<Key>) -> Result<Expr> {
         if !Self::groupable(&key.ty) {
             return Err(SqlError::typed(format!("GROUP BY does not take {}", key.ty)));
         }
@@ -259,7 +269,7 @@ impl Planner<'_> {
     }
 
     fn group_by_all(&mut self, items: &[Item], scope: &Scope) -> Result<Grouping> {
-        let mut grouping = Grouping { keys: Vec::new(), sets: Vec::new() };
+        let mut grouping = Grouping::default();
         let known: Vec<&String> =
             scope.relations.iter().flat_map(|relation| relation.columns.iter().map(|column| &column.id)).collect();
         for (_, value) in items {
@@ -417,12 +427,32 @@ pub(super) fn implied_name(ast: &Ast) -> String {
 }
 
 /// Replaces group keys by their columns in expressions above the grouping.
-pub(super) struct Regroup {
+#[derive(Default)]
+struct Regroup {
     keys: Vec<(Expr, String)>,
+    /// Columns that the grouping leaves behind.
+    gone: Vec<String>,
+    /// Where columns are named.
+    named: Vec<(String, Span)>,
+    /// The SELECT, for columns that `*` names.
+    all: Option<Span>,
 }
 
 impl Regroup {
     fn rewrite(&self, expr: Expr) -> Result<Expr> {
+        let rewritten = self.replaced(expr)?;
+        let used = rewritten.column_refs();
+        let Some(id) = self.gone.iter().find(|id| used.iter().any(|column| column.name == **id)) else {
+            return Ok(rewritten);
+        };
+        let place = self.named.iter().find(|(known, _)| known == id).map(|(_, span)| *span).or(self.all);
+        let name = id.rsplit_once('#').map_or(id.as_str(), |(name, _)| name);
+        let error = SqlError::name(format!("column \"{name}\" is neither grouped nor aggregated"))
+            .hint(format!("add {name} to GROUP BY, or take one of its values with ANY_VALUE({name})"));
+        Err(place.map_or_else(|| error.clone(), |place| error.clone().at(place)))
+    }
+
+    fn replaced(&self, expr: Expr) -> Result<Expr> {
         if self.keys.iter().all(|(key, id)| matches!(key, Expr::Column(column) if column.name == *id)) {
             return Ok(expr);
         }
@@ -438,7 +468,12 @@ impl Regroup {
     }
 }
 
-fn aggregate_plan(plan: LogicalPlan, grouping: Grouping, aggregates: Vec<(Expr, String)>) -> Result<LogicalPlan> {
+/// Groups a plan; its columns are then the keys and the aggregates.
+pub(super) fn aggregate_plan(
+    plan: LogicalPlan,
+    grouping: Grouping,
+    aggregates: Vec<(Expr, String)>,
+) -> Result<LogicalPlan> {
     let computed = grouping.keys.iter().filter(|key| !matches!(key.expr, Expr::Column(_)));
     let plan = Planner::extend(plan, computed.map(|key| (key.expr.clone(), key.id.clone())).collect())?;
     let keys: Vec<String> = grouping.keys.iter().map(|key| key.id.clone()).collect();

@@ -129,7 +129,7 @@ impl Planner<'_> {
                 self.call_form("DATETIME", "", TABLE.forms("DATETIME"), args, call.safe)
             }
             "BIT_CAST_TO_INT64" => self.coerce(one(name, args)?, &SqlType::Int64),
-            "TO_JSON" | "TO_JSON_STRING" => self.to_json(name, args, call.safe),
+            "TO_JSON" | "TO_JSON_STRING" => Self::to_json(name, args, call.safe),
             "FORMAT" => self.format(args, call.safe),
             "BIT_CAST_TO_INT32" | "COLLATE" => Err(SqlError::unsupported(format!("{name} is not built"))),
             _ => self.array_function(name, args, call.safe),
@@ -324,14 +324,15 @@ impl Planner<'_> {
         self.call_form("ARRAY_TO_STRING", "", &[form], args, safe)
     }
 
-    fn to_json(&self, name: &str, args: Vec<Typed>, safe: bool) -> Result<Typed> {
+    fn to_json(name: &str, args: Vec<Typed>, safe: bool) -> Result<Typed> {
         let arg = match args.len() {
             1 => one(name, args)?,
             _ => return Err(SqlError::unsupported(format!("{name} takes one argument here"))),
         };
         let returns = if name == "TO_JSON" { SqlType::Json } else { SqlType::String };
         let ty = arg.ty.clone();
-        let kernel = json::to_json(ty.clone(), self.options.time_zone.clone());
+        let form = if name == "TO_JSON" { json::Exact::Number } else { json::Exact::Text };
+        let kernel = json::to_json(ty.clone(), form);
         Ok(Self::settled(format!("{name}[{ty}]"), vec![arg], returns, kernel, safe))
     }
 
@@ -347,7 +348,7 @@ impl Planner<'_> {
             } else if value.ty == SqlType::Json {
                 value
             } else {
-                self.to_json("TO_JSON", vec![value], call.safe)?
+                Self::to_json("TO_JSON", vec![value], call.safe)?
             };
             args.push(value);
         }

@@ -21,7 +21,7 @@ use crate::{
         decimal,
         number::{count, float, int, size},
     },
-    types::SqlType,
+    types::{SqlType, struct_fields},
 };
 
 const INT_SUM: DataType = DataType::Decimal128(38, 0);
@@ -163,6 +163,40 @@ pub(super) fn quantiles(parts: usize) -> Kernel {
         }
         let flat = arrow::compute::take(list.values(), &UInt64Array::from(rows), None)?;
         Ok(crate::functions::cell::list_of(flat, lengths, valid))
+    })
+}
+
+/// The most frequent values with their counts, the most frequent first; NULL counts as a value.
+pub(super) fn top(most: usize, fields: Vec<(String, SqlType)>) -> Kernel {
+    Arc::new(move |args| {
+        let list = list_of(args)?;
+        let same = make_comparator(list.values(), list.values(), SortOptions::default())?;
+        let (mut rows, mut counts) = (Vec::<u64>::new(), Vec::<i64>::new());
+        let (mut lengths, mut valid) = (Vec::new(), Vec::new());
+        for row in 0..args.rows {
+            let Some((start, end)) = bounds(list, row) else {
+                lengths.push(0);
+                valid.push(false);
+                continue;
+            };
+            let mut runs: Vec<(usize, usize)> = Vec::new();
+            for place in sorted(list.values(), start, end)? {
+                match runs.last_mut() {
+                    Some((first, count)) if same(*first, place).is_eq() => *count += 1,
+                    _ => runs.push((place, 1)),
+                }
+            }
+            runs.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            runs.truncate(most);
+            lengths.push(runs.len());
+            valid.push(true);
+            rows.extend(runs.iter().filter_map(|(place, _)| u64::try_from(*place).ok()));
+            counts.extend(runs.iter().map(|(_, found)| count(*found)));
+        }
+        let values = arrow::compute::take(list.values(), &UInt64Array::from(rows), None)?;
+        let counts: ArrayRef = Arc::new(arrow::array::Int64Array::from(counts));
+        let pairs = arrow::array::StructArray::try_new(struct_fields(&fields), vec![values, counts], None)?;
+        Ok(crate::functions::cell::list_of(Arc::new(pairs), lengths, valid))
     })
 }
 
