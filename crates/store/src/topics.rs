@@ -41,6 +41,22 @@ pub fn set(connection: &Connection, topic: u32, reader: &str, offset: u64) -> Re
     Ok(())
 }
 
+/// The readers of a topic that stored an offset, by name.
+pub fn readers(connection: &Connection, topic: u32) -> Result<Vec<String>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT reader FROM topic_cursors WHERE topic = ?1 ORDER BY reader")?;
+    let rows = statement.query_map([topic], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets the offset of a reader; one that is not there is fine.
+pub fn forget(connection: &Connection, topic: u32, reader: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM topic_cursors WHERE topic = ?1 AND reader = ?2")?
+        .execute((topic, reader))?;
+    Ok(())
+}
+
 /// Per topic, the offset below which events are forgotten.
 pub fn floors(connection: &Connection) -> Result<Vec<(u32, u64)>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT topic, floor FROM topic_floors")?;
