@@ -22,6 +22,7 @@ mod log;
 mod maintain;
 mod object;
 mod retention;
+pub mod rows;
 mod sample;
 mod scan;
 mod schema;

@@ -23,7 +23,7 @@ use crate::{
 const NAME: &str = "naru.name";
 const COLUMN: &str = "naru.column";
 /// What the stored type does not say; other rooms read it from Arrow field metadata.
-const TYPE: &str = "naru.type";
+pub(crate) const TYPE: &str = "naru.type";
 const COMMENT: &str = "comment";
 
 /// The part of a column that has no place of its own in a Delta field.
@@ -131,7 +131,8 @@ fn metadata(column: &Column) -> Vec<(String, MetadataValue)> {
     entries
 }
 
-fn type_word(naru_type: Option<NaruType>) -> Option<String> {
+/// The word for [`TYPE`].
+pub(crate) fn type_word(naru_type: Option<NaruType>) -> Option<String> {
     naru_type.and_then(|known| serde_json::to_value(known).ok()).and_then(|word| word.as_str().map(str::to_owned))
 }
 
