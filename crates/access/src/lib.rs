@@ -21,4 +21,5 @@ mod secret_text;
 pub mod tokens;
 
 pub use principal::{Action, Decision, Principal, decide};
-pub use tokens::{AccessError, IssuedToken, Standing, TokenInfo, Tokens};
+pub use secret_text::PREFIX as TOKEN_PREFIX;
+pub use tokens::{AccessError, IssuedToken, Sender, Standing, TokenInfo, Tokens};

@@ -17,6 +17,12 @@ const NAME_BYTES_MAX: usize = 63;
 /// Use is noted at most this often, so that a busy door does not write to disk at every call.
 const TOUCH_EVERY_US: i64 = 60_000_000;
 
+/// The word of a token that views every table.
+const VIEW: &str = "view";
+
+/// How the words of a token that sends to topics begin; a topic's name follows.
+const SEND: &str = "send:";
+
 /// An error of making or verifying tokens. A wrong token is no error: [`Tokens::verify`] then gives `None`.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -83,6 +89,15 @@ impl IssuedToken {
     }
 }
 
+/// Who sends events with a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The token's name.
+    pub name: String,
+    /// Topics it may send to, at least one.
+    pub topics: Vec<String>,
+}
+
 /// A token as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenInfo {
@@ -92,6 +107,8 @@ pub struct TokenInfo {
     pub name: String,
     /// Whose it is.
     pub owner: String,
+    /// Topics that it sends to; empty for one that views tables.
+    pub sends: Vec<String>,
     /// Whether it opens doors now.
     pub standing: Standing,
     /// When it was made; all times in microseconds since 1970 UTC.
@@ -130,6 +147,30 @@ impl Tokens {
     /// # Errors
     /// [`AccessError::NameTaken`] when a live token has the name.
     pub async fn issue(&self, name: &str, owner: &str, ttl: Option<Duration>) -> Result<IssuedToken, AccessError> {
+        self.make(name, owner, ttl, vec![VIEW.to_owned()]).await
+    }
+
+    /// Makes the key of a sender: it sends events to these topics, and opens no table.
+    ///
+    /// # Errors
+    /// [`AccessError::NameTaken`] when a live token has the name.
+    pub async fn issue_sender(
+        &self,
+        name: &str,
+        owner: &str,
+        ttl: Option<Duration>,
+        topics: &[String],
+    ) -> Result<IssuedToken, AccessError> {
+        self.make(name, owner, ttl, topics.iter().map(|topic| format!("{SEND}{topic}")).collect()).await
+    }
+
+    async fn make(
+        &self,
+        name: &str,
+        owner: &str,
+        ttl: Option<Duration>,
+        scopes: Vec<String>,
+    ) -> Result<IssuedToken, AccessError> {
         if !is_name(name) {
             return Err(AccessError::BadName { name: name.to_owned() });
         }
@@ -149,7 +190,7 @@ impl Tokens {
                     hash: secret_text::hash(text.expose()),
                     scram: postgres_protocol::password::scram_sha_256(text.expose().as_bytes()),
                     owner,
-                    scopes: vec!["view".to_owned()],
+                    scopes,
                     created_us,
                     expires_us,
                     last_used_us: None,
@@ -175,11 +216,37 @@ impl Tokens {
         let Some(token) = found.filter(|token| matches && standing(token, now) == Standing::Live) else {
             return Ok(None);
         };
-        if token.last_used_us.is_none_or(|last| now.saturating_sub(last) >= TOUCH_EVERY_US) {
-            let id = token.id;
-            self.store.write(move |tx| tokens::touch(tx, id, now)).await?;
+        if !token.scopes.iter().any(|scope| scope == VIEW) {
+            return Ok(None);
         }
+        self.touch(&token, now).await?;
         Ok(Some(Principal::Token { id: token.id, name: token.name, owner: token.owner }))
+    }
+
+    /// The sender whose key this is; `None` when there is no such live token, or it may not send to any topic.
+    pub async fn sender(&self, secret: &str) -> Result<Option<Sender>, AccessError> {
+        if !secret_text::is_formed(secret) {
+            return Ok(None);
+        }
+        let hash = secret_text::hash(secret);
+        let found = self.store.read(move |tx| tokens::of_hash(tx, &hash)).await?;
+        let now = now_us();
+        let Some(token) = found.filter(|token| standing(token, now) == Standing::Live) else { return Ok(None) };
+        let topics: Vec<String> =
+            token.scopes.iter().filter_map(|scope| scope.strip_prefix(SEND)).map(str::to_owned).collect();
+        if topics.is_empty() {
+            return Ok(None);
+        }
+        self.touch(&token, now).await?;
+        Ok(Some(Sender { name: token.name, topics }))
+    }
+
+    async fn touch(&self, token: &tokens::Token, now_us: i64) -> Result<(), AccessError> {
+        if token.last_used_us.is_none_or(|last| now_us.saturating_sub(last) >= TOUCH_EVERY_US) {
+            let id = token.id;
+            self.store.write(move |tx| tokens::touch(tx, id, now_us)).await?;
+        }
+        Ok(())
     }
 
     /// Whether a principal that came in by a token may stay: its token is neither revoked nor expired. The owner and
@@ -210,6 +277,7 @@ impl Tokens {
 fn info(token: tokens::Token, now_us: i64) -> TokenInfo {
     TokenInfo {
         standing: standing(&token, now_us),
+        sends: token.scopes.iter().filter_map(|scope| scope.strip_prefix(SEND)).map(str::to_owned).collect(),
         id: token.id,
         name: token.name,
         owner: token.owner,

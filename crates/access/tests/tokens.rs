@@ -70,3 +70,19 @@ async fn names_that_cannot_be_user_names_are_refused() {
         assert!(matches!(tokens.issue(name, "kim", None).await, Err(AccessError::BadName { .. })), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_senders_key_sends_to_its_topics_and_views_nothing() {
+    let (_folder, tokens) = tokens();
+    let topics = ["app_log".to_owned(), "주문".to_owned()];
+    let key = tokens.issue_sender("web", "kim", None, &topics).await.unwrap();
+    let sender = tokens.sender(key.secret.expose()).await.unwrap().unwrap();
+    assert_eq!((sender.name.as_str(), sender.topics.as_slice()), ("web", topics.as_slice()));
+    assert_eq!(tokens.verify("web", key.secret.expose()).await.unwrap(), None, "a sender's key opens tables");
+    assert_eq!(tokens.list().await.unwrap()[0].sends, topics);
+    let viewer = tokens.issue("bi", "kim", None).await.unwrap();
+    assert_eq!(tokens.sender(viewer.secret.expose()).await.unwrap(), None, "a viewer's token sends");
+    assert_eq!(tokens.sender("naru_x").await.unwrap(), None);
+    tokens.revoke("web").await.unwrap();
+    assert_eq!(tokens.sender(key.secret.expose()).await.unwrap(), None);
+}

@@ -16,6 +16,7 @@ use crate::{
     access_file::{self, ACCESS_FILE},
     environment::Environment,
     init::FOLDERS,
+    intake,
     mart::{self, CheckFile, FunctionFile, Mart},
     mistake::{Mistake, Report},
     names,
@@ -291,6 +292,7 @@ impl Folder<'_> {
         for check in &project.checks {
             taken.push((format!("check {}", check.name), check.sql.source.file()));
         }
+        intake::report_rivals(&mut self.report, project.settings.intake.keys, &project.topics);
         let mut first = HashMap::new();
         for (name, file) in taken {
             match first.get(&name) {

@@ -146,6 +146,22 @@ pub enum Mistake {
         /// The other side.
         other: PathBuf,
     },
+    /// Two topics that take the events of one protocol.
+    #[error("topics \"{other}\" and \"{this}\" both take events from {protocol}")]
+    RivalTopics {
+        /// The word in `from`.
+        protocol: &'static str,
+        /// The topic whose file the problem is placed at.
+        this: String,
+        /// The other topic.
+        other: String,
+    },
+    /// A listener that other machines reach, without encryption.
+    #[error("\"{key}\" would be open to other machines without TLS")]
+    BeyondLoopback {
+        /// The listener.
+        key: String,
+    },
     /// A dataset that belongs to naru.
     #[error("dataset \"{dataset}\" is reserved")]
     ReservedDataset {
@@ -221,6 +237,8 @@ impl Mistake {
             Self::SecretInFile { .. } => "project.secret_in_file",
             Self::NotBuilt { .. } => "project.not_built",
             Self::Collision { .. } => "project.collision",
+            Self::RivalTopics { .. } => "project.rival_topics",
+            Self::BeyondLoopback { .. } => "project.beyond_loopback",
             Self::ReservedDataset { .. } => "project.reserved_dataset",
             Self::BadName { .. } => "project.bad_name",
             Self::MartWithoutDataset { .. } => "project.mart_without_dataset",
@@ -237,6 +255,10 @@ impl Mistake {
                 Some(sentence(why))
             }
             Self::BadValue { why, .. } => why.as_deref().map(sentence),
+            Self::RivalTopics { .. } => {
+                Some("Its senders name no topic, and without a key nothing says which of the two is meant.".to_owned())
+            }
+            Self::BeyondLoopback { .. } => Some("Keys and events would be readable on the way.".to_owned()),
             Self::SecretInFile { .. } => Some("Files of the project folder are shared and kept in git.".to_owned()),
             Self::NoProject { .. }
             | Self::UnknownKey { .. }
@@ -277,6 +299,12 @@ impl Mistake {
             }
             Self::NotBuilt { instead, .. } => instead.clone(),
             Self::Collision { .. } => "Rename one of them.".to_owned(),
+            Self::RivalTopics { .. } => {
+                "Take it out of one of them, or set `keys = \"required\"` under [intake] in naru.toml and give each sender a key for its topic.".to_owned()
+            }
+            Self::BeyondLoopback { .. } => {
+                "Add `tls = { certificate = \"…\", key = \"…\" }` under [server], or listen on 127.0.0.1.".to_owned()
+            }
             Self::ReservedDataset { .. } => {
                 "Choose another name: topics, naru and information_schema belong to naru.".to_owned()
             }

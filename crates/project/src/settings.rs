@@ -11,6 +11,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use crate::{
+    intake::{self, IntakeSettings, TlsSettings},
     mistake::Mistake,
     names,
     node::{Node, Value},
@@ -34,6 +35,8 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// `[server]`.
     pub server: ServerSettings,
+    /// `[intake]`.
+    pub intake: IntakeSettings,
     /// `[sql]`.
     pub sql: SqlSettings,
     /// `[flow]`.
@@ -79,12 +82,14 @@ pub struct LakeSettings {
 
 /// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`. `pubsub` can only be off
 /// until topics are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// HTTP: metrics, health, console. Default `127.0.0.1:6278`; `None` is off.
     pub http: Option<SocketAddr>,
     /// Postgres wire. Default `127.0.0.1:6279`.
     pub postgres: Option<SocketAddr>,
+    /// Certificate of the HTTP listener; with it, that one may listen beyond loopback.
+    pub tls: Option<TlsSettings>,
 }
 
 /// `[sql]`: what people's queries get.
@@ -124,7 +129,7 @@ impl Default for LakeSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)) }
+        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), tls: None }
     }
 }
 
@@ -153,6 +158,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
         timezone: Zone::utc(),
         lake: LakeSettings::default(),
         server: ServerSettings::default(),
+        intake: IntakeSettings::default(),
         sql: SqlSettings::default(),
         flow: FlowSettings::default(),
         limits: Limits::default(),
@@ -168,6 +174,13 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
     }
     if let Some(section) = file.section(reading, "server", "[server]") {
         read_server(reading, section, &mut settings.server);
+    }
+    let beyond = settings.server.http.is_some_and(|address| !address.ip().is_loopback());
+    if beyond {
+        settings.intake.keys = intake::Keys::Required;
+    }
+    if let Some(section) = file.section(reading, "intake", "[intake]") {
+        settings.intake = intake::read(reading, section, beyond);
     }
     if let Some(section) = file.section(reading, "sql", "[sql]") {
         read_sql(reading, section, &mut settings.sql);
@@ -251,8 +264,12 @@ fn read_location(reading: &mut Reading<'_>, text: &Text, lake: &mut LakeSettings
 }
 
 fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut ServerSettings) {
-    server.http = read_listener(reading, &mut section, "http", server.http);
-    server.postgres = read_listener(reading, &mut section, "postgres", server.postgres);
+    if let Some(tls) = section.section(reading, "tls", "tls") {
+        server.tls = intake::read_tls(reading, tls);
+    }
+    let reach = if server.tls.is_some() { Reach::Anywhere } else { Reach::WithTls };
+    server.http = read_listener(reading, &mut section, "http", server.http, reach);
+    server.postgres = read_listener(reading, &mut section, "postgres", server.postgres, Reach::Loopback);
     if let Some(node) = section.node("pubsub")
         && !matches!(node.value, Value::Boolean(false))
     {
@@ -265,12 +282,24 @@ fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut
     section.finish(reading);
 }
 
+/// Who may reach a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// This machine.
+    Loopback,
+    /// This machine, because no certificate is set.
+    WithTls,
+    /// Everybody: it has sign-in and TLS.
+    Anywhere,
+}
+
 /// An address, a port on loopback, or `false` for none; what is absent or wrong leaves the default.
 fn read_listener(
     reading: &mut Reading<'_>,
     section: &mut Section<'_>,
     key: &'static str,
     default: Option<SocketAddr>,
+    reach: Reach,
 ) -> Option<SocketAddr> {
     let Some(node) = section.node(key) else { return default };
     match &node.value {
@@ -279,7 +308,7 @@ fn read_listener(
             Some(port) => Some(loopback(u16::try_from(port).unwrap_or(0))),
             None => default,
         },
-        Value::Text(_) => reading.text(key, node).and_then(|text| read_address(reading, key, &text)).or(default),
+        Value::Text(_) => reading.text(key, node).and_then(|text| read_address(reading, key, &text, reach)).or(default),
         _ => {
             reading.wrong_type(key, "an address such as \"127.0.0.1:6278\", a port, or false", node);
             default
@@ -287,7 +316,7 @@ fn read_listener(
     }
 }
 
-fn read_address(reading: &mut Reading<'_>, key: &str, text: &Text) -> Option<SocketAddr> {
+fn read_address(reading: &mut Reading<'_>, key: &str, text: &Text, reach: Reach) -> Option<SocketAddr> {
     let value = text.value.trim();
     let value = value.strip_prefix("localhost:").map_or_else(|| value.to_owned(), |port| format!("127.0.0.1:{port}"));
     let Ok(address) = value.parse::<SocketAddr>() else {
@@ -295,17 +324,18 @@ fn read_address(reading: &mut Reading<'_>, key: &str, text: &Text) -> Option<Soc
         reading.bad(key, "an address such as \"127.0.0.1:6278\"", text, why);
         return None;
     };
-    if !address.ip().is_loopback() {
-        reading.add(
-            &text.span,
-            Mistake::NotBuilt {
-                what: format!("listening beyond loopback (\"{key}\"), which needs sign-in and TLS"),
-                instead: "Listen on 127.0.0.1 and let a tunnel or proxy with sign-in stand before it.".to_owned(),
-            },
-        );
-        return None;
+    if address.ip().is_loopback() || reach == Reach::Anywhere {
+        return Some(address);
     }
-    Some(address)
+    let mistake = match reach {
+        Reach::WithTls => Mistake::BeyondLoopback { key: key.to_owned() },
+        Reach::Loopback | Reach::Anywhere => Mistake::NotBuilt {
+            what: format!("listening beyond loopback (\"{key}\"), which needs sign-in and TLS"),
+            instead: "Listen on 127.0.0.1 and let a tunnel or proxy with sign-in stand before it.".to_owned(),
+        },
+    };
+    reading.add(&text.span, mistake);
+    None
 }
 
 fn read_sql(reading: &mut Reading<'_>, mut section: Section<'_>, sql: &mut SqlSettings) {

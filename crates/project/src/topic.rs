@@ -7,12 +7,21 @@ use std::{collections::HashSet, time::Duration};
 use naru_base::Place;
 
 use crate::{
+    forward::{self, Forward},
+    intake::{self, Protocol},
     mistake::Mistake,
     names,
     node::{Entry, Node, Value},
     section::{Reading, Section, nearest},
+    sqs::{self, SqsInput},
 };
 
+/// Columns that `write_metadata = true` adds, named as Pub/Sub names them.
+pub const METADATA_COLUMNS: [&str; 4] = ["message_id", "publish_time", "attributes", "ordering_key"];
+/// Names that belong to naru's own columns.
+const OWN_PREFIXES: [&str; 2] = ["_naru_", "_day_"];
+/// The column of what no column takes.
+const EXTRA: &str = "_extra";
 /// Depth of ARRAY and STRUCT in a column's type.
 const TYPE_DEPTH_MAX: usize = 16;
 
@@ -33,8 +42,38 @@ pub struct Topic {
     pub dedup: Option<Dedup>,
     /// What happens to fields that are no column. Default `extra`.
     pub unknown: Unknown,
+    /// Protocols whose events come here when the sender names no topic.
+    pub from: Vec<Protocol>,
+    /// When an unknown field becomes a column; only with `unknown = "evolve"`.
+    pub evolve: Evolve,
+    /// Whether the columns that Pub/Sub's own tables have are added: `message_id`, `publish_time`, `attributes`,
+    /// `ordering_key`.
+    pub write_metadata: bool,
+    /// How long rows wait for a file of the table; they are visible before. Default that of `[lake]`.
+    pub flush_interval: Option<Duration>,
+    /// An event whose partition column is further ahead of the clock goes to the dead letters. Default one day.
+    pub ahead_max: Duration,
+    /// Where events go on to, in the order of the file.
+    pub forwards: Vec<Forward>,
+    /// A queue whose messages become events.
+    pub from_sqs: Option<SqsInput>,
     /// Columns in the order of the file.
     pub columns: Vec<TopicColumn>,
+}
+
+/// When an unknown field becomes a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evolve {
+    /// Events that have it with one same type.
+    pub after: u32,
+    /// Columns of the table beyond which none is added.
+    pub most: u32,
+}
+
+impl Default for Evolve {
+    fn default() -> Self {
+        Self { after: 20, most: 500 }
+    }
 }
 
 /// `grain(column)`.
@@ -84,6 +123,8 @@ pub struct TopicColumn {
     pub name: String,
     /// Its GoogleSQL type in upper case, for example `ARRAY<STRING>`.
     pub type_name: String,
+    /// Where it stands in the file.
+    pub place: Place,
     /// Whether an event without it goes to the dead letters.
     pub required: bool,
     /// For the catalog.
@@ -96,8 +137,9 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
     if let Err(mistake) = names::checked(&name, "topic") {
         reading.add(&(0..0), mistake);
     }
+    let write_metadata = file.boolean(reading, "write_metadata").unwrap_or(false);
     let columns = match file.required(reading, "columns", "[columns]") {
-        Some(node) => read_columns(reading, node),
+        Some(node) => read_columns(reading, node, if write_metadata { &METADATA_COLUMNS } else { &[] }),
         None => Vec::new(),
     };
     let partition = read_partition(reading, &mut file, &columns);
@@ -108,18 +150,38 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
     }
     let dedup = file.section(reading, "dedup", "dedup").and_then(|section| read_dedup(reading, section, &columns));
     let unknown = [("evolve", Unknown::Evolve), ("extra", Unknown::Extra), ("reject", Unknown::Reject)];
+    let evolve = file.section(reading, "evolve", "evolve").map(|section| read_evolve(reading, section));
+    let forwards = file.section(reading, "forwards", "[forwards]");
+    let forwards = forwards.map(|section| forward::read(reading, section, &columns)).unwrap_or_default();
+    let from_sqs = file.section(reading, "from_sqs", "[from_sqs]").and_then(|section| sqs::read(reading, section));
     let topic = Topic {
+        forwards,
+        from_sqs,
         partition,
         cluster,
         dedup,
         retention: file.duration(reading, "retention", Duration::from_hours(1)),
+        from: intake::read_from(reading, &mut file),
         unknown: file.word(reading, "unknown", &unknown).unwrap_or(Unknown::Extra),
+        evolve: evolve.unwrap_or_default(),
+        write_metadata,
+        flush_interval: file.duration(reading, "flush_interval", Duration::from_millis(100)),
+        ahead_max: file.duration(reading, "ahead_max", Duration::from_secs(1)).unwrap_or(Duration::from_hours(24)),
         columns,
         place: reading.text.place(0),
         name,
     };
     file.finish(reading);
     Some(topic)
+}
+
+fn read_evolve(reading: &mut Reading<'_>, mut section: Section<'_>) -> Evolve {
+    let default = Evolve::default();
+    let number = |found: Option<u64>| found.and_then(|number| u32::try_from(number).ok());
+    let after = number(section.integer(reading, "after", 2..=1_000_000));
+    let most = number(section.integer(reading, "most", 1..=10_000));
+    section.finish(reading);
+    Evolve { after: after.unwrap_or(default.after), most: most.unwrap_or(default.most) }
 }
 
 fn read_partition(
@@ -164,7 +226,7 @@ fn read_dedup(reading: &mut Reading<'_>, mut section: Section<'_>, columns: &[To
 }
 
 /// Columns are not case-sensitive.
-fn known_column(
+pub(crate) fn known_column(
     reading: &mut Reading<'_>,
     key: &str,
     span: &std::ops::Range<usize>,
@@ -181,14 +243,16 @@ fn known_column(
     reading.add(span, Mistake::BadValue { key: key.to_owned(), wanted, why: None, hint });
 }
 
-fn read_columns(reading: &mut Reading<'_>, node: &Node) -> Vec<TopicColumn> {
+fn read_columns(reading: &mut Reading<'_>, node: &Node, taken: &[&str]) -> Vec<TopicColumn> {
     let Some(section) = Section::open(reading, "columns", "[columns]", node) else { return Vec::new() };
     let mut columns: Vec<TopicColumn> = Vec::new();
     let mut seen = HashSet::new();
     for entry in section.all() {
         let Some(column) = read_column(reading, entry) else { continue };
-        if !seen.insert(column.name.to_lowercase()) {
-            let section = "[columns] (case does not count)".to_owned();
+        let added = taken.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+        if added || !seen.insert(column.name.to_lowercase()) {
+            let why = if added { "write_metadata = true adds it" } else { "case does not count" };
+            let section = format!("[columns] ({why})");
             reading.add(&entry.key_span, Mistake::DuplicateKey { key: column.name.clone(), section });
         }
         columns.push(column);
@@ -199,13 +263,15 @@ fn read_columns(reading: &mut Reading<'_>, node: &Node) -> Vec<TopicColumn> {
 /// `name = "TYPE"` or `name = { type = "TYPE", required = true, description = "…" }`.
 fn read_column(reading: &mut Reading<'_>, entry: &Entry) -> Option<TopicColumn> {
     let name = names::nfc(&entry.key);
-    if name.is_empty() || name.to_lowercase().starts_with("_naru_") {
+    let lower = name.to_lowercase();
+    if name.is_empty() || lower == EXTRA || OWN_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
         reading.add(&entry.key_span, Mistake::BadName { name, what: "column" });
         return None;
     }
+    let place = reading.place(&entry.key_span);
     if let Value::Text(_) = entry.node.value {
         let type_name = read_type(reading, &entry.node)?;
-        return Some(TopicColumn { name, type_name, required: false, description: None });
+        return Some(TopicColumn { name, type_name, place, required: false, description: None });
     }
     let mut section = Section::open(reading, &entry.key, format!("column \"{}\"", entry.key), &entry.node)?;
     let type_node = section.required(reading, "type", "type = \"STRING\"");
@@ -213,7 +279,7 @@ fn read_column(reading: &mut Reading<'_>, entry: &Entry) -> Option<TopicColumn> 
     let required = section.boolean(reading, "required").unwrap_or(false);
     let description = section.text(reading, "description").map(|text| text.value);
     section.finish(reading);
-    type_name.map(|type_name| TopicColumn { name, type_name, required, description })
+    type_name.map(|type_name| TopicColumn { name, type_name, place, required, description })
 }
 
 fn read_type(reading: &mut Reading<'_>, node: &Node) -> Option<String> {

@@ -60,6 +60,12 @@ pub fn live(connection: &Connection, name: &str) -> Result<Option<Token>, StoreE
     Ok(connection.prepare_cached(&sql)?.query_row([name], row).optional()?)
 }
 
+/// The token with a hash that is not revoked; it may have expired.
+pub fn of_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = ?1 AND revoked_us IS NULL");
+    Ok(connection.prepare_cached(&sql)?.query_row([hash], row).optional()?)
+}
+
 /// Every token, by name and then by age, revoked ones included.
 pub fn list(connection: &Connection) -> Result<Vec<Token>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY name, id");

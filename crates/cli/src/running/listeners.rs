@@ -29,7 +29,7 @@ impl Listeners {
     /// Opens all doors that the settings name.
     pub async fn open(running: &Arc<Running>, metrics: Metrics) -> Result<Self, Failure> {
         let failed = |error: naru_server::ServerError| Failure::from(error.problem());
-        let settings = running.home.project.settings.server;
+        let settings = &running.home.project.settings.server;
         let ready = running.clone();
         let readiness = move || ready.not_ready();
         let http =
