@@ -19,6 +19,7 @@
 mod access_file;
 pub mod check;
 mod environment;
+pub mod forward;
 mod init;
 pub mod intake;
 pub mod load;
@@ -32,6 +33,7 @@ mod section;
 pub mod selection;
 pub mod settings;
 pub mod source;
+pub mod sqs;
 mod text;
 mod toml_text;
 pub mod topic;
