@@ -19,6 +19,7 @@ use crate::{
     error::LakeError,
     scan::{
         adapter::{Factory, StoredColumns},
+        layout::Layout,
         parquet,
     },
     view::{FileView, TableView},
@@ -45,15 +46,17 @@ impl TableView {
         rows: Option<RowSelection>,
     ) -> Result<SendableRecordBatchStream, LakeError> {
         let chosen = columns.iter().map(|name| self.schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let layout = Layout::of(self);
         let mut part = PartitionedFile::new_from_meta(parquet::object_meta(self, file));
+        part.partition_values = layout.constants(file);
         if let Some(rows) = rows {
             part = part.with_extension(ParquetRowSelection::new(rows));
         }
-        let source = parquet::source(&self.runtime, self)?;
+        let source = parquet::source(&self.runtime, self, &layout)?;
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(vec![FileGroup::new(vec![part])])
             .with_expr_adapter(Some(Arc::new(Factory(Arc::new(StoredColumns::of(self)?)))))
-            .with_projection_indices(Some(chosen))?
+            .with_projection_indices(Some(layout.places(&chosen)))?
             .build();
         let context = TaskContext::default().with_runtime(Arc::clone(&self.runtime));
         Ok(DataSourceExec::from_data_source(config).execute(0, Arc::new(context))?)

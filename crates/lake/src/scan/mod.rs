@@ -1,12 +1,14 @@
 //! A view as a DataFusion table.
 //!
-//! Owns: [`ScanOptions`], the provider. The leaf of every plan is a plain Parquet `DataSourceExec` with a row
-//! selection a file (a leaf of our own would lose splitting and pruning, see the storage research); unflushed rows are
-//! a second, in-memory leaf under a union.
+//! Owns: [`ScanOptions`], the provider. The leaf of every plan is a plain Parquet `DataSourceExec` (a leaf of our own
+//! would lose splitting and pruning, see the storage research) below a node that leaves dead rows out; unflushed rows
+//! are a second, in-memory leaf under a union.
 //! Never checks permissions. Read next: [`adapter`] for names and defaults, [`prune`] for skipped files.
 
 mod adapter;
 mod file;
+mod layout;
+mod live_rows;
 mod parquet;
 mod prune;
 

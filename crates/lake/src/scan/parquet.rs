@@ -1,12 +1,11 @@
 //! The Parquet leaf of a scan.
 //!
-//! Owns: files as `PartitionedFile`s with the rows that count and statistics, their grouping, the scan's configuration.
+//! Owns: files as `PartitionedFile`s with statistics, their grouping, the scan's configuration. Files are read whole but
+//! for row groups without a row that counts; [`super::live_rows`] leaves out the other dead rows.
 //! Row counts are exact because dead rows are known; bounds are never exact because dead rows are in them.
 
 use std::{collections::HashMap, sync::Arc};
 
-use ::parquet::arrow::arrow_reader::RowSelection;
-use arrow::{array::BooleanBufferBuilder, datatypes::SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::{
     catalog::Session,
@@ -29,7 +28,11 @@ use object_store::{ObjectMeta, path::Path};
 use roaring::RoaringTreemap;
 
 use crate::{
-    scan::adapter::{Factory, StoredColumns},
+    scan::{
+        adapter::{Factory, StoredColumns},
+        layout::Layout,
+        live_rows::{Dead, LiveRowsExec},
+    },
     view::{FileId, FileView, TableView},
 };
 
@@ -37,6 +40,8 @@ use crate::{
 pub(super) const FOOTER_BYTES: usize = 64 << 10;
 /// Footers read at the same time.
 const FOOTERS_AT_ONCE: usize = 16;
+/// A file with fewer dead rows has hardly a row group without any other.
+const SKIP_DEAD_MIN: u64 = 64 << 10;
 
 /// A scan of these files, `chosen` being positions in the view's columns.
 pub(super) async fn leaf(
@@ -47,21 +52,28 @@ pub(super) async fn leaf(
     chosen: &[usize],
     limit: Option<usize>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut live = live_rows(session.runtime_env(), view, files).await?;
+    let dead: Dead = files.iter().filter_map(|file| Some((file.id, Arc::clone(file.deleted.as_ref()?)))).collect();
+    let layout = if dead.is_empty() { Layout::of(view) } else { Layout::with_origin(view)? };
+    let mut groups_to_skip = groups_to_skip(session.runtime_env(), view, files).await?;
     let options = session.default_table_options().parquet;
-    let source = source(session.runtime_env(), view)?.with_table_parquet_options(options);
+    let source = source(session.runtime_env(), view, &layout)?.with_table_parquet_options(options);
     let groups = by_bytes(files, session.config().target_partitions())
         .into_iter()
-        .map(|group| FileGroup::new(group.iter().map(|file| partitioned(view, file, live.remove(&file.id))).collect()))
+        .map(|group| {
+            let part = |file: &Arc<FileView>| partitioned(view, &layout, file, groups_to_skip.remove(&file.id));
+            FileGroup::new(group.iter().map(part).collect())
+        })
         .collect();
     let config = FileScanConfigBuilder::new(view.store.clone(), Arc::new(source))
         .with_file_groups(groups)
-        .with_statistics(total(view, files))
+        .with_statistics(total(&layout, files))
         .with_expr_adapter(Some(Arc::new(Factory(Arc::clone(stored)))))
-        .with_projection_indices(Some(chosen.to_vec()))?
-        .with_limit(limit)
+        .with_projection_indices(Some(layout.places(chosen)))?
+        // Rows that are dropped above must not use up a limit.
+        .with_limit(limit.filter(|_| dead.is_empty()))
         .build();
-    Ok(DataSourceExec::from_data_source(config))
+    let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+    if dead.is_empty() { Ok(leaf) } else { Ok(Arc::new(LiveRowsExec::new(leaf, Arc::new(dead))?)) }
 }
 
 /// Opens files; the runtime caches footers.
@@ -71,8 +83,8 @@ pub(super) fn readers(runtime: &RuntimeEnv, view: &TableView) -> Result<CachedPa
 }
 
 /// The source of a scan.
-pub(super) fn source(runtime: &RuntimeEnv, view: &TableView) -> Result<ParquetSource> {
-    Ok(ParquetSource::new(Arc::clone(&view.schema))
+pub(super) fn source(runtime: &RuntimeEnv, view: &TableView, layout: &Layout) -> Result<ParquetSource> {
+    Ok(ParquetSource::new(layout.table().clone())
         .with_parquet_file_reader_factory(Arc::new(readers(runtime, view)?))
         .with_metadata_size_hint(FOOTER_BYTES))
 }
@@ -84,18 +96,25 @@ pub(super) fn object_meta(view: &TableView, file: &FileView) -> ObjectMeta {
     ObjectMeta { location, last_modified, size: file.size, e_tag: None, version: None }
 }
 
-fn partitioned(view: &TableView, file: &FileView, live: Option<ParquetAccessPlan>) -> PartitionedFile {
-    let statistics = Arc::new(of_file(&view.schema, file));
+/// A file as a part of a scan.
+fn partitioned(
+    view: &TableView,
+    layout: &Layout,
+    file: &FileView,
+    groups: Option<ParquetAccessPlan>,
+) -> PartitionedFile {
+    let statistics = Arc::new(of_file(layout, file));
     let partitioned = PartitionedFile::new_from_meta(object_meta(view, file)).with_statistics(statistics);
-    match live {
-        Some(live) => partitioned.with_extension(live),
+    let partitioned = PartitionedFile { partition_values: layout.constants(file), ..partitioned };
+    match groups {
+        Some(groups) => partitioned.with_extension(groups),
         None => partitioned,
     }
 }
 
-/// What to read of the files that have dead rows. It is told by row group, so that a part of a file that one thread
-/// reads does not go through the dead rows of all the others; for that the footers are read, which stay cached.
-async fn live_rows(
+/// Row groups without a row that counts, of files where there may be some; for that the footers are read, which stay
+/// cached.
+async fn groups_to_skip(
     runtime: &RuntimeEnv,
     view: &TableView,
     files: &[Arc<FileView>],
@@ -103,16 +122,17 @@ async fn live_rows(
     let readers = Arc::new(readers(runtime, view)?);
     let work: Vec<_> = files
         .iter()
-        .filter(|file| file.deleted.is_some())
-        .map(|file| access(Arc::clone(&readers), object_meta(view, file), Arc::clone(file)))
+        .filter_map(|file| Some((file, file.deleted.clone().filter(|dead| dead.len() >= SKIP_DEAD_MIN)?)))
+        .map(|(file, dead)| live_groups(Arc::clone(&readers), object_meta(view, file), Arc::clone(file), dead))
         .collect();
     futures::stream::iter(work).buffer_unordered(FOOTERS_AT_ONCE).try_collect().await
 }
 
-async fn access(
+async fn live_groups(
     readers: Arc<CachedParquetFileReaderFactory>,
     object: ObjectMeta,
     file: Arc<FileView>,
+    dead: Arc<RoaringTreemap>,
 ) -> Result<(FileId, ParquetAccessPlan)> {
     let (part, metrics) = (PartitionedFile::new_from_meta(object), ExecutionPlanMetricsSet::new());
     let footer = readers.create_reader(0, part, Some(FOOTER_BYTES), &metrics)?.get_metadata(None).await?;
@@ -121,38 +141,18 @@ async fn access(
     if groups.iter().sum::<u64>() != file.rows {
         return Err(exec_datafusion_err!("{} does not have as many rows as the log says", file.path));
     }
-    let accesses = match &file.deleted {
-        Some(dead) => accesses(dead, &groups),
-        None => vec![RowGroupAccess::Scan; groups.len()],
-    };
-    Ok((file.id, ParquetAccessPlan::new(accesses)))
+    Ok((file.id, ParquetAccessPlan::new(accesses(&dead, &groups))))
 }
 
-/// What to read of row groups with so many rows each.
+/// Whether to read row groups with so many rows each.
 fn accesses(dead: &RoaringTreemap, groups: &[u64]) -> Vec<RowGroupAccess> {
-    let mut dead = dead.iter().peekable();
     let mut first = 0;
     let access = |rows: &u64| {
-        let end = first + rows;
-        let (mut live, mut gone) = (None, 0);
-        while let Some(row) = dead.next_if(|row| *row < end) {
-            live.get_or_insert_with(|| all(usize_from(*rows))).set_bit(usize_from(row - first), false);
-            gone += 1;
-        }
-        first = end;
-        match live {
-            None => RowGroupAccess::Scan,
-            Some(_) if gone == *rows => RowGroupAccess::Skip,
-            Some(mut live) => RowGroupAccess::Selection(RowSelection::from_boolean_buffer(live.finish())),
-        }
+        let group = first..first + rows;
+        first = group.end;
+        if dead.range_cardinality(group) == *rows { RowGroupAccess::Skip } else { RowGroupAccess::Scan }
     };
     groups.iter().map(access).collect()
-}
-
-fn all(rows: usize) -> BooleanBufferBuilder {
-    let mut bits = BooleanBufferBuilder::new(rows);
-    bits.append_n(rows, true);
-    bits
 }
 
 /// Spreads files over at most `width` groups of about the same bytes.
@@ -170,7 +170,8 @@ fn by_bytes(files: &[Arc<FileView>], width: usize) -> Vec<Vec<Arc<FileView>>> {
     groups.into_iter().map(|(_, group)| group).filter(|group| !group.is_empty()).collect()
 }
 
-fn of_file(schema: &SchemaRef, file: &FileView) -> Statistics {
+fn of_file(layout: &Layout, file: &FileView) -> Statistics {
+    let schema = layout.table().table_schema();
     let mut statistics = Statistics::new_unknown(schema);
     statistics.num_rows = Precision::Exact(usize_from(file.live_rows()));
     statistics.total_byte_size = Precision::Inexact(usize_from(file.size));
@@ -187,11 +188,12 @@ fn of_file(schema: &SchemaRef, file: &FileView) -> Statistics {
     statistics
 }
 
-fn total(view: &TableView, files: &[Arc<FileView>]) -> Statistics {
-    let mut statistics = Statistics::new_unknown(&view.schema);
+fn total(layout: &Layout, files: &[Arc<FileView>]) -> Statistics {
+    let schema = layout.table().table_schema();
+    let mut statistics = Statistics::new_unknown(schema);
     statistics.num_rows = Precision::Exact(usize_from(files.iter().map(|file| file.live_rows()).sum()));
     statistics.total_byte_size = Precision::Inexact(usize_from(files.iter().map(|file| file.size).sum()));
-    statistics.column_statistics = view.schema.fields().iter().map(|field| over_all(files, field.name())).collect();
+    statistics.column_statistics = schema.fields().iter().map(|field| over_all(files, field.name())).collect();
     statistics
 }
 
@@ -216,35 +218,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scan_leaves_out_exactly_the_dead_rows_of_each_row_group() {
-        let cases: [(&[u64], &[u64]); 8] = [
-            (&[], &[4]),
-            (&[0], &[4]),
-            (&[3], &[4]),
-            (&[1, 2], &[4]),
-            (&[0, 1, 2, 3], &[4]),
-            (&[0, 2, 9], &[4]),
-            (&[3, 4, 9], &[4, 3, 3]),
-            (&[4, 5, 6], &[4, 3, 3]),
+    fn only_row_groups_without_a_row_that_counts_are_skipped() {
+        use RowGroupAccess::{Scan, Skip};
+        let cases: [(&[u64], &[u64], &[RowGroupAccess]); 6] = [
+            (&[], &[4], &[Scan]),
+            (&[1, 2, 3], &[4], &[Scan]),
+            (&[0, 1, 2, 3], &[4], &[Skip]),
+            (&[4, 5, 6], &[4, 3, 3], &[Scan, Skip, Scan]),
+            (&[3, 4, 5, 7, 8, 9], &[4, 3, 3], &[Scan, Scan, Skip]),
+            (&[0, 1, 2, 3, 6], &[4, 0, 2, 1], &[Skip, Skip, Scan, Skip]),
         ];
-        for (dead, groups) in cases {
-            let (mut first, mut live) = (0, Vec::new());
-            for (access, rows) in accesses(&dead.iter().copied().collect(), groups).iter().zip(groups) {
-                let end = first + usize_from(*rows);
-                match access {
-                    RowGroupAccess::Skip => {}
-                    RowGroupAccess::Scan => live.extend(first..end),
-                    RowGroupAccess::Selection(rows) => {
-                        let mask = rows.as_mask().unwrap();
-                        assert_eq!(first + mask.len(), end);
-                        live.extend(mask.set_indices().map(|row| first + row));
-                    }
-                }
-                first = end;
-            }
-            let all = 0..groups.iter().sum();
-            let expected: Vec<usize> = all.filter(|row| !dead.contains(row)).map(usize_from).collect();
-            assert_eq!(live, expected, "{dead:?} of {groups:?}");
+        for (dead, groups, expected) in cases {
+            assert_eq!(accesses(&dead.iter().copied().collect(), groups), expected, "{dead:?} of {groups:?}");
         }
     }
 }

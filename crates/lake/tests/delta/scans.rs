@@ -122,6 +122,37 @@ async fn large_files_are_split_and_pruned_although_rows_are_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whole_scans_filters_and_limits_agree_where_dead_rows_lie_scattered() {
+    let shop = Shop::open().await;
+    let table = shop.lake.create(&id(), spec()).await.unwrap();
+    let first = append(&table, &rows(0..300_000, 0)).await;
+    // Every third row, and a stretch that is longer than a row group.
+    let gone = |id: i64| id % 3 == 0 || (120_000..280_000).contains(&id);
+    let vector = dead((0..300_000).filter(|id| gone(*id)).map(|id| u64::try_from(id).unwrap()));
+    flush(&table, vec![(first, vector)], &rows([400_000], 1), 1).await;
+    let live: Vec<i64> = (0..300_000).filter(|id| !gone(*id)).chain([400_000]).collect();
+    let within: i64 = live.iter().filter(|id| (119_990..=280_010).contains(*id)).sum();
+    let all = format!("{}|{}", live.len(), live.iter().sum::<i64>());
+    let context = session(&shop.lake, &table.view()).await;
+    for pushed in [false, true] {
+        let set = format!("set datafusion.execution.parquet.pushdown_filters = {pushed}");
+        context.sql(&set).await.unwrap();
+        for (sql, expected) in [
+            ("select count(*), sum(id) from t", vec![all.clone()]),
+            ("select sum(id) from t where id between 119990 and 280010", vec![within.to_string()]),
+            ("select id from t order by id desc limit 2", vec!["400000".to_owned(), "299999".to_owned()]),
+            ("select count(*) from (select id from t where id < 400000 limit 5000)", vec!["5000".to_owned()]),
+            ("select count(distinct id) from (select id from t limit 5000)", vec!["5000".to_owned()]),
+            ("select count(*) from t where id % 3 = 0 and id < 300000", vec!["0".to_owned()]),
+            ("select count(*) from t a join t b on a.id = b.id where b.id > 299990", vec!["7".to_owned()]),
+        ] {
+            let answer = lines(&context.sql(sql).await.unwrap().collect().await.unwrap());
+            assert_eq!(answer, expected, "{sql}, filters in the reader: {pushed}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hidden_columns_show_only_when_asked() {
     let shop = Shop::open().await;
     let hidden = ["_naru_position", "_day_at"].map(|name| Column::new(name, arrow::datatypes::DataType::Int64));
