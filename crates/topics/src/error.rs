@@ -3,7 +3,7 @@
 //! Owns: [`TopicError`] and [`PublishError`] and their one translation into [`Problem`]. Never quotes an event.
 
 use naru_base::Problem;
-use naru_lake::LakeError;
+use naru_lake::{LakeError, index::IndexError, live::ApplyError};
 use naru_store::StoreError;
 
 use crate::log::LogError;
@@ -32,6 +32,12 @@ pub enum TopicError {
     /// The lake refused.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// Rows were not taken by a table.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The keys of events that were seen before could not be read or written.
+    #[error(transparent)]
+    Seen(#[from] IndexError),
 }
 
 impl TopicError {
@@ -48,6 +54,10 @@ impl TopicError {
             Self::Log(error) => error.problem(),
             Self::Store(error) => error.problem(),
             Self::Lake(error) => error.problem(),
+            Self::Apply(error) => error.problem(),
+            Self::Seen(error) => Problem::from_error("topics.seen", "the keys of earlier events cannot be used", error)
+                .hint("Look at the space on the disk of .naru. They are made anew from the table where they are lost.")
+                .later(),
         }
     }
 }

@@ -12,9 +12,15 @@ use std::{
 };
 
 use naru_project::Topic;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
 
-use crate::{keep::Samples, log::TopicNo};
+use crate::{
+    keep::Samples,
+    log::TopicNo,
+    schema::Shape,
+    sink::{Asked, SinkCell},
+};
 
 /// A topic. Clones are the same.
 #[derive(Debug, Clone)]
@@ -36,10 +42,33 @@ pub(crate) struct Inner {
     /// First offset that each reader still needs, by its name.
     pub(crate) holds: Mutex<BTreeMap<String, u64>>,
     pub(crate) samples: Mutex<Samples>,
+    /// What its rows are checked against; none without a file.
+    shape: RwLock<Option<Arc<Shape>>>,
+    /// Its table's sink; none without a file.
+    pub(crate) sink: Option<SinkHandle>,
+}
+
+/// The way to a topic's sink.
+#[derive(Debug)]
+pub(crate) struct SinkHandle {
+    pub(crate) cell: SinkCell,
+    pub(crate) asked: mpsc::Sender<Asked>,
 }
 
 impl TopicHandle {
-    pub(crate) fn new(name: String, number: TopicNo, declared: Option<Topic>) -> Self {
+    /// A topic that was made over a door.
+    pub(crate) fn made(name: String, number: TopicNo) -> Self {
+        Self::new(name, number, None, None)
+    }
+
+    /// A topic with a file; its sink listens behind `asked`.
+    pub(crate) fn of_file(topic: &Topic, number: TopicNo, shape: Arc<Shape>, sink: SinkHandle) -> Self {
+        let handle = Self::new(topic.name.clone(), number, Some(topic.clone()), Some(sink));
+        handle.set_shape(shape);
+        handle
+    }
+
+    fn new(name: String, number: TopicNo, declared: Option<Topic>, sink: Option<SinkHandle>) -> Self {
         let inner = Inner {
             name,
             number,
@@ -50,6 +79,8 @@ impl TopicHandle {
             refused_bytes: AtomicU64::new(0),
             holds: Mutex::default(),
             samples: Mutex::default(),
+            shape: RwLock::default(),
+            sink,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -72,6 +103,23 @@ impl TopicHandle {
     /// Whether it was removed; it takes nothing then.
     pub fn is_removed(&self) -> bool {
         self.inner.removed.load(Ordering::Relaxed)
+    }
+
+    /// How often the file's columns have changed, from 1; 0 without a file.
+    pub fn schema_revision(&self) -> u32 {
+        self.shape().map_or(0, |shape| shape.revision)
+    }
+
+    pub(crate) fn shape(&self) -> Option<Arc<Shape>> {
+        self.inner.shape.read().clone()
+    }
+
+    pub(crate) fn set_shape(&self, shape: Arc<Shape>) {
+        *self.inner.shape.write() = Some(shape);
+    }
+
+    pub(crate) fn hold(&self, reader: &str, from: u64) {
+        self.inner.holds.lock().insert(reader.to_owned(), from);
     }
 
     pub(crate) fn count_refused(&self, events: u64, bytes: u64) {

@@ -5,14 +5,23 @@
 //! Never does: wire formats, status codes, the layout of the lake.
 //! Read next: [`Topics`], then [`log`].
 
+mod dead;
 mod error;
 mod handle;
 mod keep;
 pub mod log;
+pub mod marks;
+mod read;
+mod schema;
+mod sink;
 mod status;
+mod text;
 mod topics;
 
+pub use dead::{DeadStatus, TABLE_SINK};
 pub use error::{PublishError, TopicError};
 pub use handle::TopicHandle;
+pub use schema::refused;
+pub use sink::{SinkCut, SinkStatus};
 pub use status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus};
-pub use topics::{Incoming, Topics, TopicsSettings};
+pub use topics::{Incoming, Judged, Topics, TopicsSettings};

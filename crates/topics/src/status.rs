@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::sink::SinkStatus;
+
 /// All topics and their log at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct TopicsStatus {
@@ -49,6 +51,8 @@ pub struct TopicStatus {
     pub refused_bytes: u64,
     /// Events a second lately.
     pub rate: f64,
+    /// Its table; none without a file.
+    pub table: Option<SinkStatus>,
     /// Who keeps events on the log.
     pub readers: Vec<ReaderStatus>,
 }

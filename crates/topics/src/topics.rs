@@ -13,28 +13,42 @@ use std::{
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
-use naru_base::{number::u64_from, time::now_us};
+use naru_base::{
+    Problem, failpoint,
+    number::{u64_from, u64_from_signed},
+    time::now_us,
+};
 use naru_lake::{
     Lake,
     live::{LiveSet, LiveSettings},
+    rows::{Fault, RowBuilder},
 };
 use naru_project::Topic;
 use naru_store::{Store, topics as stored};
-use parking_lot::RwLock;
-use tokio::{sync::Semaphore, time::Instant};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{PublishError, TopicError},
-    handle::TopicHandle,
+    handle::{SinkHandle, TopicHandle},
     keep,
-    log::{Batch, LocalLog, LogSettings, Sync, TopicLog, TopicNo},
+    log::{Batch, LocalLog, LogError, LogSettings, Sync, TopicLog, TopicNo},
+    schema::{self, Shape},
+    sink::{self, Asked, SinkCell, SinkCut},
     status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus},
 };
 
 /// KiB of events that may wait for the disk, those of all senders together. More are told to wait: memory is bounded
 /// by it, and the log's own queue is half of it.
 const WAITING_KIB: usize = 128 << 10;
+/// How long rows of a topic wait for a file, unless its file says otherwise: they are visible before, and the log has
+/// them, so few large files are worth more than many small ones.
+const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
 /// How often rates are sampled.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Samples between two looks at what of the log can go.
@@ -76,6 +90,7 @@ struct Inner {
     waiting: Semaphore,
     set: LiveSet,
     stop: CancellationToken,
+    sinks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// An event as a sender sent it.
@@ -87,6 +102,19 @@ pub struct Incoming {
     pub ordering_key: String,
     /// Names and values. Those that begin with `naru.` are naru's own; doors refuse them from outside.
     pub attributes: Vec<(String, String)>,
+}
+
+/// An event that the table's check will not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Its place among those that were judged.
+    pub index: usize,
+    /// What is wrong.
+    pub fault: Fault,
+    /// The revision of the columns that it was judged by.
+    pub schema_revision: u32,
+    /// Its own id, where the topic has a dedup key and the event a value for it.
+    pub event_id: Option<String>,
 }
 
 impl Incoming {
@@ -104,9 +132,6 @@ impl Topics {
     /// [`TopicError`] when the log, the state database or the lake cannot be used, or a file's columns cannot follow
     /// those of its table.
     pub async fn open(settings: TopicsSettings) -> Result<Self, TopicError> {
-        let (folder, chosen, store) = (settings.folder.clone(), settings.log.clone(), settings.store.clone());
-        let opened = tokio::task::spawn_blocking(move || LocalLog::open(&folder, chosen, store)).await;
-        let log = opened.map_err(|_| crate::log::LogError::Closing)??;
         let names: Vec<String> = settings.declared.iter().map(|topic| topic.name.clone()).collect();
         let (numbers, made) = settings
             .store
@@ -115,23 +140,38 @@ impl Topics {
                 Ok((numbers, stored::made(db)?))
             })
             .await?;
+        let numbers: Vec<TopicNo> = numbers.into_iter().map(TopicNo).collect();
+        let log = open_log(&settings, &numbers).await?;
+        let port: Arc<dyn TopicLog> = Arc::new(log.clone());
         let mut registry = BTreeMap::new();
         for (number, name) in made {
-            registry.insert(name.clone(), TopicHandle::new(name, TopicNo(number), None));
+            registry.insert(name.clone(), TopicHandle::made(name, TopicNo(number)));
         }
+        let (set, stop) = (LiveSet::new(), CancellationToken::new());
+        let mut sinks = Vec::new();
         for (topic, number) in settings.declared.iter().zip(numbers) {
-            let handle = TopicHandle::new(topic.name.clone(), TopicNo(number), Some(topic.clone()));
-            registry.insert(topic.name.clone(), handle);
+            let revision = schema::note_revision(&settings.store, topic, number).await?;
+            let shape = Shape::of(topic, &[], revision)?;
+            let cell = SinkCell::default();
+            let (asked, asks) = mpsc::channel(sink::ASKED_MAX);
+            let handle = TopicHandle::of_file(topic, number, shape, SinkHandle { cell: cell.clone(), asked });
+            handle.hold(sink::READER, port.bounds(number).start);
+            registry.insert(topic.name.clone(), handle.clone());
+            let context = sink::Context {
+                topic: handle,
+                declared: topic.clone(),
+                log: Arc::clone(&port),
+                lake: settings.lake.clone(),
+                store: settings.store.clone(),
+                live: live_settings(&settings, topic),
+                set: set.clone(),
+                cache: settings.lake.cache().join("topics"),
+                cell,
+            };
+            sinks.push(tokio::spawn(sink::keep(Arc::new(context), asks, stop.child_token())));
         }
-        let inner = Inner {
-            port: Arc::new(log.clone()),
-            log,
-            settings,
-            registry: RwLock::new(registry),
-            waiting: Semaphore::new(WAITING_KIB),
-            set: LiveSet::new(),
-            stop: CancellationToken::new(),
-        };
+        let (registry, waiting) = (RwLock::new(registry), Semaphore::new(WAITING_KIB));
+        let inner = Inner { port, log, settings, registry, waiting, set, stop, sinks: Mutex::new(sinks) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -169,7 +209,7 @@ impl Topics {
         if registry.contains_key(name) {
             return Err(TopicError::Exists(name.to_owned()));
         }
-        let handle = TopicHandle::new(name.to_owned(), TopicNo(number), None);
+        let handle = TopicHandle::made(name.to_owned(), TopicNo(number));
         registry.insert(name.to_owned(), handle.clone());
         Ok(handle)
     }
@@ -226,13 +266,15 @@ impl Topics {
             let attributes = event.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             batch.push(&event.data, &event.ordering_key, attributes);
         }
-        self.inner.port.append(topic.number(), batch).await.map_err(PublishError::of)
+        let first = self.inner.port.append(topic.number(), batch).await.map_err(PublishError::of)?;
+        failpoint::hit("topics.after_append");
+        Ok(first)
     }
 
     /// Says that a reader still needs a topic's events from an offset on: they are not trimmed. Called again as the
     /// reader moves on. What was trimmed before the first call is gone.
     pub fn hold(&self, topic: &TopicHandle, reader: &str, from: u64) {
-        topic.inner.holds.lock().insert(reader.to_owned(), from);
+        topic.hold(reader, from);
     }
 
     /// Says that a reader needs nothing any more.
@@ -311,6 +353,7 @@ impl Topics {
             refused: inner.refused.load(Ordering::Relaxed),
             refused_bytes: inner.refused_bytes.load(Ordering::Relaxed),
             rate: inner.samples.lock().rate(),
+            table: inner.sink.as_ref().map(|sink| sink.cell.get()),
             readers: inner.holds.lock().iter().map(reader).collect(),
         }
     }
@@ -320,9 +363,105 @@ impl Topics {
         self.inner.set.clone()
     }
 
-    /// Stops the tables' sinks, flushes them and closes the log.
+    /// What the table's check will say of events: those that do not fit, with their place in the slice. Touches no
+    /// disk. A topic without a file has no table, and takes everything.
+    pub fn judge(&self, topic: &TopicHandle, events: &[Incoming]) -> Vec<Judged> {
+        let (Some(shape), Some(declared)) = (topic.shape(), topic.declared()) else { return Vec::new() };
+        let mut builder = RowBuilder::new(&shape.rows);
+        let judged = events.iter().enumerate().filter_map(|(index, event)| {
+            let fault = builder.check(&event.data).err()?;
+            let event_id = declared.dedup.as_ref().and_then(|dedup| sink::event_id(&dedup.key, &event.data));
+            Some(Judged { index, fault, schema_revision: shape.revision, event_id })
+        });
+        judged.collect()
+    }
+
+    /// Waits until everything on the log of this moment is visible in the topic's table.
+    ///
+    /// # Errors
+    /// Why the table does not take events. A topic without a file has no table: at once, without an error.
+    pub async fn settle(&self, topic: &TopicHandle) -> Result<(), Problem> {
+        let Some(sink) = &topic.inner.sink else { return Ok(()) };
+        let (answer, answered) = oneshot::channel();
+        ask(topic, sink, Asked::Settle(answer), answered).await
+    }
+
+    /// Puts everything on the log of this moment into the files of the topic's table, and says where it stands; none
+    /// for a topic without a file.
+    ///
+    /// # Errors
+    /// Why the table does not take events.
+    pub async fn flush(&self, topic: &TopicHandle) -> Result<Option<SinkCut>, Problem> {
+        let Some(sink) = &topic.inner.sink else { return Ok(None) };
+        let (answer, answered) = oneshot::channel();
+        ask(topic, sink, Asked::Flush(answer), answered).await.map(Some)
+    }
+
+    /// Stops the tables' sinks, which take what is on the log and flush, and closes the log. Nobody publishes any more.
     pub async fn stop(&self) {
         self.inner.stop.cancel();
+        let sinks = std::mem::take(&mut *self.inner.sinks.lock());
+        for ended in futures::future::join_all(sinks).await {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a topic's table ended badly");
+            }
+        }
         self.inner.log.close().await;
     }
+}
+
+async fn ask<T>(
+    topic: &TopicHandle,
+    sink: &SinkHandle,
+    asked: Asked,
+    answered: oneshot::Receiver<Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let stopped =
+        || Problem::new("topics.stopping", format!("the table of topic \"{}\" is stopping", topic.name())).later();
+    sink.asked.send(asked).await.map_err(|_| stopped())?;
+    answered.await.map_err(|_| stopped())?
+}
+
+/// Opens the log. A table that is ahead of it shows that the log was lost: topics go on behind their tables then, for
+/// no offset is given twice.
+async fn open_log(settings: &TopicsSettings, numbers: &[TopicNo]) -> Result<LocalLog, TopicError> {
+    let open = || {
+        let (folder, chosen, store) = (settings.folder.clone(), settings.log.clone(), settings.store.clone());
+        tokio::task::spawn_blocking(move || LocalLog::open(&folder, chosen, store))
+    };
+    let log = open().await.map_err(|_| LogError::Closing)??;
+    let mut behind = Vec::new();
+    for (topic, number) in settings.declared.iter().zip(numbers) {
+        let table = match settings.lake.open_table(&sink::table_of(&topic.name)).await {
+            Ok(table) => table,
+            Err(error) => {
+                // Intake does not wait for the lake; the sink will.
+                tracing::warn!(topic = topic.name, problem = %error.problem(), "a topic's table cannot be looked at");
+                continue;
+            }
+        };
+        let Some(table) = table else { continue };
+        let position = table.position(sink::APP).await?.map_or(0, u64_from_signed);
+        if position > log.bounds(*number).end {
+            tracing::error!(topic = topic.name, position, "the topic log was lost; the topic goes on behind its table");
+            behind.push((*number, position));
+        }
+    }
+    if behind.is_empty() {
+        return Ok(log);
+    }
+    log.close().await;
+    drop(log);
+    let floors = move |db: &naru_store::Transaction<'_>| {
+        behind.iter().try_for_each(|(number, floor)| stored::set_floor(db, number.0, *floor))
+    };
+    settings.store.write(floors).await?;
+    Ok(open().await.map_err(|_| LogError::Closing)??)
+}
+
+fn live_settings(settings: &TopicsSettings, topic: &Topic) -> LiveSettings {
+    let mut live = settings.live.clone();
+    live.flush.interval = topic.flush_interval.unwrap_or(FLUSH_INTERVAL);
+    live.flush.interval_max = live.flush.interval_max.max(live.flush.interval);
+    live
 }

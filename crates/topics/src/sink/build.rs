@@ -1,0 +1,150 @@
+//! From events to the rows of a table. Pure work, for threads that may block.
+//!
+//! Owns: checking events against a shape, the bound on a partition's clock, and the columns that are the event's and
+//! not its sender's.
+//! Never writes and never drops an event: what does not fit comes back with its fault.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray as _, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    },
+    compute::{cast, filter_record_batch},
+    datatypes::{DataType, Date32Type, TimestampMicrosecondType},
+    error::ArrowError,
+    record_batch::RecordBatch,
+};
+use naru_base::number::i64_from;
+use naru_lake::{
+    TableView,
+    rows::{Fault, RowBuilder, Sighting},
+};
+
+use crate::{
+    log::Event,
+    schema::{OFFSET, Shape, TIME},
+    text,
+};
+
+/// Rows built together.
+const ROWS_MAX: usize = 8_192;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Events that fit, with their rows.
+#[derive(Debug)]
+pub(super) struct Fitting {
+    /// The shape's columns, one row an event.
+    pub(super) rows: RecordBatch,
+    /// Their events, in order.
+    pub(super) events: Vec<Event>,
+}
+
+/// What became of some events.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    pub(super) fitting: Vec<Fitting>,
+    pub(super) faults: Vec<(Event, Fault)>,
+    /// Fields that are no column, where the topic wants to know them.
+    pub(super) unknown: Vec<Sighting>,
+}
+
+/// Checks events and builds the rows of those that fit, both in their order.
+pub(super) fn build(shape: &Shape, events: Vec<Event>) -> Result<Built, ArrowError> {
+    let mut built = Built::default();
+    let mut builder = RowBuilder::new(&shape.rows);
+    let mut held = Vec::new();
+    for event in events {
+        if builder.is_full() || builder.rows() >= ROWS_MAX {
+            built.fitting.push(Fitting { rows: builder.finish()?, events: std::mem::take(&mut held) });
+        }
+        match builder.push(&event.data) {
+            Ok(pushed) => {
+                built.unknown.extend(pushed.unknown);
+                held.push(event);
+            }
+            Err(fault) => built.faults.push((event, fault)),
+        }
+    }
+    if !held.is_empty() {
+        built.fitting.push(Fitting { rows: builder.finish()?, events: held });
+    }
+    Ok(built)
+}
+
+impl Fitting {
+    /// Keeps the events that a mask says, and gives the others.
+    pub(super) fn keep(self, mask: &[bool]) -> Result<(Self, Vec<Event>), ArrowError> {
+        if mask.iter().all(|kept| *kept) {
+            return Ok((self, Vec::new()));
+        }
+        let rows = filter_record_batch(&self.rows, &BooleanArray::from(mask.to_vec()))?;
+        let (mut events, mut others) = (Vec::new(), Vec::new());
+        for (event, kept) in self.events.into_iter().zip(mask) {
+            if *kept { events.push(event) } else { others.push(event) }
+        }
+        Ok((Self { rows, events }, others))
+    }
+
+    /// Which events' clocks are not further ahead than allowed, of the moment they were accepted.
+    pub(super) fn clocks(&self, column: &str, ahead_us: i64) -> Vec<bool> {
+        let Some(values) = self.column(column) else { return vec![true; self.events.len()] };
+        let of = instants(values);
+        let fits =
+            |(row, event): (usize, &Event)| of(row).is_none_or(|at| at <= event.time_us.saturating_add(ahead_us));
+        self.events.iter().enumerate().map(fits).collect()
+    }
+
+    /// A column by its name, whatever its case.
+    pub(super) fn column(&self, name: &str) -> Option<&ArrayRef> {
+        let schema = self.rows.schema();
+        let at = schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name))?;
+        self.rows.columns().get(at)
+    }
+
+    /// The rows with all columns of the table, in its order.
+    pub(super) fn complete(&self, table: &TableView) -> Result<RecordBatch, ArrowError> {
+        let arrays = table.columns.iter().map(|column| {
+            let array = match column.name.as_str() {
+                OFFSET => Arc::new(self.events.iter().map(|e| i64_from(e.offset)).collect::<Int64Array>()),
+                TIME => self.times(),
+                name => match self.column(name) {
+                    Some(array) => Arc::clone(array),
+                    None => self.metadata(name, &column.data_type),
+                },
+            };
+            // They can differ in marks within a STRUCT.
+            if array.data_type() == &column.data_type { Ok(array) } else { cast(&array, &column.data_type) }
+        });
+        RecordBatch::try_new(Arc::clone(&table.schema), arrays.collect::<Result<_, _>>()?)
+    }
+
+    fn times(&self) -> ArrayRef {
+        let values: Vec<i64> = self.events.iter().map(|event| event.time_us).collect();
+        Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+    }
+
+    /// The columns of `write_metadata`; null for one that is none of them.
+    fn metadata(&self, name: &str, data_type: &DataType) -> ArrayRef {
+        let texts = |value: &dyn Fn(&Event) -> String| -> ArrayRef {
+            Arc::new(self.events.iter().map(|event| Some(value(event))).collect::<StringArray>())
+        };
+        match name {
+            "message_id" => texts(&|event| event.offset.to_string()),
+            "publish_time" => self.times(),
+            "attributes" => texts(&text::attributes),
+            "ordering_key" => texts(&|event| event.ordering_key().to_owned()),
+            _ => new_null_array(data_type, self.events.len()),
+        }
+    }
+}
+
+/// Microseconds of a row of a DATE, DATETIME or TIMESTAMP column.
+fn instants(values: &ArrayRef) -> impl Fn(usize) -> Option<i64> {
+    let dates = values.as_primitive_opt::<Date32Type>();
+    let instants = values.as_primitive_opt::<TimestampMicrosecondType>();
+    move |row| {
+        let date = dates.filter(|dates| dates.is_valid(row)).map(|dates| i64::from(dates.value(row)) * DAY_US);
+        date.or_else(|| instants.filter(|all| all.is_valid(row)).map(|all| all.value(row)))
+    }
+}

@@ -1,0 +1,142 @@
+//! Opening a topic's table: making it, bringing its columns up to the file, and finding where to go on.
+//!
+//! Owns: the table's creation and its new columns. Never reads an event.
+
+use std::{sync::Arc, time::Instant};
+
+use arrow::{
+    array::AsArray as _,
+    datatypes::{Int64Type, TimestampMicrosecondType},
+};
+use naru_base::{
+    TableId,
+    number::{i64_from, u64_from_signed},
+    time::now_us,
+};
+use naru_lake::{LakeError, TableSpec, live::LiveTable};
+use naru_project::topic::Dedup;
+
+use super::{APP, Context, READER, blocking, dedup::Seen, run::Sink};
+use crate::{
+    dead::DeadLetters,
+    error::TopicError,
+    read,
+    schema::{self, OFFSET, Shape, Sightings, TIME, table_columns},
+};
+
+/// The table of a topic.
+pub(crate) fn table_of(topic: &str) -> TableId {
+    TableId::new("topics", topic)
+}
+
+impl Sink {
+    /// Opens everything, and goes on from the table's own position.
+    pub(super) async fn open(context: &Arc<Context>) -> Result<Self, TopicError> {
+        let declared = &context.declared;
+        let table = open_table(context).await?;
+        let revision = schema::note_revision(&context.store, declared, context.topic.number()).await?;
+        let shape = Shape::of(declared, &table.view().columns, revision)?;
+        context.topic.set_shape(Arc::clone(&shape));
+        let set = context.set.clone();
+        let dead = DeadLetters::open(&context.lake, declared.name.as_str(), context.live.clone(), set).await?;
+        let bounds = context.log.bounds(context.topic.number());
+        let position = table.position(APP).await?.map(u64_from_signed);
+        // A table that is new begins with what the log still has.
+        let next = position.unwrap_or(bounds.start);
+        let seen = match &declared.dedup {
+            Some(dedup) => Some(open_seen(context, dedup, &table).await?),
+            None => None,
+        };
+        context.set.insert(&table);
+        context.topic.hold(READER, next);
+        context.cell.change(|status| {
+            (status.state, status.problem, status.revision) = ("running", None, revision);
+            (status.next, status.flushed, status.rows) = (next, next, table.rows());
+        });
+        Ok(Self {
+            context: Arc::clone(context),
+            table,
+            dead,
+            shape,
+            seen,
+            sightings: Sightings::default(),
+            next,
+            flushed: next,
+            flushing: None,
+            flush_failed: None,
+            since: Instant::now(),
+        })
+    }
+}
+
+async fn open_table(context: &Context) -> Result<LiveTable, TopicError> {
+    let (topic, lake) = (&context.declared, &context.lake);
+    let id = table_of(&topic.name);
+    let table = match lake.open_table(&id).await? {
+        Some(table) => table,
+        None => {
+            let columns = table_columns(topic, &[]).map_err(TopicError::Columns)?;
+            // A commit every flush; the log of the table is kept like that of a mirror.
+            let kept = ["delta.logRetentionDuration", "delta.deletedFileRetentionDuration"];
+            let properties = kept.map(|name| (name.to_owned(), "interval 24 hours".to_owned())).into();
+            let description = Some(format!("Events of topic {}.", topic.name));
+            lake.create(&id, TableSpec { columns, properties, description, ..TableSpec::default() }).await?
+        }
+    };
+    let live = LiveTable::open(table, context.live.clone()).await?;
+    let view = live.view();
+    let columns = table_columns(topic, &view.columns).map_err(TopicError::Columns)?;
+    if columns[..] != view.columns[..] {
+        let position = live.position(APP).await?.unwrap_or(0);
+        live.evolve(columns, APP, position).await?;
+    }
+    Ok(live)
+}
+
+/// Opens the keys of earlier events and brings them up to the table.
+async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable) -> Result<Seen, TopicError> {
+    let view = table.view();
+    let column = view.columns.iter().find(|column| column.name.eq_ignore_ascii_case(&dedup.key));
+    let Some(column) = column.cloned() else {
+        let table = view.id.clone();
+        return Err(
+            LakeError::Columns { table, reason: format!("the dedup key \"{}\" is no column", dedup.key) }.into()
+        );
+    };
+    let owner = format!("{} {}", view.uid, column.name);
+    let dir = context.cache.join(context.topic.number().0.to_string());
+    let window_us = i64::try_from(dedup.window.as_micros()).unwrap_or(i64::MAX);
+    let (key, now) = (column.data_type.clone(), now_us());
+    let mut seen = blocking(move || Seen::open(&dir, &owner, &key, window_us)).await??;
+    let since = read::from(OFFSET, i64_from(seen.saved())).and(read::since(TIME, seen.oldest_us(now)));
+    let mut rows = read::stream(&context.lake, &view, &[&column.name, OFFSET, TIME], since).await?;
+    while let Some(batch) = read::next(&mut rows).await? {
+        let [keys, offsets, times] = batch.columns() else { break };
+        let (Some(offsets), Some(times)) =
+            (offsets.as_primitive_opt::<Int64Type>(), times.as_primitive_opt::<TimestampMicrosecondType>())
+        else {
+            break;
+        };
+        let offsets: Vec<u64> = offsets.values().iter().map(|offset| u64_from_signed(*offset)).collect();
+        let (keys, times) = (Arc::clone(keys), times.values().to_vec());
+        seen = blocking(move || seen.remember(&keys, &offsets, &times).map(|()| seen)).await??;
+    }
+    Ok(seen)
+}
+
+impl Sink {
+    /// Gives the table the columns that fields have become, after everything before is in its files.
+    pub(super) async fn grow(&mut self, fields: Vec<(String, &'static str)>) -> Result<(), TopicError> {
+        let added = fields.iter().filter_map(|(name, sql_type)| schema::evolved(name, sql_type));
+        let mut existing = self.table.view().columns.to_vec();
+        existing.extend(added);
+        let columns = table_columns(&self.context.declared, &existing).map_err(TopicError::Columns)?;
+        self.flush_all().await?;
+        self.table.evolve(columns, APP, i64_from(self.next)).await?;
+        self.shape = Shape::of(&self.context.declared, &self.table.view().columns, self.shape.revision)?;
+        self.context.topic.set_shape(Arc::clone(&self.shape));
+        let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        tracing::info!(topic = self.context.topic.name(), columns = ?names, "fields have become columns");
+        Ok(())
+    }
+}
