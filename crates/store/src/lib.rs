@@ -21,6 +21,7 @@ mod migrate;
 pub mod runs;
 pub mod runs_read;
 pub mod schema_cache;
+pub mod subscriptions;
 pub mod sync_sources;
 pub mod sync_tables;
 pub mod tokens;

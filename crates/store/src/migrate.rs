@@ -23,6 +23,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("004_rollback.sql", include_str!("migrations/004_rollback.sql")),
     ("005_topics.sql", include_str!("migrations/005_topics.sql")),
     ("006_topic_registry.sql", include_str!("migrations/006_topic_registry.sql")),
+    ("007_pubsub.sql", include_str!("migrations/007_pubsub.sql")),
 ];
 
 /// What a file turned out to be.
