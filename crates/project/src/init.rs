@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    mistake::Mistake,
-    names,
-    settings::{SETTINGS_FILE, Zone},
-};
+use crate::{mistake::Mistake, names, settings::SETTINGS_FILE, zone::Zone};
 
 /// Folders of a project, in the order in which people meet them.
 pub const FOLDERS: [&str; 5] = ["sources", "topics", "marts", "functions", "checks"];

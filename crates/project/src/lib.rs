@@ -38,6 +38,7 @@ mod text;
 mod toml_text;
 pub mod topic;
 mod yaml_text;
+mod zone;
 
 pub use access_file::ACCESS_FILE;
 pub use check::{Check, Literal, Rule, Severity};
@@ -51,7 +52,8 @@ pub use mistake::Mistake;
 pub use names::{RESERVED_DATASETS, is_reserved, nfc};
 pub use one_file::{FileKind, problems_in};
 pub use selection::{Pattern, Selection, is_system_schema};
-pub use settings::{SETTINGS_FILE, Settings, Zone};
+pub use settings::{SETTINGS_FILE, Settings};
 pub use source::{CopySettings, PostgresSource, Publication, Source, SourceKind, TableSettings};
 pub use text::{SourceText, SqlFile};
 pub use topic::Topic;
+pub use zone::Zone;

@@ -14,9 +14,9 @@ use crate::{
     names,
     node::{Node, Value},
     section::{Reading, Section, nearest},
-    settings::Zone,
     text::{CommentEnd, SourceText, SqlFile},
     yaml_text,
+    zone::Zone,
 };
 
 /// Attempts after the first that a mart may ask for.

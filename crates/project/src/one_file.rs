@@ -14,10 +14,11 @@ use crate::{
     mart,
     mistake::Report,
     section::Reading,
-    settings::{self, SETTINGS_FILE, Zone},
+    settings::{self, SETTINGS_FILE},
     source,
     text::SourceText,
     toml_text, topic,
+    zone::Zone,
 };
 
 /// What a text is read as.

@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
-
 use crate::{
     intake::{self, IntakeSettings, TlsSettings},
     mistake::Mistake,
     names,
     node::{Node, Value},
-    section::{Reading, Section, Text, nearest},
+    section::{Reading, Section, Text},
+    zone::{self, Zone},
 };
 
 /// The file that makes a folder a project.
@@ -43,30 +42,6 @@ pub struct Settings {
     pub flow: FlowSettings,
     /// `[limits]`.
     pub limits: Limits,
-}
-
-/// An IANA time zone with its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zone {
-    /// For example `Asia/Seoul`.
-    pub name: String,
-    /// Its rules.
-    pub zone: TimeZone,
-}
-
-impl Zone {
-    /// Universal time.
-    pub fn utc() -> Self {
-        Self { name: "UTC".to_owned(), zone: TimeZone::UTC }
-    }
-
-    /// Looks a zone up by its IANA name.
-    pub fn find(name: &str) -> Option<Self> {
-        if name == "UTC" {
-            return Some(Self::utc());
-        }
-        TimeZone::get(name).ok().map(|zone| Self { name: name.to_owned(), zone })
-    }
 }
 
 /// `[lake]`: where tables are and how often rows reach them.
@@ -119,6 +94,8 @@ pub struct Limits {
     pub copy_free_min: u64,
     /// Below this much free disk, applying changes stops as well. Default 2 GB.
     pub apply_free_min: u64,
+    /// Below this much free disk, topics take no more events. Default 1 GB.
+    pub intake_free_min: u64,
 }
 
 impl Default for LakeSettings {
@@ -147,7 +124,7 @@ impl Default for FlowSettings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { copy_free_min: 5_000_000_000, apply_free_min: 2_000_000_000 }
+        Self { copy_free_min: 5_000_000_000, apply_free_min: 2_000_000_000, intake_free_min: 1_000_000_000 }
     }
 }
 
@@ -217,8 +194,7 @@ fn read_zone(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Zon
     let text = section.text(reading, "timezone")?;
     let zone = Zone::find(&text.value);
     if zone.is_none() {
-        let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
-        let hint = match nearest(&text.raw, known.iter().map(String::as_str)) {
+        let hint = match zone::meant(&text.raw) {
             Some(name) => format!("Did you mean \"{name}\"?"),
             None => "Write an IANA name such as \"Asia/Seoul\" or \"UTC\".".to_owned(),
         };
@@ -358,6 +334,9 @@ fn read_limits(reading: &mut Reading<'_>, mut section: Section<'_>, limits: &mut
     }
     if let Some(bytes) = section.bytes(reading, "apply_free_min", 0) {
         limits.apply_free_min = bytes;
+    }
+    if let Some(bytes) = section.bytes(reading, "intake_free_min", 0) {
+        limits.intake_free_min = bytes;
     }
     section.finish(reading);
 }

@@ -144,11 +144,14 @@ const KINDS_TO_COME: [(&str, &str); 5] = [
 /// Reads one file of `sources/`; `None` when its kind is not known or not built.
 pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Option<Source> {
     let mut file = Section::open(reading, &name, format!("source \"{name}\""), root)?;
-    let kind = file.required(reading, "kind", "kind = \"postgres\"")?;
-    let kind = reading.text("kind", kind)?;
-    if !kind_is_built(reading, &kind) {
-        return None;
-    }
+    let kind = file.required(reading, "kind", "kind = \"postgres\"").and_then(|node| reading.text("kind", node));
+    let built = match kind.as_ref().map(|kind| kind_of(reading, kind)) {
+        Some(Kind::Postgres) => true,
+        // The file has keys that nobody knows yet.
+        Some(Kind::ToCome) => return None,
+        // Most likely a slip: what else is wrong with the file is said too.
+        Some(Kind::Unknown) | None => false,
+    };
     let place = reading.text.place(0);
     let dataset = read_dataset(reading, &mut file, &name);
     let (url, url_written, url_place) = read_url(reading, &mut file);
@@ -172,23 +175,29 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
         tables: file.section(reading, "tables", "[tables]").map(|t| read_tables(reading, t)).unwrap_or_default(),
     };
     file.finish(reading);
-    Some(Source { name, place, dataset, kind: SourceKind::Postgres(Box::new(postgres)) })
+    built.then_some(Source { name, place, dataset, kind: SourceKind::Postgres(Box::new(postgres)) })
 }
 
-fn kind_is_built(reading: &mut Reading<'_>, kind: &Text) -> bool {
+/// What the word behind `kind` is.
+enum Kind {
+    Postgres,
+    ToCome,
+    Unknown,
+}
+
+/// Reads the kind; one that is not built is a mistake.
+fn kind_of(reading: &mut Reading<'_>, kind: &Text) -> Kind {
     if kind.value == "postgres" {
-        return true;
+        return Kind::Postgres;
     }
-    let to_come = KINDS_TO_COME.iter().find(|(word, _)| *word == kind.value);
-    let mistake = to_come.map_or_else(
-        || unknown_kind(kind),
-        |(word, issue)| Mistake::NotBuilt {
-            what: format!("sources of kind \"{word}\""),
-            instead: format!("They come with {issue}; built is \"postgres\"."),
-        },
-    );
-    reading.add(&kind.span, mistake);
-    false
+    let Some((word, issue)) = KINDS_TO_COME.iter().find(|(word, _)| *word == kind.value) else {
+        reading.add(&kind.span, unknown_kind(kind));
+        return Kind::Unknown;
+    };
+    let what = format!("sources of kind \"{word}\"");
+    let instead = format!("They come with {issue}; built is \"postgres\".");
+    reading.add(&kind.span, Mistake::NotBuilt { what, instead });
+    Kind::ToCome
 }
 
 fn unknown_kind(kind: &Text) -> Mistake {
