@@ -28,6 +28,14 @@ pub enum ServerError {
         /// Where.
         address: SocketAddr,
     },
+    /// The certificate or its key cannot be used.
+    #[error("the certificate {} cannot be used", path.display())]
+    Certificate {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A setting that is no address.
     #[error("\"{0}\" is not a listener address")]
     Address(String),
@@ -69,8 +77,11 @@ impl ServerError {
             Self::Bind { source, .. } => Problem::from_error("server.bind", self.to_string(), source)
                 .hint("Stop what listens there, or set another address (port 0 takes a free one) under [server] in naru.toml."),
             Self::NotLoopback { .. } => Problem::new("server.not_loopback", self.to_string())
-                .detail("Addresses beyond this machine need sign-in and TLS, which are not built yet.")
+                .detail("Addresses beyond this machine need sign-in and TLS, which this door does not have.")
                 .hint("Use 127.0.0.1 under [server] in naru.toml, and an SSH tunnel from elsewhere."),
+            Self::Certificate { reason, .. } => Problem::new("server.certificate", self.to_string())
+                .detail(reason)
+                .hint("Both files of `tls` under [server] in naru.toml are PEM, and readable by the user that runs naru."),
             Self::Address(_) => Problem::new("server.address", self.to_string())
                 .hint("Write an address such as \"127.0.0.1:6278\", port 0 for any free one, or false to switch it off."),
             Self::Socket { source, .. } => Problem::from_error("server.socket", self.to_string(), source),
@@ -85,7 +96,10 @@ impl ServerError {
                 } else {
                     format!("Use the newer program ({running}) here.")
                 }),
-            Self::Lost(detail) => Problem::new("server.lost", self.to_string()).detail(detail).later(),
+            Self::Lost(detail) => Problem::new("server.lost", self.to_string())
+                .detail(format!("It ended, or the way to it broke ({detail}). What was asked may have been done."))
+                .hint("`naru status` says whether it runs; `naru up` starts it.")
+                .later(),
             Self::Remote(problem) => problem.clone(),
         }
     }

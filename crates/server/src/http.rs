@@ -1,21 +1,29 @@
-//! The HTTP door: health, readiness, metrics.
+//! The HTTP door: health, readiness, metrics, and the paths of the intake.
 //!
-//! Owns: `/healthz`, `/readyz`, `/metrics`. What ready means is the caller's [`Readiness`].
+//! Owns: `/healthz`, `/readyz`, `/metrics`, and the listener below them all, with TLS or without. What ready means is
+//! the caller's [`Readiness`]; events are [`crate::ingest`]'s.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
     http::{StatusCode, header::CONTENT_TYPE},
+    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
+    serve::{IncomingStream, Listener},
 };
 use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Door, Listen, ServerError};
+use crate::{
+    Door, Listen, ServerError,
+    ingest::{self, Intake},
+    tls::{Tls, TlsListener},
+};
 
 /// Says whether naru serves what its folder promises.
 pub trait Readiness: Send + Sync {
@@ -32,35 +40,83 @@ impl<F: Fn() -> Vec<String> + Send + Sync> Readiness for F {
 /// Metrics that all rooms register with.
 pub type Metrics = Arc<Mutex<Registry>>;
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
 #[derive(Clone)]
 struct Answers {
     readiness: Arc<dyn Readiness>,
     metrics: Metrics,
 }
 
-/// Opens the door; `None` when it is off.
+/// Opens the door; `None` when it is off. With `tls` it may listen beyond loopback, and then it shows health to
+/// everybody but readiness and metrics, which name tables, to this machine only. Without an `intake` it
+/// takes no events.
+///
+/// # Errors
+/// [`ServerError`] when the address or the certificate cannot be used.
 pub async fn serve(
     listen: Listen,
+    tls: Option<Tls>,
     readiness: Arc<dyn Readiness>,
     metrics: Metrics,
+    intake: Option<Intake>,
 ) -> Result<Option<Door>, ServerError> {
-    let Some(listener) = listen.bind("http").await? else { return Ok(None) };
+    let acceptor = tls.map(Tls::acceptor).transpose()?;
+    let Some(listener) = listen.bind("http", acceptor.is_some()).await? else { return Ok(None) };
     let address =
         listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
     let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .with_state(Answers { readiness, metrics });
+        .route_layer(from_fn(this_machine_only))
+        .route("/healthz", get(async || "ok\n"))
+        .with_state(Answers { readiness, metrics })
+        .merge(intake.map(ingest::router).unwrap_or_default());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    match acceptor {
+        None => run(listener, router, &stop, &tasks),
+        Some(acceptor) => {
+            let listener = TlsListener::new(listener, address, acceptor, stop.clone());
+            run(listener, router, &stop, &tasks);
+        }
+    }
+    Ok(Some(Door { address, stop, tasks }))
+}
+
+fn run<L>(listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
+where
+    L: Listener<Addr = SocketAddr>,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let ended = stop.clone();
     tasks.spawn(async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(ended.cancelled_owned());
+        let service = router.into_make_service_with_connect_info::<Peer>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(ended.cancelled_owned());
         if let Err(error) = serving.into_future().await {
             tracing::warn!(%error, "the HTTP door closed");
         }
     });
-    Ok(Some(Door { address, stop, tasks }))
+}
+
+async fn this_machine_only(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    if peer.ip().to_canonical().is_loopback() {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "only for this machine\n").into_response()
 }
 
 async fn ready(State(answers): State<Answers>) -> Response {

@@ -1,4 +1,4 @@
-//! The doors of a running naru: HTTP for health and metrics, the control socket, the Postgres wire.
+//! The doors of a running naru: HTTP for health, metrics and events, the control socket, the Postgres wire.
 //!
 //! Owns: listeners, protocols, status codes, SQLSTATEs, JSON views, and the client half of the control socket.
 //! Never does: deciding what a status means, running marts or syncs; those come through ports that `cli` wires.
@@ -8,8 +8,11 @@ pub mod control;
 mod error;
 pub mod generated;
 pub mod http;
+pub mod ingest;
 mod listen;
 pub mod postgres;
+mod tls;
 
 pub use error::ServerError;
 pub use listen::{Door, Listen};
+pub use tls::Tls;

@@ -1,6 +1,6 @@
 //! Addresses and open doors.
 //!
-//! Owns: [`Listen`], [`Door`], and the rule that doors open to this machine only.
+//! Owns: [`Listen`], [`Door`], and the rule that doors open to this machine only unless they are secured.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
@@ -43,13 +43,13 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Binds; `None` when the door is off.
+    /// Binds; `None` when the door is off. A `secured` door has sign-in and TLS.
     ///
     /// # Errors
-    /// [`ServerError::NotLoopback`] for an address that other machines can reach.
-    pub(crate) async fn bind(self, door: &'static str) -> Result<Option<TcpListener>, ServerError> {
+    /// [`ServerError::NotLoopback`] for an address that other machines can reach, unless the door is secured.
+    pub(crate) async fn bind(self, door: &'static str, secured: bool) -> Result<Option<TcpListener>, ServerError> {
         let Self::At(address) = self else { return Ok(None) };
-        if !address.ip().is_loopback() {
+        if !secured && !address.ip().is_loopback() {
             return Err(ServerError::NotLoopback { door, address });
         }
         let bound = TcpListener::bind(address).await;
@@ -94,8 +94,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_door_never_opens_to_other_machines() {
+    async fn a_door_never_opens_to_other_machines_unsecured() {
         let wide: Listen = "0.0.0.0:0".parse().unwrap();
-        assert!(matches!(wide.bind("http").await, Err(ServerError::NotLoopback { .. })));
+        assert!(matches!(wide.bind("http", false).await, Err(ServerError::NotLoopback { .. })));
+        assert!(wide.bind("http", true).await.unwrap().is_some());
     }
 }

@@ -194,7 +194,7 @@ async fn health_readiness_and_metrics_are_served_on_loopback() {
     let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
     metrics.lock().register("queries", "Queries started", counter.clone());
     counter.inc();
-    let door = http::serve("127.0.0.1:0".parse().unwrap(), readiness, metrics).await.unwrap().unwrap();
+    let door = http::serve("127.0.0.1:0".parse().unwrap(), None, readiness, metrics, None).await.unwrap().unwrap();
     let ask = async |path: &str| {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(door.address).await.unwrap();

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use naru_access::Tokens;
-use naru_server::{Door, Listen, control::ControlDoor, http::Metrics};
+use naru_server::{Door, Listen, Tls, control::ControlDoor, http::Metrics};
 use serde_json::{Value, json};
 
 use super::{Running, control::Commands};
@@ -32,8 +32,10 @@ impl Listeners {
         let settings = &running.home.project.settings.server;
         let ready = running.clone();
         let readiness = move || ready.not_ready();
-        let http =
-            naru_server::http::serve(listen(settings.http), Arc::new(readiness), metrics).await.map_err(failed)?;
+        let tls = settings.tls.clone().map(|files| Tls { certificate: files.certificate, key: files.key });
+        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, None)
+            .await
+            .map_err(failed)?;
         let tokens = Arc::new(Tokens::new(running.store.clone()));
         let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
             .await

@@ -56,7 +56,7 @@ impl Tokens for naru_access::Tokens {
 
 /// Opens the door; `None` when it is off.
 pub async fn serve(listen: Listen, warehouse: Warehouse, tokens: Arc<dyn Tokens>) -> Result<Option<Door>, ServerError> {
-    let Some(listener) = listen.bind("postgres").await? else { return Ok(None) };
+    let Some(listener) = listen.bind("postgres", false).await? else { return Ok(None) };
     let address =
         listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

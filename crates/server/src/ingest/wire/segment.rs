@@ -1,0 +1,111 @@
+//! Segment's HTTP tracking API, which RudderStack and others speak too: `/v1/batch` and the single calls.
+//!
+//! Owns: messages of a batch as events. Never trusts the content type: RudderStack's library calls JSON a form.
+//!
+//! A message stays as it was sent, with what the request says once for all of them: `type` where the path says it,
+//! `sentAt` and `context` of the batch where the message has none. The write key is taken out.
+//! <https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/>
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::{
+    Request, Sent, WireError,
+    fields::{Fields, Writer},
+    split,
+};
+
+/// Fields that a batch says once for all of its messages.
+const SHARED: [&str; 2] = ["sentAt", "context"];
+
+/// The messages of `/v1/batch` and `/v1/import`.
+pub fn batch(body: &Bytes) -> Result<Request, WireError> {
+    let bad = |why: &str| WireError::unreadable("batch of messages", why);
+    let fields = Fields::read(body).ok_or_else(|| bad("it is no JSON object"))?;
+    let list = fields.get("batch").ok_or_else(|| bad("it has no \"batch\""))?;
+    if !list.get().starts_with('[') {
+        return Err(bad("its \"batch\" is no array"));
+    }
+    let mut request = Request { events: Vec::new(), key: fields.text("writeKey") };
+    for value in split::values(&body.slice_ref(list.get().as_bytes()), false)? {
+        let (sent, key) = message(&value, None, &fields);
+        request.events.push(sent);
+        request.key = request.key.or(key);
+    }
+    Ok(request)
+}
+
+/// The one message of `/v1/track` and its like; `kind` is the path's last word.
+pub fn single(body: &Bytes, kind: &'static str) -> Result<Request, WireError> {
+    let value = body.slice_ref(body.trim_ascii());
+    let Some(none) = Fields::read(b"{}") else { return Ok(Request::default()) };
+    if Fields::read(&value).is_none() {
+        return Err(WireError::unreadable("message", "it is no JSON object"));
+    }
+    let (sent, key) = message(&value, Some(kind), &none);
+    Ok(Request { events: vec![sent], key })
+}
+
+fn message(value: &Bytes, kind: Option<&'static str>, batch: &Fields<'_>) -> (Sent, Option<String>) {
+    let Some(fields) = Fields::read(value) else { return (Sent::plain(value.clone()), None) };
+    let (id, key) = (fields.text("messageId"), fields.text("writeKey"));
+    let kind = kind.filter(|_| fields.get("type").is_none());
+    let shared: Vec<(&str, &RawValue)> = SHARED
+        .into_iter()
+        .filter(|name| fields.get(name).is_none())
+        .filter_map(|name| Some((name, batch.get(name)?)))
+        .collect();
+    if kind.is_none() && shared.is_empty() && fields.get("writeKey").is_none() {
+        return (Sent { data: value.clone(), id }, key);
+    }
+    let mut out = Writer::with_capacity(value.len() + 64);
+    if let Some(kind) = kind {
+        out.text("type", kind);
+    }
+    for (name, raw) in fields.iter().filter(|(name, _)| *name != "writeKey") {
+        out.raw(name, raw.get());
+    }
+    shared.into_iter().for_each(|(name, raw)| out.raw(name, raw.get()));
+    (Sent { data: out.finish(), id }, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(request: &Request) -> Vec<&str> {
+        request.events.iter().map(|sent| std::str::from_utf8(&sent.data).unwrap()).collect()
+    }
+
+    #[test]
+    fn messages_of_a_batch_get_what_the_batch_says_once() {
+        let body = br#" {"batch": [ {"type":"track","messageId":"m1","sentAt":"y","context":{}} , {"type":"page","context":{"a":1},"writeKey":"w"}, "odd" ],
+            "sentAt":"2026-11-22T00:00:00Z","context":{"ip":"0"},"writeKey":"k"}"#;
+        let request = batch(&Bytes::from_static(body)).unwrap();
+        assert_eq!(
+            texts(&request),
+            [
+                r#"{"type":"track","messageId":"m1","sentAt":"y","context":{}}"#,
+                r#"{"type":"page","context":{"a":1},"sentAt":"2026-11-22T00:00:00Z"}"#,
+                "\"odd\"",
+            ]
+        );
+        assert_eq!((request.events[0].id.as_deref(), request.key.as_deref()), (Some("m1"), Some("k")));
+    }
+
+    #[test]
+    fn a_single_call_says_its_type_by_its_path() {
+        let request = single(&Bytes::from_static(b" {\"event\":\"a\",\"writeKey\":\"w\"}\n"), "track").unwrap();
+        assert_eq!(texts(&request), [r#"{"type":"track","event":"a"}"#]);
+        assert_eq!(request.key.as_deref(), Some("w"));
+    }
+
+    #[test]
+    fn what_is_no_batch_is_refused() {
+        for body in [b"".as_slice(), b"[]", b"{}", b"{\"batch\":{}}", b"{\"batch\":[}", b"batch=1"] {
+            assert!(matches!(batch(&Bytes::from_static(body)), Err(WireError::Unreadable { .. })));
+            assert!(batch(&Bytes::from_static(body)).is_err());
+        }
+        assert!(single(&Bytes::from_static(b"[]"), "track").is_err());
+    }
+}
