@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::{
+    jetstream,
     load::{self, Door, Plan, Sent},
     report, world,
 };
@@ -52,6 +53,7 @@ pub async fn run() {
         }
         house.caught_up(events).await;
     }
+    jetstream::run(&plan(http.clone(), None)).await;
     let bare = fdatasync_waits(house.folder.path(), usize::try_from(BATCH).unwrap_or(0) * EVENT_BYTES, seconds / 4);
     let half = house.measured("HTTP at half of its peak", &plan(http.clone(), Some(peak / 2)), next).await;
     next += half.events + APART;

@@ -12,12 +12,14 @@ mod flush;
 mod freshness;
 mod grpc;
 mod intake;
+mod jetstream;
 mod load;
 mod log;
 mod memory;
 mod mirror;
 mod replay;
 mod report;
+mod rows;
 mod scan;
 mod snapshot;
 mod wire;
@@ -39,13 +41,15 @@ flush      a flush of 10,000 random changed keys as the table grows to 100 times
 day        a simulated day at 2,000 updates a second: files and log
 log        events of 400 bytes appended to the topic log from 32 writers, each batch durable before its answer
                                            against a bare group commit into a preallocated file
+rows       events of JSON to Parquet, every row checked, on one core
+                                           against arrow-json, which checks nothing
 intake     the same events through HTTP and through Pub/Sub's gRPC, and from the answer to SQL
                                            against the disk's own fdatasync
 load       http|grpc ADDRESS TOPIC [--connections N] [--batch N] [--bytes N] [--rate N] [--seconds N]
                                            no bench: sends events to a naru that runs
 
 NARU_BENCH_ROWS sets the rows of the table (default 2000000; memory: 10000000; flush, day: 1000000, the first size;
-log: 1000000 events; intake: the seconds of each load, 10).
+log: 1000000 events; rows: 200000 events; intake: the seconds of each load, 10).
 NARU_BENCH_HOURS sets the length of the day (default 24).
 ";
 
@@ -61,6 +65,7 @@ async fn main() -> ExitCode {
         "flush" => flush::run().await,
         "day" => day::run().await,
         "log" => log::run().await,
+        "rows" => rows::run().await,
         "intake" => intake::run().await,
         "load" => return load_word().await,
         _ => {

@@ -72,7 +72,8 @@ fn demo(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 fn bench(arguments: &[&str]) -> Result<(), Failure> {
-    system::provide(&[Need::Compiler, Need::Postgres])?;
+    let peers: &[Need] = if arguments.first() == Some(&"intake") { &[Need::Nats] } else { &[] };
+    system::provide(&[&[Need::Compiler, Need::Postgres], peers].concat())?;
     Step::new("build naru").cargo(&["build", "--release", "--package", "naru"])?;
     let run = ["run", "--release", "--package", "naru-benches", "--"];
     Step::new("bench").cargo(&[&run, arguments].concat())
