@@ -8,6 +8,7 @@
 mod dead;
 mod error;
 mod handle;
+pub mod import;
 mod keep;
 pub mod log;
 pub mod marks;
