@@ -16,6 +16,7 @@ mod read;
 mod schema;
 mod sink;
 mod status;
+pub mod subscribe;
 mod text;
 mod topics;
 

@@ -111,6 +111,17 @@ impl Event {
         self.attributes().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
+    /// The same event in memory of its own: it no longer keeps alive what was read together with it.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        let mut all = Vec::with_capacity(self.bytes());
+        all.put_slice(&self.attributes);
+        all.put_slice(&self.data);
+        let mut attributes = Bytes::from(all);
+        let data = attributes.split_off(self.attributes.len());
+        Self { offset: self.offset, time_us: self.time_us, data, attributes }
+    }
+
     /// Bytes of its data and attributes.
     pub fn bytes(&self) -> usize {
         self.data.len() + self.attributes.len()

@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod frame;
 mod index;
+mod lazy;
 mod local;
 mod read;
 mod recover;
@@ -25,6 +26,9 @@ mod writer;
 use std::ops::Range;
 
 pub use error::LogError;
+pub(crate) use lazy::LazyLog;
+#[cfg(test)]
+pub(crate) use event::records;
 pub use event::{Batch, Event};
 pub use local::{LocalLog, LogSettings, Sync};
 pub use status::{LogStatus, Quarantined};
