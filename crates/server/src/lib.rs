@@ -11,6 +11,7 @@ pub mod http;
 pub mod ingest;
 mod listen;
 pub mod postgres;
+pub mod pubsub;
 mod tls;
 
 pub use error::ServerError;
