@@ -9,7 +9,7 @@ use naru_base::{Place, Problem};
 use naru_flow::{Graph, KnownTables};
 use naru_lake::{Lake, LakeSettings};
 use naru_project::{Environment, Loaded, Project};
-use naru_store::{DATABASE_FILE, LOCK_FILE, Store, sync_tables};
+use naru_store::{DATABASE_FILE, LOCK_FILE, Store, sync_tables, topics};
 
 use crate::{adapters::front::Front, failure::Failure};
 
@@ -34,15 +34,30 @@ pub fn not_built(project: &Project) -> Vec<Problem> {
     let told = |place: Place, what: &str, instead: &str| {
         Problem::new("project.not_built", format!("not built yet: {what}")).hint(instead).at(place)
     };
-    let topics = project.topics.iter().map(|topic| {
-        let hint = "Topics come with a later version. Move the file out of topics/ until then.";
-        told(topic.place.clone(), &format!("topic \"{}\"", topic.name), hint)
-    });
     let functions = project.functions.iter().map(|function| {
         let hint = "Shared functions come with a later version. Write the expression where it is used, and move the file out of functions/ until then.";
         told(function.sql.body_place(0), &format!("shared functions ({})", function.name), hint)
     });
-    topics.chain(functions).collect()
+    let clustered = project.topics.iter().filter(|topic| !topic.cluster.is_empty()).map(|topic| {
+        let hint = "Remove `cluster` from the file. Rows lie by day, and each file says which values it has.";
+        told(topic.place.clone(), &format!("clustering (topic \"{}\")", topic.name), hint)
+    });
+    functions.chain(clustered).collect()
+}
+
+/// Columns of topics whose types cannot follow those that their tables have, as far as the state database knows them.
+pub fn refused_columns(project: &Project) -> Result<Vec<Problem>, Failure> {
+    let path = project.state_folder().join(DATABASE_FILE);
+    if project.topics.is_empty() || !path.exists() {
+        return Ok(Vec::new());
+    }
+    let store = Store::open_for_reading(&path).map_err(|error| Failure::from(error.problem()))?;
+    let before = store.read_blocking(|db| topics::revisions(db)).map_err(|error| Failure::from(error.problem()))?;
+    let of = |topic: &naru_project::Topic| {
+        let columns = before.iter().filter(|(name, _)| *name == topic.name).map(|(_, columns)| columns.as_str());
+        naru_topics::refused(topic, columns)
+    };
+    Ok(project.topics.iter().flat_map(of).collect())
 }
 
 /// Reads the folder, whatever is wrong with it.
@@ -137,6 +152,11 @@ pub fn known_tables(project: &Project) -> Result<KnownTables, Failure> {
     } else {
         Vec::new()
     };
+    for topic in &project.topics {
+        for table in naru_topics::tables(&topic.name) {
+            known.add(table);
+        }
+    }
     for source in &project.sources {
         let mut seen = false;
         for row in rows.iter().filter(|row| row.source == source.name) {

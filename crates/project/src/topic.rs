@@ -204,6 +204,14 @@ fn read_partition(
         reading.bad("partition", "a partition such as \"day(at)\"", &text, why);
         return None;
     };
+    if partition.grain != Grain::Day {
+        let what = "partitions of an hour or a month".to_owned();
+        let instead = format!(
+            "Write \"day({})\"; a query over a part of a day reads that part of its files only.",
+            partition.column
+        );
+        reading.add(&text.span, Mistake::NotBuilt { what, instead });
+    }
     known_column(reading, "partition", &text.span, &partition.column, columns);
     let type_name =
         columns.iter().find(|c| c.name.eq_ignore_ascii_case(&partition.column)).map(|c| c.type_name.as_str());

@@ -97,10 +97,18 @@ pub fn unmake(connection: &Connection, topic: u32) -> Result<(), StoreError> {
 }
 
 /// The newest columns of a topic, as JSON, with their revision.
-pub fn revision(connection: &Connection, topic: u32) -> Result<Option<(u32, String)>, StoreError> {
+fn revision(connection: &Connection, topic: u32) -> Result<Option<(u32, String)>, StoreError> {
     let sql = "SELECT revision, columns FROM topic_revisions WHERE topic = ?1 ORDER BY revision DESC LIMIT 1";
     let row = connection.prepare_cached(sql)?.query_row([topic], |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(row.optional()?)
+}
+
+/// Names of topics with their columns as JSON, one entry a revision, oldest first.
+pub fn revisions(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = "SELECT name, columns FROM topics JOIN topic_revisions USING (topic) ORDER BY topic, revision";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Notes columns as a topic's newest revision, unless they are; the revision.

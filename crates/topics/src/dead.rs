@@ -130,18 +130,17 @@ impl DeadLetters {
         set: LiveSet,
     ) -> Result<Self, TopicError> {
         let id = table_of(topic);
-        let table = match lake.open_table(&id).await? {
-            Some(table) => table,
-            None => {
-                let spec = TableSpec {
-                    columns: columns(),
-                    key: KEY.map(str::to_owned).into(),
-                    deletion_vectors: true,
-                    description: Some(format!("Events of topic {topic} that do not fit, and why.")),
-                    ..TableSpec::default()
-                };
-                lake.create(&id, spec).await?
-            }
+        let table = if let Some(table) = lake.open_table(&id).await? {
+            table
+        } else {
+            let spec = TableSpec {
+                columns: columns(),
+                key: KEY.map(str::to_owned).into(),
+                deletion_vectors: true,
+                description: Some(format!("Events of topic {topic} that do not fit, and why.")),
+                ..TableSpec::default()
+            };
+            lake.create(&id, spec).await?
         };
         let live = LiveTable::open(table, settings).await?;
         set.insert(&live);
@@ -170,12 +169,12 @@ impl DeadLetters {
             return Ok(());
         }
         let count = letters.len();
-        let ids: Int64Array = letters.iter().map(|(id, _)| i64_from(*id)).collect();
+        let ids: ArrayRef = Arc::new(letters.iter().map(|(id, _)| i64_from(*id)).collect::<Int64Array>());
         let sinks: StringArray = letters.iter().map(|(_, sink)| Some(sink.as_str())).collect();
         let by: Int64Array = by.iter().map(|by| i64_from(*by)).collect();
         let instants = TimestampMicrosecondArray::from(vec![at_us; count]).with_timezone("UTC");
         let known: HashMap<&str, ArrayRef> = HashMap::from([
-            ("id", Arc::new(ids) as ArrayRef),
+            ("id", ids),
             ("sink", Arc::new(sinks)),
             ("status", Arc::new(StringArray::from(vec![status.word(); count]))),
             ("replayed_at", Arc::new(instants)),
@@ -236,7 +235,7 @@ fn standing_of(rows: &RecordBatch, found: &mut HashMap<(u64, String), Standing>)
 /// A batch with the table's columns; those that are not given are null.
 fn batch(live: &LiveTable, mut given: HashMap<&str, ArrayRef>) -> Result<RecordBatch, TopicError> {
     let view = live.table().view();
-    let rows = given.values().next().map_or(0, |array| array.len());
+    let rows = given.values().next().map_or(0, Array::len);
     let arrays = view.columns.iter().map(|column| {
         given.remove(column.name.as_str()).unwrap_or_else(|| arrow::array::new_null_array(&column.data_type, rows))
     });

@@ -21,11 +21,11 @@ pub struct LogFacts {
     /// What an acknowledgement means: `fsync` (it survives a power cut) or `os` (it survives a kill).
     pub mode: &'static str,
     /// Files and their bytes on disk.
-    pub segments: usize,
+    pub segments: u64,
     /// See `segments`.
     pub bytes: u64,
     /// Damaged ranges that were met since the start.
-    pub damaged: usize,
+    pub damaged: u64,
     /// Bytes of an unfinished write that the start cut off; nobody was answered for them.
     pub cut_bytes: u64,
     /// Why it takes nothing, if it takes nothing.

@@ -37,7 +37,7 @@ use crate::{
     error::{PublishError, TopicError},
     handle::{SinkHandle, TopicHandle},
     keep,
-    log::{Batch, LocalLog, LogError, LogSettings, Sync, TopicLog, TopicNo},
+    log::{Batch, LazyLog, LogSettings, LogStatus, Sync, TopicLog, TopicNo},
     schema::{self, Shape},
     sink::{self, Asked, SinkCell, SinkCut},
     status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus},
@@ -84,7 +84,7 @@ pub struct Topics {
 #[derive(Debug)]
 struct Inner {
     settings: TopicsSettings,
-    log: LocalLog,
+    log: Arc<LazyLog>,
     port: Arc<dyn TopicLog>,
     registry: RwLock<BTreeMap<String, TopicHandle>>,
     waiting: Semaphore,
@@ -141,8 +141,8 @@ impl Topics {
             })
             .await?;
         let numbers: Vec<TopicNo> = numbers.into_iter().map(TopicNo).collect();
-        let log = open_log(&settings, &numbers).await?;
-        let port: Arc<dyn TopicLog> = Arc::new(log.clone());
+        let log = Arc::new(open_log(&settings, &numbers, !made.is_empty()).await?);
+        let port: Arc<dyn TopicLog> = log.clone();
         let mut registry = BTreeMap::new();
         for (number, name) in made {
             registry.insert(name.clone(), TopicHandle::made(name, TopicNo(number)));
@@ -165,6 +165,7 @@ impl Topics {
                 store: settings.store.clone(),
                 live: live_settings(&settings, topic),
                 set: set.clone(),
+                zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
                 cache: settings.lake.cache().join("topics"),
                 cell,
             };
@@ -322,16 +323,17 @@ impl Topics {
     /// Everything at this moment.
     pub fn status(&self) -> TopicsStatus {
         let log = self.inner.log.status();
+        let of = |fact: fn(&LogStatus) -> u64| log.as_ref().map_or(0, fact);
         let facts = LogFacts {
-            mode: match log.sync {
+            mode: match self.inner.log.sync() {
                 Sync::Disk => "fsync",
                 Sync::System => "os",
             },
-            segments: log.segments,
-            bytes: log.bytes,
-            damaged: log.quarantined.len(),
-            cut_bytes: log.cut_bytes,
-            problem: log.stopped.map(|error| error.problem()),
+            segments: of(|log| u64_from(log.segments)),
+            bytes: of(|log| log.bytes),
+            damaged: of(|log| u64_from(log.quarantined.len())),
+            cut_bytes: of(|log| log.cut_bytes),
+            problem: log.and_then(|log| log.stopped).map(|error| error.problem()),
         };
         TopicsStatus { log: facts, topics: self.list().iter().map(|topic| self.topic_status(topic)).collect() }
     }
@@ -422,14 +424,36 @@ async fn ask<T>(
     answered.await.map_err(|_| stopped())?
 }
 
-/// Opens the log. A table that is ahead of it shows that the log was lost: topics go on behind their tables then, for
-/// no offset is given twice.
-async fn open_log(settings: &TopicsSettings, numbers: &[TopicNo]) -> Result<LocalLog, TopicError> {
-    let open = || {
-        let (folder, chosen, store) = (settings.folder.clone(), settings.log.clone(), settings.store.clone());
-        tokio::task::spawn_blocking(move || LocalLog::open(&folder, chosen, store))
+/// Opens the log, where there is one or is to be one.
+async fn open_log(settings: &TopicsSettings, numbers: &[TopicNo], made: bool) -> Result<LazyLog, TopicError> {
+    let log = || LazyLog::new(settings.folder.clone(), settings.log.clone(), settings.store.clone());
+    let lazy = log();
+    if numbers.is_empty() && !made && !lazy.exists() {
+        return Ok(lazy);
+    }
+    lazy.open().await?;
+    let behind = behind(settings, numbers, &lazy).await?;
+    if behind.is_empty() {
+        return Ok(lazy);
+    }
+    lazy.close().await;
+    drop(lazy);
+    let floors = move |db: &naru_store::Transaction<'_>| {
+        behind.iter().try_for_each(|(number, floor)| stored::set_floor(db, number.0, *floor))
     };
-    let log = open().await.map_err(|_| LogError::Closing)??;
+    settings.store.write(floors).await?;
+    let lazy = log();
+    lazy.open().await?;
+    Ok(lazy)
+}
+
+/// Topics whose table is ahead of the log, which shows that the log was lost, with the table's position: they go on
+/// behind it, for no offset is given twice.
+async fn behind(
+    settings: &TopicsSettings,
+    numbers: &[TopicNo],
+    log: &LazyLog,
+) -> Result<Vec<(TopicNo, u64)>, TopicError> {
     let mut behind = Vec::new();
     for (topic, number) in settings.declared.iter().zip(numbers) {
         let table = match settings.lake.open_table(&sink::table_of(&topic.name)).await {
@@ -447,16 +471,7 @@ async fn open_log(settings: &TopicsSettings, numbers: &[TopicNo]) -> Result<Loca
             behind.push((*number, position));
         }
     }
-    if behind.is_empty() {
-        return Ok(log);
-    }
-    log.close().await;
-    drop(log);
-    let floors = move |db: &naru_store::Transaction<'_>| {
-        behind.iter().try_for_each(|(number, floor)| stored::set_floor(db, number.0, *floor))
-    };
-    settings.store.write(floors).await?;
-    Ok(open().await.map_err(|_| LogError::Closing)??)
+    Ok(behind)
 }
 
 fn live_settings(settings: &TopicsSettings, topic: &Topic) -> LiveSettings {

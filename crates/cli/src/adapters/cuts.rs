@@ -16,7 +16,9 @@ use naru_store::{
     Store, StoreError, kv, sync_sources,
     sync_tables::{self, SyncTable, TableState},
 };
-use naru_sync::{CommandError, Commands};
+use naru_sync::{CommandError, Commands, app_id};
+
+use crate::running::topics::RunningTopics;
 
 /// How long a run waits for a source that is being connected.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -29,6 +31,8 @@ pub enum Cuts {
     Running {
         /// Their handles, by the name of their source.
         engines: Vec<(String, Commands)>,
+        /// Topics, each a source of its own; none where they are not open.
+        topics: Option<Arc<RunningTopics>>,
         /// What the sources' tables are.
         store: Store,
     },
@@ -68,7 +72,7 @@ impl Cuts {
     /// When the state database cannot be read.
     pub async fn take(&self, tables: &[TableId], held: &Pins) -> Result<Fit, Problem> {
         let (names, store): (Vec<&String>, &Store) = match self {
-            Self::Running { engines, store } => (engines.iter().map(|(name, _)| name).collect(), store),
+            Self::Running { engines, store, .. } => (engines.iter().map(|(name, _)| name).collect(), store),
             Self::AtRest { sources, store } => (sources.iter().collect(), store),
         };
         let mut fit = Fit::default();
@@ -89,6 +93,9 @@ impl Cuts {
             fit.unfit.extend(cut.unfit.into_iter().filter(|(id, _)| wanted.contains(id)));
             fit.versions.extend(cut.versions);
         }
+        if let Self::Running { topics: Some(topics), .. } = self {
+            topics_at(topics, tables, held, &mut fit).await;
+        }
         Ok(fit)
     }
 
@@ -107,6 +114,34 @@ impl Cuts {
                 let rest = store.read(move |db| kv::get(db, &key)).await.map_err(stored)?;
                 Ok(rest.map_or_else(|| none(rows, &not_at_rest(name)), |position| rest_cut(position, rows)))
             }
+        }
+    }
+}
+
+/// Pins the topics that a run reads: everything on the log of this moment goes into the tables' files, and the run
+/// remembers the offset. One that is named in `held` keeps what it has.
+async fn topics_at(running: &RunningTopics, tables: &[TableId], held: &Pins, fit: &mut Fit) {
+    for topic in running.topics.list().into_iter().filter(|topic| topic.declared().is_some()) {
+        let ids = naru_topics::tables(topic.name());
+        let wanted: BTreeSet<&TableId> = tables.iter().filter(|id| ids.contains(*id)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let [table, _] = &ids;
+        let name = table.to_string();
+        if held.positions.contains_key(&name) {
+            let cut = earlier(&name, &wanted, held);
+            fit.versions.extend(cut.versions);
+            fit.unfit.extend(cut.unfit);
+            continue;
+        }
+        match running.topics.flush(&topic).await {
+            Ok(Some(cut)) => {
+                fit.versions.extend(ids.into_iter().zip([Some(cut.table), Some(cut.dead)]));
+                fit.positions.insert(name, cut.offset.to_string());
+            }
+            Ok(None) => {}
+            Err(problem) => fit.unfit.extend(wanted.into_iter().map(|id| (id.clone(), problem.clone()))),
         }
     }
 }
@@ -304,8 +339,7 @@ impl Rest {
             self.store.read(move |db| Ok((sync_sources::get(db, &name)?, sync_tables::list(db, Some(&name))?))).await;
         let Ok((followed, rows)) = known else { return false };
         let Some(generation) = followed.and_then(|row| row.generation) else { return rows.is_empty() };
-        // As the engine signs its commits.
-        let app_id = format!("naru/{source}/{generation}");
+        let app_id = app_id(source, &generation);
         for row in rows.iter().filter(|row| row.state == TableState::Live) {
             let Ok(Some(table)) = self.lake.open_table(&row.lake).await else { return false };
             let Ok(Some(committed)) = table.position(&app_id).await else { return false };

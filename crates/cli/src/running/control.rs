@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::words::lake::ids;
 
-use super::{Running, flow_problem, sources::RunningSource, vanished};
+use super::{Running, flow_problem, sources::RunningSource, topics::RunningTopics, vanished};
 
 /// Words of the control socket.
 pub struct Commands {
@@ -40,6 +40,8 @@ struct Asked {
     dry_run: bool,
     by: Option<String>,
     why: Option<String>,
+    topic: String,
+    lines: Vec<String>,
 }
 
 impl Asked {
@@ -93,6 +95,11 @@ impl Running {
                 .hint("`naru status` lists the tables of every source.")),
             None => Ok(Value::Array(all)),
         }
+    }
+
+    /// The topics of the running naru.
+    fn topics(&self) -> Result<&RunningTopics, Problem> {
+        self.topics.as_deref().ok_or_else(|| Problem::new("topics.closed", "topics are not open here"))
     }
 
     /// The graph of the files as they stand now.
@@ -171,6 +178,7 @@ impl Running {
             "marts": marts.unwrap_or_default(),
             "folder": self.marts.wrong(),
             "lake": self.upkeep.status(),
+            "topics": self.topics.as_ref().map(|topics| topics.status(&self.home.project.root)),
         })
     }
 }
@@ -227,6 +235,8 @@ impl Control for Commands {
             "sync.resync" | "sync.pause" | "sync.resume" => self.table_word(word, &asked.one_table()?).await,
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
+            "topics.publish" => self.running.topics()?.publish(&asked.topic, asked.lines).await.map(|done| json!(done)),
+            "topics.settle" => self.running.topics()?.settle(&asked.topic).await.map(|()| Value::Null),
             "compact" | "vacuum" => self.maintain(word, &asked, progress).await,
             "run" => {
                 let handle = self.running.run_marts(&asked.marts, Reason::Manual, asked.by).await?;

@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use naru_topics::TopicStatus;
+
 use super::{Running, upkeep::LakeTable};
 
 /// Registers everything.
@@ -50,6 +52,7 @@ impl Collector for Status {
         family(&mut encoder, "naru_table_rows", "Rows that queries see", &rows)?;
         family(&mut encoder, "naru_table_lag_ms", "Milliseconds from source commit to visible", &lag)?;
         self.upkeep(&mut encoder)?;
+        self.topics(&mut encoder)?;
         let used = i64_from(u64_from(self.0.warehouse.memory_used()));
         family(&mut encoder, "naru_sql_memory_bytes", "Memory held by running queries", &[(Vec::new(), used)])
     }
@@ -74,6 +77,49 @@ impl Status {
         family(encoder, "naru_vacuumed_bytes", "Bytes removed by vacuum since the start", &vacuumed)?;
         let failing = of(&|table| u64::from(table.upkeep.problem.is_some()));
         family(encoder, "naru_upkeep_failing", "1 while the last piece of maintenance failed", &failing)
+    }
+}
+
+impl Status {
+    /// What topics took, refused and have yet to write.
+    fn topics(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(running) = &self.0.topics else { return Ok(()) };
+        let status = running.topics.status();
+        let of = |value: &dyn Fn(&TopicStatus) -> Option<u64>| -> Family {
+            let labels = |topic: &TopicStatus| vec![("topic".to_owned(), topic.topic.clone())];
+            let values = status.topics.iter().filter_map(|topic| Some((labels(topic), i64_from(value(topic)?))));
+            values.collect()
+        };
+        let sink = |value: fn(&naru_topics::SinkStatus) -> u64| of(&move |topic| topic.table.as_ref().map(value));
+        family(
+            encoder,
+            "naru_topic_published",
+            "Events accepted since the start",
+            &of(&|topic| Some(topic.published)),
+        )?;
+        family(encoder, "naru_topic_refused", "Events refused since the start", &of(&|topic| Some(topic.refused)))?;
+        let bytes = of(&|topic| Some(topic.refused_bytes));
+        family(encoder, "naru_topic_refused_bytes", "Bytes of events refused since the start", &bytes)?;
+        let backlog = of(&|topic| topic.table.as_ref().map(|table| topic.next.saturating_sub(table.next)));
+        family(encoder, "naru_topic_backlog", "Accepted events that the table has yet to take", &backlog)?;
+        family(encoder, "naru_topic_rows", "Rows written since the start", &sink(|table| table.written))?;
+        family(encoder, "naru_topic_dead", "Dead letters since the start", &sink(|table| table.dead))?;
+        family(
+            encoder,
+            "naru_topic_duplicates",
+            "Duplicates left out since the start",
+            &sink(|table| table.duplicates),
+        )?;
+        family(
+            encoder,
+            "naru_topic_lost",
+            "Events that a damaged log lost, met since the start",
+            &sink(|table| table.lost),
+        )?;
+        let failing = sink(|table| u64::from(table.problem.is_some()));
+        family(encoder, "naru_topic_failing", "1 while the table does not take events", &failing)?;
+        let log = i64_from(status.log.bytes);
+        family(encoder, "naru_topic_log_bytes", "Bytes of the log of all topics", &[(Vec::new(), log)])
     }
 }
 

@@ -8,6 +8,7 @@ pub mod listeners;
 pub mod marts;
 pub mod metrics;
 pub mod sources;
+pub mod topics;
 pub mod upkeep;
 pub mod vanished;
 
@@ -32,6 +33,7 @@ use crate::{
 
 use marts::Marts;
 use sources::RunningSource;
+use topics::RunningTopics;
 use upkeep::Upkeep;
 
 /// Rooms that are open.
@@ -52,6 +54,8 @@ pub struct Running {
     pub upkeep: Upkeep,
     /// Engines; empty in a command that runs by itself.
     pub sources: Vec<RunningSource>,
+    /// Topics; none in a command that runs by itself.
+    pub topics: Option<Arc<RunningTopics>>,
     /// Cancelled when everything shall stop.
     pub stop: CancellationToken,
 }
@@ -90,7 +94,7 @@ impl Running {
         let stop = CancellationToken::new();
         let names: Vec<String> = home.project.sources.iter().map(|source| source.name.clone()).collect();
         let stood = if sync { Rest::end(&store, names.clone()).await? } else { Vec::new() };
-        let (engines, sets) =
+        let (engines, mut sets) =
             if sync { sources::start(&home, &lake, &store, &stop).await? } else { (Vec::new(), Vec::new()) };
         let stood = names.iter().zip(&sets).zip(stood).map(|((name, set), at)| (name.clone(), set.clone(), at));
         let rest = Rest::new(store.clone(), lake.clone(), stood.collect());
@@ -99,10 +103,12 @@ impl Running {
                 tracing::warn!(problem = %source["problem"]["summary"], hint = %source["problem"]["hint"], "a source has no file");
             }
         }
+        let topics = if sync { Some(Arc::new(RunningTopics::open(&home, &lake, &store).await?)) } else { None };
+        sets.extend(topics.iter().map(|running| running.topics.set()));
         let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
         let cuts = if sync {
             let engines = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
-            Cuts::Running { engines, store: store.clone() }
+            Cuts::Running { engines, topics: topics.clone(), store: store.clone() }
         } else {
             Cuts::AtRest { sources: names, store: store.clone() }
         };
@@ -121,7 +127,7 @@ impl Running {
         if sync {
             tokio::spawn(marts.clone().keep_fresh(stop.clone()));
         }
-        Ok(Self { home, store, warehouse, flow, marts, rest, upkeep, sources: engines, stop })
+        Ok(Self { home, store, warehouse, flow, marts, rest, upkeep, sources: engines, topics, stop })
     }
 
     /// The engine of a table's source, by the dataset it writes.

@@ -29,6 +29,7 @@ impl Check {
             let built = naru_flow::Graph::build(project, &Front, &known);
             problems.extend(built.problems);
             problems.extend(home::not_built(project));
+            problems.extend(home::refused_columns(project)?);
             notes.extend(built.notes);
             if self.live {
                 for source in &project.sources {

@@ -11,12 +11,14 @@ mod init;
 mod interrupt;
 pub mod lake;
 mod progress;
+mod publish;
 mod runs;
 mod sql;
 mod status;
 mod steps;
 mod sync;
 mod token;
+mod topic_lines;
 pub mod up;
 
 use std::path::PathBuf;
@@ -53,6 +55,8 @@ enum Word {
     /// Look after synced sources.
     #[command(subcommand)]
     Sync(sync::Sync),
+    /// Publish lines of JSON to a topic.
+    Publish(publish::Publish),
     /// Compare source and lake at one same commit: rows and hash.
     Compare(compare::Compare),
     /// Join small files and leave dead rows out.
@@ -97,6 +101,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Status(word) => word.run(place).await,
         Word::Sql(word) => word.run(place).await,
         Word::Sync(word) => word.run(place).await,
+        Word::Publish(word) => word.run(place).await,
         Word::Compare(word) => word.run(place).await,
         Word::Compact(word) => word.run(place).await,
         Word::Vacuum(word) => word.run(place).await,

@@ -53,6 +53,10 @@ impl Everything {
             .map_err(|error| Failure::from(error.problem()))?;
         let running = Arc::new(Running::start(home, true).await?);
         let listeners = Listeners::open(&running, metrics::registry(&running)).await?;
+        if let Some(running) = &running.topics {
+            // Whoever reads topics has said by now what it still needs.
+            running.topics.begin_trimming();
+        }
         let scheduler = Scheduler::new(running.flow.clone(), running.marts.follow());
         let scheduler = tokio::spawn(scheduler.run(running.stop.clone()));
         Ok(Self { running, listeners, scheduler, _lock: lock })
@@ -64,6 +68,9 @@ impl Everything {
         self.running.flow.stop().await;
         // The last flushes must not wait for a compaction.
         self.running.upkeep.stop().await;
+        if let Some(running) = &self.running.topics {
+            running.topics.stop().await;
+        }
         self.running.stop.cancel();
         if let Err(error) = self.scheduler.await {
             tracing::warn!(%error, "the scheduler ended badly");

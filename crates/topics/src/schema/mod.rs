@@ -76,11 +76,18 @@ pub(crate) async fn note_revision(store: &Store, topic: &Topic, number: TopicNo)
     Ok(store.write(move |db| stored::note_revision(db, number.0, &text, now_us())).await?)
 }
 
-/// What is wrong with a topic's columns beside those it had before, for `naru check`; nothing for a new topic.
-pub fn refused(topic: &Topic, before: &str) -> Vec<Problem> {
-    let before: Vec<Declared> = serde_json::from_str(before).unwrap_or_default();
+/// What is wrong with a topic's columns beside those of its earlier revisions, oldest first: a column has the type that
+/// it had first, for the table that was made with it is never rewritten.
+pub fn refused<'a>(topic: &Topic, revisions: impl Iterator<Item = &'a str>) -> Vec<Problem> {
+    let mut first: Vec<Declared> = Vec::new();
+    for revision in revisions {
+        let declared: Vec<Declared> = serde_json::from_str(revision).unwrap_or_default();
+        let new = |column: &Declared| !first.iter().any(|known| known.name.eq_ignore_ascii_case(&column.name));
+        let new: Vec<Declared> = declared.into_iter().filter(new).collect();
+        first.extend(new);
+    }
     let changed = topic.columns.iter().filter_map(|column| {
-        let was = before.iter().find(|was| was.name.eq_ignore_ascii_case(&column.name))?;
+        let was = first.iter().find(|was| was.name.eq_ignore_ascii_case(&column.name))?;
         (was.type_name != column.type_name).then(|| plan::type_changed(topic, column, &was.type_name))
     });
     changed.collect()

@@ -8,7 +8,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use naru_base::Problem;
-use naru_lake::{Column, NaruType, rows::RowColumn};
+use naru_lake::{Column, Grain, NaruType, PartitionOf, rows::RowColumn};
 use naru_project::{
     Topic,
     topic::{METADATA_COLUMNS, TopicColumn, Unknown},
@@ -38,16 +38,18 @@ pub(crate) fn evolved(name: &str, sql_type: &str) -> Option<Column> {
     Some(Column { source: Some(EVOLVED.to_owned()), ..row.column })
 }
 
-/// The columns that a topic's table is to have. `existing` are those it has.
+/// The columns that a topic's table is to have. `existing` are those it has, `zone` is the project's, by its name.
 ///
 /// # Errors
-/// A column of the file has another type than the table's, with the place in the file.
-pub(crate) fn table_columns(topic: &Topic, existing: &[Column]) -> Result<Vec<Column>, Box<Problem>> {
+/// A column of the file has another type than the table's, or the table is partitioned by another column, with the
+/// place in the file.
+pub(crate) fn table_columns(topic: &Topic, existing: &[Column], zone: &str) -> Result<Vec<Column>, Box<Problem>> {
     let mut columns = Vec::new();
     for declared in &topic.columns {
         columns.push(declared_column(topic, declared, existing)?);
     }
-    let own = own_columns(topic);
+    let mut own = own_columns(topic);
+    own.extend(partition_column(topic, existing, zone)?);
     let is_known = |columns: &[Column], name: &str| columns.iter().any(|one| one.name.eq_ignore_ascii_case(name));
     let kept: Vec<Column> = existing
         .iter()
@@ -114,6 +116,33 @@ fn own_columns(topic: &Topic) -> Vec<Column> {
     own.push(Column::new(OFFSET, DataType::Int64));
     own.push(Column::new(TIME, instant()));
     own
+}
+
+/// The hidden column that the table is partitioned by, of a column or of the time of acceptance. It is chosen when the
+/// table is made; one that was made without stays without.
+fn partition_column(topic: &Topic, existing: &[Column], zone: &str) -> Result<Option<Column>, Box<Problem>> {
+    let wanted = topic.partition.as_ref().map_or(TIME, |partition| partition.column.as_str());
+    let declared = topic.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted));
+    let of = declared.map_or(wanted, |column| column.name.as_str()).to_owned();
+    let Some(has) = existing.iter().find(|column| column.partition.is_some()) else {
+        let partition = PartitionOf { of: of.clone(), grain: Grain::Day, zone: zone.to_owned() };
+        let column = Column::new(format!("{DAY_PREFIX}{of}"), DataType::Date32).with_partition(partition);
+        return Ok(existing.is_empty().then_some(column));
+    };
+    match &has.partition {
+        Some(partition) if !partition.of.eq_ignore_ascii_case(&of) => {
+            Err(Box::new(partition_changed(topic, &partition.of)))
+        }
+        _ => Ok(Some(has.clone())),
+    }
+}
+
+fn partition_changed(topic: &Topic, was: &str) -> Problem {
+    let was = if was == TIME { "leave `partition` out".to_owned() } else { format!("set it back to \"day({was})\"") };
+    Problem::new("topics.partition_changed", format!("the partition of topic \"{}\" cannot change", topic.name))
+        .detail("The files of its table lie in folders by day, and a table is never rewritten by itself. Events go on being accepted and wait on the log.")
+        .hint(format!("In the file, {was}. For another partition make another topic."))
+        .at(topic.place.clone())
 }
 
 fn instant() -> DataType {

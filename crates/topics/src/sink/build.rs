@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+        Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+        new_null_array,
     },
     compute::{cast, filter_record_batch},
     datatypes::{DataType, Date32Type, TimestampMicrosecondType},
     error::ArrowError,
     record_batch::RecordBatch,
 };
+use jiff::{Timestamp, tz::TimeZone};
 use naru_base::number::i64_from;
 use naru_lake::{
-    TableView,
+    PartitionOf, TableView,
     rows::{Fault, RowBuilder, Sighting},
 };
 
@@ -30,6 +32,8 @@ use crate::{
 /// Rows built together.
 const ROWS_MAX: usize = 8_192;
 const DAY_US: i64 = 86_400_000_000;
+/// Zones change their offset at whole quarters of an hour.
+const QUARTER_US: i64 = 900_000_000;
 
 /// Events that fit, with their rows.
 #[derive(Debug)]
@@ -110,7 +114,10 @@ impl Fitting {
                 TIME => self.times(),
                 name => match self.column(name) {
                     Some(array) => Arc::clone(array),
-                    None => self.metadata(name, &column.data_type),
+                    None => match &column.partition {
+                        Some(partition) => self.days(partition),
+                        None => self.metadata(name, &column.data_type),
+                    },
                 },
             };
             // They can differ in marks within a STRUCT.
@@ -137,6 +144,27 @@ impl Fitting {
             _ => new_null_array(data_type, self.events.len()),
         }
     }
+
+    /// The day of a column, in the zone that the table was made with.
+    fn days(&self, partition: &PartitionOf) -> ArrayRef {
+        // A zone that this machine does not know any more: UTC is as good as any, and rows are not lost.
+        let zone = TimeZone::get(&partition.zone).unwrap_or(TimeZone::UTC);
+        let mut days = Days::of(&zone);
+        let values: Vec<Option<i32>> = match self.column(&partition.of) {
+            None if partition.of == TIME => self.events.iter().map(|event| days.day(event.time_us)).collect(),
+            None => vec![None; self.events.len()],
+            Some(values) => {
+                let at = instants(values);
+                let dates = values.as_primitive_opt::<Date32Type>();
+                let day = |row| match dates {
+                    Some(dates) => dates.is_valid(row).then(|| dates.value(row)),
+                    None => days.day(at(row)?),
+                };
+                (0..values.len()).map(day).collect()
+            }
+        };
+        Arc::new(Date32Array::from(values))
+    }
 }
 
 /// Microseconds of a row of a DATE, DATETIME or TIMESTAMP column.
@@ -146,5 +174,51 @@ fn instants(values: &ArrayRef) -> impl Fn(usize) -> Option<i64> {
     move |row| {
         let date = dates.filter(|dates| dates.is_valid(row)).map(|dates| i64::from(dates.value(row)) * DAY_US);
         date.or_else(|| instants.filter(|all| all.is_valid(row)).map(|all| all.value(row)))
+    }
+}
+
+/// Days of instants in a zone; events near in time are mostly of one quarter of an hour.
+struct Days<'a> {
+    zone: &'a TimeZone,
+    quarter: i64,
+    shift_us: i64,
+}
+
+impl<'a> Days<'a> {
+    fn of(zone: &'a TimeZone) -> Self {
+        Self { zone, quarter: i64::MIN, shift_us: 0 }
+    }
+
+    /// Days since 1970.
+    fn day(&mut self, at_us: i64) -> Option<i32> {
+        let quarter = at_us.div_euclid(QUARTER_US);
+        if quarter != self.quarter {
+            let at = Timestamp::from_microsecond(at_us).ok()?;
+            self.shift_us = i64::from(self.zone.to_offset(at).seconds()) * 1_000_000;
+            self.quarter = quarter;
+        }
+        i32::try_from(at_us.saturating_add(self.shift_us).div_euclid(DAY_US)).ok()
+    }
+}
+
+/// The day of an instant in a zone, in days since 1970.
+pub(super) fn day_of(at_us: i64, zone: &TimeZone) -> Option<i32> {
+    Days::of(zone).day(at_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_one_of_the_zone() {
+        let zone = TimeZone::get("Asia/Seoul").unwrap();
+        let mut days = Days::of(&zone);
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_microsecond();
+        let mut of = |text: &str| days.day(at(text)).unwrap();
+        assert_eq!(of("1970-01-01T14:59:59.999999Z"), 0);
+        assert_eq!(of("1970-01-01T15:00:00Z"), 1);
+        assert_eq!(of("1969-12-31T14:59:59Z"), -1);
+        assert_eq!(of("2026-11-22T15:30:00Z"), of("2026-11-23T14:30:00Z"));
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) live: LiveSettings,
     pub(crate) set: LiveSet,
+    /// The project's time zone, by its name.
+    pub(crate) zone: String,
     /// For keys of events that were seen before; can be made anew.
     pub(crate) cache: PathBuf,
     pub(crate) cell: SinkCell,
@@ -128,6 +130,11 @@ impl SinkCell {
     fn change(&self, change: impl FnOnce(&mut SinkStatus)) {
         change(&mut self.0.lock());
     }
+}
+
+/// The tables of a topic: its own, and that of its dead letters.
+pub fn tables(topic: &str) -> [naru_base::TableId; 2] {
+    [table_of(topic), crate::dead::table_of(topic)]
 }
 
 /// Runs a sink until `stop`, whatever goes wrong.

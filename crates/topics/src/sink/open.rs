@@ -2,27 +2,34 @@
 //!
 //! Owns: the table's creation and its new columns. Never reads an event.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arrow::{
     array::AsArray as _,
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
+use jiff::tz::TimeZone;
 use naru_base::{
-    TableId,
+    Lsn, TableId,
     number::{i64_from, u64_from_signed},
     time::now_us,
 };
 use naru_lake::{LakeError, TableSpec, live::LiveTable};
 use naru_project::topic::Dedup;
 
-use super::{APP, Context, READER, blocking, dedup::Seen, run::Sink};
+use super::{APP, Context, READER, blocking, build::day_of, dedup::Seen, run::Sink};
 use crate::{
     dead::DeadLetters,
     error::TopicError,
     read,
     schema::{self, OFFSET, Shape, Sightings, TIME, table_columns},
 };
+
+/// How often days that are past the retention are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_mins(10);
 
 /// The table of a topic.
 pub(crate) fn table_of(topic: &str) -> TableId {
@@ -65,6 +72,7 @@ impl Sink {
             flushing: None,
             flush_failed: None,
             since: Instant::now(),
+            expired: None,
         })
     }
 }
@@ -72,20 +80,19 @@ impl Sink {
 async fn open_table(context: &Context) -> Result<LiveTable, TopicError> {
     let (topic, lake) = (&context.declared, &context.lake);
     let id = table_of(&topic.name);
-    let table = match lake.open_table(&id).await? {
-        Some(table) => table,
-        None => {
-            let columns = table_columns(topic, &[]).map_err(TopicError::Columns)?;
-            // A commit every flush; the log of the table is kept like that of a mirror.
-            let kept = ["delta.logRetentionDuration", "delta.deletedFileRetentionDuration"];
-            let properties = kept.map(|name| (name.to_owned(), "interval 24 hours".to_owned())).into();
-            let description = Some(format!("Events of topic {}.", topic.name));
-            lake.create(&id, TableSpec { columns, properties, description, ..TableSpec::default() }).await?
-        }
+    let table = if let Some(table) = lake.open_table(&id).await? {
+        table
+    } else {
+        let columns = table_columns(topic, &[], &context.zone).map_err(TopicError::Columns)?;
+        // A commit every flush; the log of the table is kept like that of a mirror.
+        let kept = ["delta.logRetentionDuration", "delta.deletedFileRetentionDuration"];
+        let properties = kept.map(|name| (name.to_owned(), "interval 24 hours".to_owned())).into();
+        let description = Some(format!("Events of topic {}.", topic.name));
+        lake.create(&id, TableSpec { columns, properties, description, ..TableSpec::default() }).await?
     };
     let live = LiveTable::open(table, context.live.clone()).await?;
     let view = live.view();
-    let columns = table_columns(topic, &view.columns).map_err(TopicError::Columns)?;
+    let columns = table_columns(topic, &view.columns, &context.zone).map_err(TopicError::Columns)?;
     if columns[..] != view.columns[..] {
         let position = live.position(APP).await?.unwrap_or(0);
         live.evolve(columns, APP, position).await?;
@@ -130,13 +137,34 @@ impl Sink {
         let added = fields.iter().filter_map(|(name, sql_type)| schema::evolved(name, sql_type));
         let mut existing = self.table.view().columns.to_vec();
         existing.extend(added);
-        let columns = table_columns(&self.context.declared, &existing).map_err(TopicError::Columns)?;
+        let columns =
+            table_columns(&self.context.declared, &existing, &self.context.zone).map_err(TopicError::Columns)?;
         self.flush_all().await?;
         self.table.evolve(columns, APP, i64_from(self.next)).await?;
         self.shape = Shape::of(&self.context.declared, &self.table.view().columns, self.shape.revision)?;
         self.context.topic.set_shape(Arc::clone(&self.shape));
         let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
         tracing::info!(topic = self.context.topic.name(), columns = ?names, "fields have become columns");
+        Ok(())
+    }
+
+    /// Lets go of the days that the retention is past, at most once in a while.
+    pub(super) async fn expire(&mut self) -> Result<(), TopicError> {
+        let Some(retention) = self.context.declared.retention else { return Ok(()) };
+        if self.expired.is_some_and(|at| at.elapsed() < EXPIRE_EVERY) {
+            return Ok(());
+        }
+        self.expired = Some(Instant::now());
+        let view = self.table.view();
+        let zone = view.columns.iter().find_map(|column| column.partition.as_ref());
+        let Some(zone) = zone.and_then(|partition| TimeZone::get(&partition.zone).ok()) else { return Ok(()) };
+        let kept_us = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        let Some(day) = day_of(now_us().saturating_sub(kept_us), &zone) else { return Ok(()) };
+        if let Some(committed) = self.table.drop_before(day).await? {
+            let (topic, version) = (self.context.topic.name(), committed.version.0);
+            tracing::info!(topic, version, "days that the retention is past were removed");
+            self.context.set.publish_behind(&self.table, Lsn(self.next));
+        }
         Ok(())
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Sink {
     pub(super) flush_failed: Option<Instant>,
     /// When the last flush began.
     pub(super) since: Instant,
+    /// When old days were looked for last.
+    pub(super) expired: Option<Instant>,
 }
 
 /// Opens a topic's table and keeps it up to the log until `stop`.
@@ -222,7 +224,7 @@ impl Sink {
             let now = now_us();
             self.seen = Some(blocking(move || seen.save(position, now).map(|()| seen)).await??);
         }
-        Ok(())
+        self.expire().await
     }
 
     /// Everything that was taken, into files.

@@ -1,0 +1,150 @@
+//! Topics of a process: opening them from the folder, publishing for `naru publish`, and what `naru status` shows.
+//!
+//! Owns: turning the folder's settings into topics, and whether their files were edited since. Never looks into an
+//! event.
+
+use std::{collections::BTreeMap, path::Path, time::SystemTime};
+
+use naru_base::{Problem, number::u64_from};
+use naru_lake::{
+    Lake,
+    live::{Budget, FlushPolicy, LiveSettings},
+};
+use naru_store::Store;
+use naru_topics::{Incoming, Topics, TopicsSettings, log::LogSettings};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::home::Home;
+
+/// Bytes of unflushed rows that the tables of all topics together keep in memory.
+const TAIL_BYTES: usize = 128 << 20;
+/// Folder of the log, in `.naru`.
+const LOG_FOLDER: &str = "topics";
+/// Folder of the files.
+const FILES: &str = "topics";
+
+/// Topics that are open, and their files as they were read.
+#[derive(Debug)]
+pub struct RunningTopics {
+    /// The topics.
+    pub topics: Topics,
+    seen: BTreeMap<String, (u64, SystemTime)>,
+}
+
+/// What became of published lines.
+#[derive(Debug, Default, Serialize)]
+pub struct Published {
+    /// Offset of the first event; the others follow it.
+    pub first: Option<u64>,
+    /// Events that are on the log.
+    pub accepted: u64,
+    /// Those of them that the table does not take; they are kept in its dead letters.
+    pub unfit: Vec<Unfit>,
+}
+
+/// An event that does not fit.
+#[derive(Debug, Serialize)]
+pub struct Unfit {
+    /// Its place among those published together, from 0.
+    pub index: usize,
+    /// Where in the event.
+    pub path: String,
+    /// What the column takes.
+    pub expected: String,
+    /// The type that came.
+    pub got: String,
+    /// The revision of the columns that it was judged by.
+    pub schema_revision: u32,
+}
+
+impl RunningTopics {
+    /// Opens the topics of a folder; the caller holds the project's lock.
+    pub async fn open(home: &Home, lake: &Lake, store: &Store) -> Result<Self, Problem> {
+        let project = &home.project;
+        let flush = FlushPolicy { bytes_max: project.settings.lake.flush_bytes, ..FlushPolicy::default() };
+        let settings = TopicsSettings {
+            project: project.settings.name.clone(),
+            zone: project.settings.timezone.zone.clone(),
+            folder: project.state_folder().join(LOG_FOLDER),
+            declared: project.topics.clone(),
+            store: store.clone(),
+            lake: lake.clone(),
+            live: LiveSettings { budget: Budget::new(TAIL_BYTES), flush, ..LiveSettings::default() },
+            log: LogSettings { free_min: project.settings.limits.intake_free_min, ..LogSettings::default() },
+        };
+        let seen = files(&project.root);
+        let topics = Topics::open(settings).await.map_err(|error| error.problem())?;
+        Ok(Self { topics, seen })
+    }
+
+    /// Publishes lines as events of one topic.
+    ///
+    /// # Errors
+    /// The topic does not exist, or the log takes nothing.
+    pub async fn publish(&self, topic: &str, lines: Vec<String>) -> Result<Published, Problem> {
+        let handle = self.topics.get(topic).ok_or_else(|| {
+            let known: Vec<String> = self.topics.list().iter().map(|topic| topic.name().to_owned()).collect();
+            let hint = if known.is_empty() {
+                "The project has no topics.".to_owned()
+            } else {
+                format!("Topics are {}.", known.join(", "))
+            };
+            Problem::new("topics.missing", format!("there is no topic \"{topic}\"")).hint(hint)
+        })?;
+        let event = |line: String| Incoming { data: line.into(), ..Incoming::default() };
+        let events: Vec<Incoming> = lines.into_iter().map(event).collect();
+        if events.is_empty() {
+            return Ok(Published::default());
+        }
+        let first = self.topics.publish(&handle, &events).await.map_err(|error| error.problem())?;
+        let unfit = self.topics.judge(&handle, &events).into_iter().map(|judged| Unfit {
+            index: judged.index,
+            path: judged.fault.path,
+            expected: judged.fault.expected,
+            got: judged.fault.got,
+            schema_revision: judged.schema_revision,
+        });
+        Ok(Published { first: Some(first), accepted: u64_from(events.len()), unfit: unfit.collect() })
+    }
+
+    /// Waits until what was published is visible.
+    ///
+    /// # Errors
+    /// Why the table does not take events; they are on the log.
+    pub async fn settle(&self, topic: &str) -> Result<(), Problem> {
+        match self.topics.get(topic) {
+            Some(topic) => self.topics.settle(&topic).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What `naru status --json` shows under `topics`.
+    pub fn status(&self, root: &Path) -> Value {
+        let mut status = json!(self.topics.status());
+        status["edited"] = json!(self.edited(root));
+        status
+    }
+
+    /// Files of topics that are not as they were read at the start.
+    fn edited(&self, root: &Path) -> Vec<String> {
+        let now = files(root);
+        let names: std::collections::BTreeSet<&String> = now.keys().chain(self.seen.keys()).collect();
+        let edited = names.into_iter().filter(|name| now.get(*name) != self.seen.get(*name));
+        edited.map(|name| format!("{FILES}/{name}")).collect()
+    }
+}
+
+/// Size and time of every file of topics.
+fn files(root: &Path) -> BTreeMap<String, (u64, SystemTime)> {
+    // A folder that is not there has no files.
+    let entries = std::fs::read_dir(root.join(FILES)).into_iter().flatten().flatten();
+    let facts = entries.filter_map(|entry| {
+        let (name, facts) = (entry.file_name().into_string().ok()?, entry.metadata().ok()?);
+        Path::new(&name)
+            .extension()
+            .is_some_and(|kind| kind == "toml")
+            .then(|| (name, (facts.len(), facts.modified().unwrap_or(SystemTime::UNIX_EPOCH))))
+    });
+    facts.collect()
+}

@@ -1,0 +1,64 @@
+//! Topics in `naru status`, for eyes.
+//!
+//! Owns: one line a topic, the problems below it, and one line for the log. Never asks anybody.
+
+use serde_json::Value;
+
+/// The lines of the value under `topics`; none where there are no topics.
+pub fn lines(status: &Value) -> Vec<String> {
+    let topics: Vec<&Value> = status["topics"].as_array().into_iter().flatten().collect();
+    if topics.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for topic in topics {
+        lines.push(topic_line(topic));
+        lines.extend(problem_lines(&topic["table"]["problem"]));
+    }
+    let log = &status["log"];
+    if let Some(mode) = log["mode"].as_str() {
+        let means =
+            if mode == "fsync" { "accepted is on the disk" } else { "accepted survives a kill, not a power cut" };
+        let damaged = match log["damaged"].as_u64() {
+            Some(ranges) if ranges > 0 => format!("; {ranges} damaged ranges, see the log of naru"),
+            _ => String::new(),
+        };
+        lines.push(format!("topic log: {mode} ({means}), {} MB{damaged}", number(&log["bytes"]) / 1_000_000));
+    }
+    lines.extend(problem_lines(&log["problem"]));
+    let edited = status["edited"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(edited.map(|file| format!("  ! {file} was edited; restart naru to use it")));
+    lines
+}
+
+fn topic_line(topic: &Value) -> String {
+    let table = &topic["table"];
+    let state = table["state"].as_str().unwrap_or(if topic["declared"] == true { "stopped" } else { "log only" });
+    let rows = table["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows"));
+    let behind = number(&topic["next"]).saturating_sub(number(&table["next"]));
+    let count = |value: u64, what: &str| (value > 0).then(|| format!("{value} {what}"));
+    let rate = topic["rate"].as_f64().filter(|rate| *rate >= 0.05).map(|rate| format!("{rate:.1}/s"));
+    let remarks = [
+        rate,
+        count(if table.is_object() { behind } else { 0 }, "waiting"),
+        count(number(&table["dead"]), "dead letters"),
+        count(number(&table["duplicates"]), "duplicates"),
+        count(number(&table["lost"]), "lost by damage"),
+        count(number(&topic["refused"]), "refused"),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    let name = format!("topics.{}", topic["topic"].as_str().unwrap_or("-"));
+    format!("  {name:<32} {state:<12} {rows:>14}  {}", remarks.join(" · ")).trim_end().to_owned()
+}
+
+fn problem_lines(problem: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(problem["summary"].as_str().map(|summary| format!("  ! {summary}")));
+    lines
+        .extend(["detail", "hint"].iter().filter_map(|part| problem[*part].as_str()).map(|text| format!("    {text}")));
+    lines
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
