@@ -9,6 +9,7 @@
 
 pub mod messages;
 pub mod mutation;
+pub mod rows;
 pub mod search;
 pub mod targets;
 
