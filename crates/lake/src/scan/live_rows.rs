@@ -4,7 +4,8 @@
 //! dead. The input says of every row which file and which row number it has, in two columns of this module's names;
 //! they end here. Selections within the files would say the same, but the reader turns them into lists of rows, once
 //! for each column and row group, which costs more than reading rows that are scattered and dropping them.
-//! Never changes the order of rows. Does not care which rows the input skips.
+//! Never changes the order of rows, but promises none, or rows would be sorted before the dead ones are out. Does not care
+//! which rows the input skips.
 
 use std::{
     collections::HashMap,
@@ -86,10 +87,6 @@ impl ExecutionPlan for LiveRowsExec {
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
     }
 
     /// Dropping rows is too little work to send rows to another thread for; files are split instead.

@@ -133,6 +133,13 @@ async fn whole_scans_filters_and_limits_agree_where_dead_rows_lie_scattered() {
     let live: Vec<i64> = (0..300_000).filter(|id| !gone(*id)).chain([400_000]).collect();
     let within: i64 = live.iter().filter(|id| (119_990..=280_010).contains(*id)).sum();
     let all = format!("{}|{}", live.len(), live.iter().sum::<i64>());
+    let tail = TailBatch { rows: rows([500_000], 0), live: None };
+    let view = Arc::new(table.view().with_tail(vec![tail]));
+    let sorted = answer(&shop.lake, &view, "select id from t where id > 299990 order by id").await;
+    let expected = ["299992", "299993", "299995", "299996", "299998", "299999", "400000", "500000"];
+    assert_eq!(sorted, expected, "sorted over files and tail");
+    let first = answer(&shop.lake, &view, "select id from t order by id desc limit 2").await;
+    assert_eq!(first, ["500000", "400000"]);
     let context = session(&shop.lake, &table.view()).await;
     for pushed in [false, true] {
         let set = format!("set datafusion.execution.parquet.pushdown_filters = {pushed}");
