@@ -366,7 +366,9 @@ impl Names {
 
     /// The column that a sender means by `name`: case and Unicode composition do not count.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied().or_else(|| self.index.get(&folded(name)).copied())
+        let plain = name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let found = self.index.get(name).copied();
+        if plain { found } else { found.or_else(|| self.index.get(&folded(name)).copied()) }
     }
 }
 
