@@ -21,8 +21,8 @@ use crate::{
 const RATE_MAX: u64 = 1_000_000;
 /// Properties that Mixpanel gives a meaning of its own.
 const MIXPANEL_OWN: [&str; 4] = ["distinct_id", "time", "token", "$insert_id"];
-/// Names of a topic's other readers, which a forward cannot have.
-const TAKEN: [&str; 2] = ["table", "all"];
+/// What dead letters of the topic's own table are called.
+const TABLE: &str = "table";
 
 /// One forward of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,18 +117,20 @@ pub(crate) fn read(reading: &mut Reading<'_>, section: Section<'_>, columns: &[T
 }
 
 fn read_one(reading: &mut Reading<'_>, entry: &Entry, columns: &[TopicColumn]) -> Option<Forward> {
-    let taken = TAKEN.contains(&entry.key.as_str());
     let name = match names::checked(&entry.key, "forward") {
-        Ok(name) if !taken => name,
-        Ok(name) => {
-            reading.add(&entry.key_span, Mistake::BadName { name, what: "forward" });
-            return None;
-        }
+        Ok(name) => name,
         Err(mistake) => {
             reading.add(&entry.key_span, mistake);
             return None;
         }
     };
+    if name == TABLE {
+        let wanted = "a name that a forward may have".to_owned();
+        let why = Some("dead letters of the topic's own table carry it".to_owned());
+        let hint = Some("Choose another name.".to_owned());
+        reading.add(&entry.key_span, Mistake::BadValue { key: name, wanted, why, hint });
+        return None;
+    }
     let place = reading.place(&entry.key_span);
     let mut section = Section::open(reading, &entry.key, format!("[forwards.{}]", entry.key), &entry.node)?;
     section.required(reading, "kind", "kind = \"webhook\"");
@@ -393,7 +395,7 @@ mod tests {
             "topics/app_log.toml:14:11: \"fields\" is not a column of this topic\nhint: Did you mean \"name\"?",
             "topics/app_log.toml:14:19: \"fields\" is not a property that is free for your use",
             "\"event\" is not a column of type STRING\ndetail: The column's type is INT64.",
-            "\"table\" cannot be the name of a forward",
+            "\"table\" is not a name that a forward may have",
             "\"url\" has a password in it",
             "\"secret\" is not there: it is empty",
             "\"topic\" is not a name of Pub/Sub",

@@ -7,6 +7,7 @@
 
 mod dead;
 mod error;
+pub mod forward;
 mod handle;
 pub mod import;
 mod keep;
@@ -14,7 +15,9 @@ pub mod log;
 pub mod marks;
 mod read;
 mod schema;
+mod signature;
 mod sink;
+pub mod sqs;
 mod status;
 pub mod subscribe;
 mod text;
