@@ -37,7 +37,7 @@ use crate::{
     error::{PublishError, TopicError},
     handle::{SinkHandle, TopicHandle},
     keep,
-    log::{Batch, LazyLog, LogSettings, LogStatus, Sync, TopicLog, TopicNo},
+    log::{Batch, LazyLog, LogError, LogSettings, LogStatus, Sync, TopicLog, TopicNo},
     schema::{self, Shape},
     sink::{self, Asked, SinkCell, SinkCut},
     status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus},
@@ -307,8 +307,14 @@ impl Topics {
     }
 
     async fn trim(&self) {
+        // Where there is no room for more, what everybody has read is worth less than what wants to come in.
+        let full = self.inner.log.status().is_some_and(|log| matches!(log.stopped, Some(LogError::Full { .. })));
         for topic in self.list() {
-            let past = topic.inner.samples.lock().past(Instant::now());
+            let past = if full {
+                self.inner.port.bounds(topic.number()).end
+            } else {
+                topic.inner.samples.lock().past(Instant::now())
+            };
             let holds: Vec<u64> = topic.inner.holds.lock().values().copied().collect();
             let floor = keep::floor(past, holds);
             if floor <= self.inner.port.bounds(topic.number()).start {

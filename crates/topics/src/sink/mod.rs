@@ -110,7 +110,7 @@ pub struct SinkStatus {
     pub dead: u64,
     /// See `written`.
     pub duplicates: u64,
-    /// Events that the log had lost when the table came to them, since the start.
+    /// Offsets that the log had lost when the table came to them, since the start: at most so many events.
     pub lost: u64,
     /// The revision of the file's columns.
     pub revision: u32,
