@@ -24,6 +24,15 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Whether what `naru compare` wrote says that `table` is equal; without one, that some table is.
+pub fn says_equal(compared: &str, table: Option<&str>) -> bool {
+    compared.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let name = words.next();
+        table.is_none_or(|table| name == Some(table)) && words.any(|word| word == "equal")
+    })
+}
+
 /// The `state` of the object that names `table` (as `dataset.table`, or as an object of the two), wherever it stands.
 pub fn state(status: &Value, table: &str) -> Option<String> {
     match status {
@@ -52,6 +61,14 @@ mod tests {
         let answer = "{\"id\":1,\"name\":\"가\",\"at\":null}\n{\"id\":2,\"name\":\"\",\"at\":[1,2]}\n";
         assert_eq!(rows(answer).unwrap(), ["1|가|NULL", "2||[1,2]"]);
         assert!(rows("id,name").is_err());
+    }
+
+    #[test]
+    fn only_a_line_of_the_table_itself_says_that_it_is_equal() {
+        let compared =
+            "source shop at 0/1\n  shop.t   source 1 rows  lake 1 rows  equal\n  shop.u  not compared: why\n";
+        assert!(says_equal(compared, Some("shop.t")) && says_equal(compared, None));
+        assert!(!says_equal(compared, Some("shop.u")) && !says_equal("source shop at 0/1\n", None));
     }
 
     #[test]

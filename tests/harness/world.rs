@@ -333,29 +333,32 @@ impl World {
     async fn same(&mut self, step: &Step) -> Held {
         let tables = step.words();
         if tables.is_empty() {
-            return self.compare(&["compare"]).await;
+            return self.compare(None).await;
         }
         for table in &tables {
-            self.compare(&["compare", table]).await?;
+            self.compare(Some(table)).await?;
         }
         Ok(())
     }
 
-    /// A table that is on its way is waited for; one that differs is not.
-    async fn compare(&mut self, words: &[&str]) -> Held {
-        let mut differs = None;
+    /// What cannot be compared yet is waited for; what differs, and an answer that says of nothing that it is equal, is
+    /// not.
+    async fn compare(&mut self, table: Option<&str>) -> Held {
+        let mut unequal = None;
         let compared = self
             .eventually(async |world| {
-                let output = world.output(words)?;
+                let words: Vec<&str> = ["compare"].into_iter().chain(table).collect();
+                let output = world.output(&words)?;
                 let text = written(&output);
                 if !output.status.success() && text.contains("not compared") && !text.contains("DIFFERENT") {
                     return Err(text);
                 }
-                differs = (!output.status.success()).then_some(text);
+                let equal = output.status.success() && answer::says_equal(&text, table);
+                unequal = (!equal).then(|| format!("{} does not say that it is equal:\n{text}", words.join(" ")));
                 Ok(())
             })
             .await;
-        compared.and(differs.map_or(Ok(()), Err))
+        compared.and(unequal.map_or(Ok(()), Err))
     }
 
     async fn readers(&mut self, step: &Step) -> Held {

@@ -39,6 +39,20 @@ pub enum FlowError {
     /// Nothing is left to do.
     #[error("there is nothing to resume")]
     NothingToResume,
+    /// What the run would publish is older than what is published.
+    #[error("run {run} is older than what is published of mart {mart}")]
+    Older {
+        /// The run.
+        run: RunId,
+        /// The first of its marts that a newer run has published.
+        mart: TableId,
+        /// That newer run.
+        newer: RunId,
+        /// How many more of its marts newer runs have published.
+        more: usize,
+        /// What it has left to do, as words of `naru run`.
+        left: String,
+    },
     /// The run has not ended.
     #[error("run {run} is going on")]
     GoingOn {
@@ -85,6 +99,17 @@ impl FlowError {
             Self::NothingToResume => Problem::new("flow.nothing_to_resume", summary)
                 .detail("The latest run went well and no mart of it was edited since.")
                 .hint("`naru run` starts a new one."),
+            Self::Older { run, newer, more, left, .. } => Problem::new("flow.older_run", summary)
+                .detail(format!(
+                    "It reads its inputs as they were when it began, and run {newer} began later{}.",
+                    match more {
+                        0 => String::new(),
+                        more => format!("; so it is with {more} more of its marts"),
+                    }
+                ))
+                .hint(format!(
+                    "`naru run {left}` builds what it left undone as of now. `naru resume {run} --older` publishes the older results all the same."
+                )),
             Self::GoingOn { .. } => Problem::new("flow.going_on", summary).hint("Wait for it, or cancel it.").later(),
             Self::NoMarts => {
                 Problem::new("flow.no_marts", summary).hint("Write a SELECT into marts/<dataset>/<table>.sql.")

@@ -39,14 +39,27 @@ impl Flow {
     /// were edited since, and within the run everything below them. What was read stays at the run's cut.
     ///
     /// # Errors
-    /// [`FlowError::NothingToResume`], [`FlowError::GoingOn`], [`FlowError::NoSuchRun`], [`FlowError::Busy`].
+    /// [`FlowError::NothingToResume`], [`FlowError::GoingOn`], [`FlowError::NoSuchRun`], [`FlowError::Busy`], and
+    /// [`FlowError::Older`], where a newer run has published one of these marts.
     pub async fn resume(&self, graph: Arc<Graph>, run: Option<RunId>) -> Result<RunHandle, FlowError> {
+        self.go_on(graph, run, false).await
+    }
+
+    /// As [`Flow::resume`], also where that replaces newer results with older ones.
+    pub async fn resume_over_newer(&self, graph: Arc<Graph>, run: Option<RunId>) -> Result<RunHandle, FlowError> {
+        self.go_on(graph, run, true).await
+    }
+
+    async fn go_on(&self, graph: Arc<Graph>, run: Option<RunId>, over_newer: bool) -> Result<RunHandle, FlowError> {
         let row = self.run_to_resume(&graph, run).await?;
         let run = row.run;
         let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
         let again = to_run_again(&graph, &nodes);
         if again.is_empty() {
             return Err(FlowError::NothingToResume);
+        }
+        if !over_newer {
+            self.nothing_newer(run, &again).await?;
         }
         let claim = self.claim(nodes.iter().map(|node| node.mart.clone()).collect(), Some(run))?;
         let cancel = claim.belongs_to(run);
@@ -78,6 +91,23 @@ impl Flow {
             }
         }
         Ok(handles)
+    }
+
+    /// Makes sure that no newer run has published one of the marts that run again.
+    async fn nothing_newer(&self, run: RunId, again: &BTreeSet<TableId>) -> Result<(), FlowError> {
+        let marts = again.clone();
+        let published = self.inner.store.read(move |tx| {
+            marts.into_iter().map(|mart| Ok((runs_read::publications(tx, &mart)?, mart))).collect::<Result<Vec<_>, _>>()
+        });
+        // A rollback has a newer number and older rows.
+        let newer = |row: &RunRow| row.run > run && row.rolled_to.is_none();
+        let mut over = published.await?.into_iter().filter_map(|(published, mart)| {
+            let (row, _) = published.into_iter().find(|(row, _)| newer(row))?;
+            Some((mart, row.run))
+        });
+        let Some((mart, newer)) = over.next() else { return Ok(()) };
+        let left = again.iter().map(TableId::to_string).collect::<Vec<_>>().join(" ");
+        Err(FlowError::Older { run, mart, newer, more: over.count(), left })
     }
 
     async fn may_go_on_alone(&self, row: &RunRow) -> Result<bool, FlowError> {

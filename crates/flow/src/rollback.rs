@@ -94,7 +94,8 @@ impl Flow {
     }
 }
 
-/// The result to go back to and its version. `published` has every run that published the mart, newest first.
+/// The result to go back to and its version. `published` has every run that published the mart, the newest publication
+/// first.
 fn target<'a>(
     mart: &TableId,
     published: &'a [(RunRow, NodeRow)],
@@ -102,11 +103,12 @@ fn target<'a>(
 ) -> Result<(&'a NodeRow, Version), Problem> {
     // What is live may itself be a rollback; then the one before the run that it went back to is meant.
     let live = published.first().map(|(row, _)| row.rolled_to.unwrap_or(row.run));
-    let wanted = |row: &RunRow| match to {
-        Some(run) => row.run == run,
-        None => row.rolled_to.is_none() && live.is_some_and(|live| row.run < live),
+    let found = if let Some(run) = to {
+        published.iter().find(|(row, _)| row.run == run)
+    } else {
+        let mut earlier = published.iter().skip_while(|(row, _)| Some(row.run) != live).skip(1);
+        earlier.find(|(row, _)| row.rolled_to.is_none())
     };
-    let found = published.iter().find(|(row, _)| wanted(row));
     let Some((_, node)) = found else {
         let problem = match to {
             Some(run) => Problem::new("flow.not_published", format!("run {run} did not publish mart {mart}")),
@@ -177,6 +179,9 @@ mod tests {
         all.insert(0, published(5, Some(50), Some(1)));
         assert_eq!(to(&all, None).map_err(|problem| problem.code), Err("flow.nothing_earlier".into()));
         assert_eq!(to(&all, Some(RunId(3))), Ok((3, 30)));
+        // Run 1 was gone on with after run 3 had published.
+        let resumed = vec![published(1, Some(40), None), published(3, Some(30), None), published(2, Some(20), None)];
+        assert_eq!(to(&resumed, None), Ok((3, 30)));
         assert_eq!(to(&all, Some(RunId(9))).map_err(|problem| problem.code), Err("flow.not_published".into()));
         let views = [published(2, None, None), published(1, None, None)];
         assert_eq!(to(&views, None).map_err(|problem| problem.code), Err("flow.view_has_no_versions".into()));

@@ -290,6 +290,29 @@ async fn resume_finds_the_failed_run_behind_later_good_ones() {
 }
 
 #[tokio::test]
+async fn an_older_run_never_replaces_newer_results_unasked() {
+    let world = shop();
+    world.lake.decide(|call, mart| if call == "stage" && mart.table == "sales" { Fate::FailNever } else { Fate::Good });
+    let flow = world.flow().await;
+    let failed = world.run(&flow, &[]).await;
+    world.lake.decide(|_, _| Fate::Good);
+    world.lake.change_source("shop.orders");
+    let newer = world.run(&flow, &[]).await;
+    let refused = flow.resume(world.graph(), Some(failed.run)).await.unwrap_err();
+    let FlowError::Older { run, newer: named, more, .. } = &refused else { panic!("{}", refused.problem()) };
+    assert_eq!((*run, *named, *more), (failed.run, newer.run, 1));
+    assert_eq!(world.lake.commits_of("finance.sales").len(), 1);
+    let resumed = flow.resume_over_newer(world.graph(), Some(failed.run)).await.unwrap().ended().await.unwrap();
+    assert_eq!(resumed.state, RunState::Done);
+    let sales = id("finance.sales");
+    let published = world.store.read(move |tx| runs_read::publications(tx, &sales)).await.unwrap();
+    assert_eq!(published.iter().map(|(row, _)| row.run).collect::<Vec<_>>(), [failed.run, newer.run]);
+    let status = naru_flow::history::status(&world.store, &world.graph(), jiff::Timestamp::now()).await.unwrap();
+    let sales = status.iter().find(|line| line.mart == id("finance.sales")).unwrap();
+    assert_eq!(sales.published.as_ref().unwrap().0, failed.run);
+}
+
+#[tokio::test]
 async fn a_mart_skipped_by_hand_lets_what_lies_below_go_on_with_the_earlier_table() {
     let world = shop();
     let flow = world.flow().await;

@@ -131,12 +131,13 @@ pub struct ViewRow {
     pub published_us: i64,
 }
 
-/// A mart's latest run and what is live.
+/// A mart's latest run and what is live: the newest run may have been published over by an older one that was gone on
+/// with later, so that the order of publications is not that of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MartRow {
     /// Its part in the latest run that it took part in.
     pub latest: NodeRow,
-    /// Its part in the latest run that published it.
+    /// Its part in the run that published it last.
     pub published: Option<NodeRow>,
     /// That run, if it was a rollback.
     pub rollback: Option<RunRow>,
@@ -149,6 +150,10 @@ const RUN_COLUMNS: &str = "SELECT run, reason, requested, state, epoch, cut, sta
 
 const NODE_COLUMNS: &str = "SELECT run, mart, kind, fingerprint, state, cause, problem, attempt, tries, rows, bytes, \
                             version, started_us, ended_us FROM flow_nodes AS n";
+
+/// Newest publication first. Steps are numbered in the order in which they were stored.
+const NEWEST_PUBLISHED: &str = "ORDER BY (SELECT MAX(event_id) FROM flow_events AS e WHERE e.run = n.run AND \
+                                e.mart = n.mart AND e.to_state = 'done') DESC, run DESC";
 
 /// One run.
 pub fn run(connection: &Connection, run: RunId) -> Result<Option<RunRow>, StoreError> {
@@ -192,7 +197,7 @@ pub fn marts(connection: &Connection) -> Result<Vec<MartRow>, StoreError> {
 
 fn mart_row(connection: &Connection, latest: NodeRow) -> Result<MartRow, StoreError> {
     let mart = latest.mart.to_string();
-    let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' ORDER BY run DESC LIMIT 1");
+    let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' {NEWEST_PUBLISHED} LIMIT 1");
     let published = connection.prepare_cached(&sql)?.query_row([&mart], node_row).optional()?;
     let mut query = connection.prepare_cached(
         "SELECT check_name, outcome, failing FROM flow_verdicts \
@@ -269,9 +274,9 @@ pub fn views(connection: &Connection) -> Result<Vec<ViewRow>, StoreError> {
     Ok(views.collect::<Result<_, _>>()?)
 }
 
-/// The runs that have published a mart, newest first, with the mart's part in each.
+/// The runs that have published a mart, the newest publication first, with the mart's part in each.
 pub fn publications(connection: &Connection, mart: &TableId) -> Result<Vec<(RunRow, NodeRow)>, StoreError> {
-    let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' ORDER BY run DESC");
+    let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' {NEWEST_PUBLISHED}");
     let mut query = connection.prepare_cached(&sql)?;
     let nodes: Vec<NodeRow> = query.query_map([mart.to_string()], node_row)?.collect::<Result<_, _>>()?;
     let mut found = Vec::with_capacity(nodes.len());

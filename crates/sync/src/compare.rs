@@ -11,14 +11,14 @@ use naru_lake::{Column, RowDigest, TableView};
 use serde::Serialize;
 
 use crate::{
-    catalog::{self, ServerFacts},
+    catalog,
     copy::{Snapshot, lock_and_check},
     engine::{Commands, Context, CutShown, prepare::create_slot},
     error::SyncError,
     image::{TableImage, literal},
     plan::TableShape,
     postgres::{CopyDecoder, ReplicationConnection, SqlClient, connect_sql, copy_select_list},
-    preflight::Verdict,
+    preflight::{TableKind, Verdict},
     state::TableState,
 };
 
@@ -93,7 +93,6 @@ async fn tables(
         literal(&snapshot.name)
     );
     client.batch_execute(&begin).await?;
-    let facts = catalog::server_facts(&client).await?;
     let wanted = |id: &TableId| only.is_none_or(|only| only == id);
     let mut compared = Vec::new();
     let mut seen = BTreeSet::new();
@@ -113,7 +112,7 @@ async fn tables(
             continue;
         };
         client.batch_execute("SAVEPOINT naru_compare").await?;
-        compared.push(match one(context, &client, &facts, &image, view).await {
+        compared.push(match one(context, &client, &image, view).await {
             Ok(comparison) => comparison,
             Err(error) => {
                 // A connection that is gone says so here.
@@ -147,15 +146,17 @@ fn why_not(error: &SyncError) -> String {
 async fn one(
     context: &Context,
     client: &SqlClient,
-    facts: &ServerFacts,
     image: &TableImage,
     view: &Arc<TableView>,
 ) -> Result<Comparison, SyncError> {
     let table = context.source.table_id(&image.schema, &image.name);
-    let Verdict::Sync(kind, _) = context.verdict(image, facts) else {
-        let note = "it cannot be synced any more as it stands at the source".to_owned();
-        return Ok(Comparison::not_compared(table, TableState::Live, note));
+    let not_compared = |note: &str| Ok(Comparison::not_compared(table.clone(), TableState::Live, note.to_owned()));
+    let Verdict::Sync(kind, _) = context.verdict_to_follow(image) else {
+        return not_compared("it cannot be synced any more as it stands at the source");
     };
+    if image.row_security {
+        return not_compared("row security hides rows of it from naru's role");
+    }
     let image = lock_and_check(client, image.oid).await?;
     let shape = context.shape_of(&image, kind, &[])?;
     let differing = differing_columns(&shape.columns, &view.columns);
@@ -167,14 +168,15 @@ async fn one(
     }
     let names: Vec<String> = shape.columns.iter().map(|column| column.name.clone()).collect();
     let lake = context.lake.digest(view, &names).await?;
-    Ok(Comparison {
-        table,
-        state: TableState::Live.as_str(),
-        source_rows: source.rows(),
-        lake_rows: lake.rows(),
-        equal: Some(source == lake),
-        note: None,
-    })
+    let equal = source == lake;
+    let note = (!equal && kind == TableKind::AppendOnly).then(|| {
+        format!(
+            "it has no key, so it is append-only: updates and deletes at the source since its copy are not seen, which \
+             may be all that differs; `naru sync resync {table}` copies it again"
+        )
+    });
+    let (source_rows, lake_rows) = (source.rows(), lake.rows());
+    Ok(Comparison { table, state: TableState::Live.as_str(), source_rows, lake_rows, equal: Some(equal), note })
 }
 
 /// What the columns of one side have that those of the other do not, in words. Dropped columns are the lake's own.

@@ -20,6 +20,6 @@ pub mod state;
 pub mod status;
 pub mod trigger;
 
-pub use engine::{Command, CommandError, Commands, Context, SourceEngine, Way, room::DiskMarks};
+pub use engine::{Command, CommandError, Commands, Context, SourceEngine, Way, app_id, room::DiskMarks};
 pub use error::SyncError;
 pub use status::{SourceStatus, StatusCell, TableStatus};

@@ -10,13 +10,15 @@ use naru_project::PostgresSource;
 
 use crate::{
     catalog::ServerFacts,
-    image::{LeafImage, TableImage, quote},
+    image::{LeafImage, TableImage, literal, quote},
 };
 
 /// Oldest server naru reads (13 lacks protocol v2).
 const VERSION_MIN: u32 = 140_000;
 /// Slots and senders naru needs free: its own, and one while a table is copied.
 const HEADROOM: i64 = 2;
+/// Partitions that a statement names; for more, it finds them by itself.
+const LEAVES_NAMED_MAX: usize = 20;
 
 /// What the owner accepted in the source file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,9 +143,34 @@ fn wal_bound(facts: &ServerFacts, accepted: Accepted) -> Option<Problem> {
     )
 }
 
-/// Decides what becomes of one table, with what the source's file says of it.
+/// What a source without the event trigger costs, and how it gets one.
+pub fn no_trigger(facts: &ServerFacts) -> Problem {
+    let role = quote(&facts.role);
+    let (grant, revoke) = if facts.rds {
+        (format!("GRANT rds_superuser TO {role};"), format!("REVOKE rds_superuser FROM {role};"))
+    } else if facts.cloud_sql {
+        (format!("GRANT cloudsqlsuperuser TO {role};"), format!("REVOKE cloudsqlsuperuser FROM {role};"))
+    } else {
+        (format!("ALTER ROLE {role} SUPERUSER;"), format!("ALTER ROLE {role} NOSUPERUSER;"))
+    };
+    Problem::new("sync.no_event_trigger", format!("role {role} may not make an event trigger; definitions are looked up instead"))
+        .detail("A new table or a changed definition is noticed some seconds late, or with its next row; values that an ALTER TABLE rewrites are old until then. Nothing is lost.")
+        .hint(format!("Run `{grant}` as a superuser, restart naru once, then run `{revoke}`: the trigger stays. To leave it so, write `event_trigger = false` in the source's file."))
+}
+
+/// Decides what becomes of one table that may have to be copied, with what the source's file says of it.
 pub fn verdict_with(postgres: &PostgresSource, image: &TableImage, facts: &ServerFacts) -> Verdict {
-    match table_verdict(image, facts) {
+    with_vectors(postgres, image, table_verdict(image, facts))
+}
+
+/// Decides what becomes of one table whose rows are in the lake already: rights at the source matter to copies alone,
+/// before which it is judged as by [`verdict_with`].
+pub fn verdict_to_follow(postgres: &PostgresSource, image: &TableImage) -> Verdict {
+    with_vectors(postgres, image, shape_verdict(image))
+}
+
+fn with_vectors(postgres: &PostgresSource, image: &TableImage, verdict: Verdict) -> Verdict {
+    match verdict {
         Verdict::Sync(TableKind::Keyed, _) if !postgres.table(&image.schema, &image.name).deletion_vectors => {
             Verdict::Quarantine(
                 Problem::new(
@@ -161,8 +188,15 @@ pub fn verdict_with(postgres: &PostgresSource, image: &TableImage, facts: &Serve
     }
 }
 
-/// Decides what becomes of one table. Partitions are read through their root and never reach this.
-pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
+fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
+    match shape_verdict(image) {
+        Verdict::NotSynced(reason) => Verdict::NotSynced(reason),
+        verdict => access_problem(image, facts).map_or(verdict, Verdict::Quarantine),
+    }
+}
+
+/// Partitions are read through their root and never reach this.
+fn shape_verdict(image: &TableImage) -> Verdict {
     match (image.kind, image.persistence) {
         ('v', _) => return Verdict::NotSynced("a view: sync the tables it reads and make it a mart".into()),
         ('m', _) => {
@@ -173,7 +207,7 @@ pub fn table_verdict(image: &TableImage, facts: &ServerFacts) -> Verdict {
         (_, 't') => return Verdict::NotSynced("temporary".into()),
         _ => {}
     }
-    if let Some(problem) = access_problem(image, facts).or_else(|| leaf_problem(image)) {
+    if let Some(problem) = leaf_problem(image) {
         return Verdict::Quarantine(problem);
     }
     let mut remarks = Vec::new();
@@ -197,23 +231,52 @@ fn access_problem(image: &TableImage, facts: &ServerFacts) -> Option<Problem> {
                 .hint(format!("Run `ALTER TABLE {table} OWNER TO {role};`, or grant the owner's role to {role}.")),
         );
     }
-    if !image.readable {
+    let grants = grants(image, &facts.role);
+    if !grants.is_empty() {
+        let hidden = image.leaves.iter().find(|leaf| !leaf.readable || !leaf.reachable).filter(|_| image.readable);
+        let what = match hidden {
+            Some(leaf) => format!("partition {} of {}", leaf.name, image.full_name()),
+            None => image.full_name(),
+        };
         return Some(
-            Problem::new("sync.table.select", format!("role {role} may not read {}", image.full_name()))
-                .hint(format!("Run `GRANT SELECT ON {table} TO {role};`.")),
+            Problem::new("sync.table.select", format!("role {role} may not read {what}"))
+                .detail("A copy reads every partition by itself; rights on the partitioned table are not enough.")
+                .hint(format!("Run `{}` as the owner; naru notices it.", grants.join(" "))),
         );
     }
-    if image.row_security {
+    let hidden = image.leaves.iter().find(|leaf| leaf.row_security).map(|leaf| leaf.name.clone());
+    if let Some(hidden) = hidden.or_else(|| image.row_security.then(|| image.full_name())) {
         return Some(
-            Problem::new(
-                "sync.table.row_security",
-                format!("row security hides rows of {} from {role}", image.full_name()),
-            )
-            .detail("The copy would silently miss rows.")
-            .hint(format!("Run `ALTER ROLE {role} BYPASSRLS;`.")),
+            Problem::new("sync.table.row_security", format!("row security hides rows of {hidden} from {role}"))
+                .detail("The copy would silently miss rows.")
+                .hint(format!("Run `ALTER ROLE {role} BYPASSRLS;`.")),
         );
     }
     None
+}
+
+/// The statements that let a role read a table and every partition of it; none when it may.
+fn grants(image: &TableImage, name: &str) -> Vec<String> {
+    let role = quote(name);
+    let own = (!image.reachable).then(|| image.schema.clone());
+    let hidden = image.leaves.iter().filter(|leaf| !leaf.reachable).map(|leaf| leaf.schema.clone());
+    let schemas: BTreeSet<String> = own.into_iter().chain(hidden).collect();
+    let mut grants: Vec<String> =
+        schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {role};", quote(schema))).collect();
+    let own = (!image.readable).then(|| image.quoted());
+    let unreadable: Vec<String> =
+        own.into_iter().chain(image.leaves.iter().filter(|leaf| !leaf.readable).map(LeafImage::quoted)).collect();
+    match unreadable.len() {
+        0 => {}
+        1..=LEAVES_NAMED_MAX => grants.push(format!("GRANT SELECT ON {} TO {role};", unreadable.join(", "))),
+        _ => grants.push(format!(
+            "DO $$ DECLARE leaf regclass; BEGIN FOR leaf IN SELECT relid FROM pg_partition_tree({}) LOOP \
+             EXECUTE format('GRANT SELECT ON %s TO %I', leaf, {}); END LOOP; END $$;",
+            literal(&image.quoted()),
+            literal(name)
+        )),
+    }
+    grants
 }
 
 /// A partitioned table is one table only if the log has the changes of every leaf.
@@ -223,7 +286,7 @@ fn leaf_problem(image: &TableImage) -> Option<Problem> {
         format!(
             "Make it an ordinary partition, or run `ALTER TABLE {} DETACH PARTITION {};`.",
             image.quoted(),
-            leaf.name
+            leaf.quoted()
         )
     };
     if let Some(leaf) = image.leaves.iter().find(|leaf| leaf.kind == 'f') {
@@ -240,7 +303,7 @@ fn leaf_problem(image: &TableImage) -> Option<Problem> {
         return Some(
             Problem::new("sync.table.unlogged_partition", format!("partition {} of {table} is unlogged", leaf.name))
                 .detail("Its changes are in no log, so the table could never be followed as a whole.")
-                .hint(format!("Run `ALTER TABLE {} SET LOGGED;`.", leaf.name)),
+                .hint(format!("Run `ALTER TABLE {} SET LOGGED;`.", leaf.quoted())),
         );
     }
     let key: BTreeSet<&str> =
@@ -256,7 +319,7 @@ fn leaf_problem(image: &TableImage) -> Option<Problem> {
         .detail("PostgreSQL names the old rows of a partition by the partition's own replica identity.")
         .hint(format!(
             "Give it that of the table, usually by `ALTER TABLE {} REPLICA IDENTITY DEFAULT;`, or FULL.",
-            leaf.name
+            leaf.quoted()
         )),
     )
 }
@@ -392,6 +455,30 @@ pub(crate) mod tests {
             let Verdict::Quarantine(problem) = with(broken) else { panic!("{code}") };
             assert_eq!(problem.code, code);
         }
+    }
+
+    #[test]
+    fn what_a_copy_may_not_read_is_named_with_the_exact_grant_and_stops_no_table_that_is_followed() {
+        let hidden = |number: u32| LeafImage {
+            name: format!("cold store.T {number}"),
+            schema: "cold store".into(),
+            readable: false,
+            ..leaf()
+        };
+        let mut image = table(vec![column(1, "id", 20)]);
+        (image.kind, image.leaves) = ('p', vec![leaf(), LeafImage { reachable: false, ..hidden(1) }]);
+        let Verdict::Quarantine(problem) = table_verdict(&image, &facts()) else { panic!() };
+        assert!(problem.summary.contains("partition cold store.T 1 of public.orders"), "{problem}");
+        let grants =
+            "`GRANT USAGE ON SCHEMA \"cold store\" TO \"naru\"; GRANT SELECT ON \"cold store\".\"T 1\" TO \"naru\";`";
+        assert!(problem.hint.is_some_and(|hint| hint.contains(grants)));
+        assert!(matches!(shape_verdict(&image), Verdict::Sync(TableKind::Keyed, _)));
+        image.leaves = (0..30).map(hidden).collect();
+        let Verdict::Quarantine(problem) = table_verdict(&image, &facts()) else { panic!() };
+        assert!(problem.hint.is_some_and(|hint| hint.contains("pg_partition_tree('\"public\".\"orders\"')")));
+        image.leaves = vec![LeafImage { row_security: true, ..leaf() }];
+        let Verdict::Quarantine(problem) = table_verdict(&image, &facts()) else { panic!() };
+        assert_eq!(problem.code, "sync.table.row_security");
     }
 
     #[test]

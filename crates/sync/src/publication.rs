@@ -162,6 +162,13 @@ pub async fn triggers(client: &Client, names: &SourceNames) -> Result<i64, SyncE
     Ok(client.query_one(sql, &[&wanted]).await?.get(0))
 }
 
+/// Whether some naru's event triggers are there and fire.
+pub async fn some_trigger(client: &Client) -> Result<bool, SyncError> {
+    let sql =
+        "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname LIKE 'naru\\_%\\_ddl' AND evtenabled <> 'D' LIMIT 1";
+    Ok(client.query_opt(sql, &[]).await?.is_some())
+}
+
 /// How many event triggers naru makes.
 pub const TRIGGERS: i64 = 3;
 
@@ -253,7 +260,16 @@ pub(crate) fn unidentified_sql(publication: &str) -> String {
 
 /// Installs the event trigger. Fails where the role may not (then the engine polls the catalog instead).
 pub async fn install_trigger(client: &Client, names: &SourceNames) -> Result<(), SyncError> {
-    let sql = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {} COMMIT", trigger::statements(names));
+    in_one_transaction(client, &trigger::statements(names)).await
+}
+
+/// Brings the functions of an event trigger that is there up to date.
+pub async fn renew_trigger(client: &Client, names: &SourceNames) -> Result<(), SyncError> {
+    in_one_transaction(client, &trigger::functions(names)).await
+}
+
+async fn in_one_transaction(client: &Client, statements: &str) -> Result<(), SyncError> {
+    let sql = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements} COMMIT");
     if let Err(error) = client.batch_execute(&sql).await {
         client.batch_execute("ROLLBACK").await?;
         return Err(error.into());

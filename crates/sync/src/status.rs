@@ -91,6 +91,12 @@ pub struct SourceStatus {
     pub safe_bytes: Option<i64>,
     /// Whether the event trigger reports definition changes.
     pub event_trigger: bool,
+    /// What makes following the source slower or coarser than it could be; nothing is wrong.
+    #[serde(default)]
+    pub notes: Vec<OwnedProblem>,
+    /// Whether `tables` is what the source had when it was last read, since the start of this process.
+    #[serde(default)]
+    pub read: bool,
     /// Tables in order of name.
     pub tables: Vec<TableStatus>,
 }

@@ -18,11 +18,16 @@ use crate::{
 /// Prefix of logical messages that naru's event trigger writes.
 pub const MESSAGE_PREFIX: &str = "naru";
 
-/// Statements that install the event trigger; run in one transaction.
+/// Statements that install the event trigger, as a superuser; run in one transaction.
 pub fn statements(names: &SourceNames) -> String {
+    [functions(names), triggers(names, &quote(&names.schema))].concat()
+}
+
+/// Statements that bring the functions of an event trigger that is there up to date. Their owner may, also one who is no
+/// superuser any more.
+pub fn functions(names: &SourceNames) -> String {
     let schema = quote(&names.schema);
-    [what_they_share(names, &schema), on_ddl(&schema), on_drop(&schema), on_rewrite(&schema), triggers(names, &schema)]
-        .concat()
+    [what_they_share(names, &schema), on_ddl(&schema), on_drop(&schema), on_rewrite(&schema)].concat()
 }
 
 /// A table's image as a message, and taking tables without a key out of the keyed publication.

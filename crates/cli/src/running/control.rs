@@ -12,7 +12,7 @@ use naru_flow::{
     run::{Reason, Request, RunReport},
 };
 use naru_server::control::Control;
-use naru_sync::{CommandError, compare::compare};
+use naru_sync::CommandError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -38,6 +38,7 @@ struct Asked {
     run: Option<i64>,
     tables: Vec<String>,
     dry_run: bool,
+    older: bool,
     by: Option<String>,
     why: Option<String>,
     topic: String,
@@ -77,31 +78,6 @@ impl Running {
         reasons
     }
 
-    /// Compares every source, or one table, with the lake.
-    pub async fn compare(&self, table: Option<&TableId>) -> Result<Value, Problem> {
-        let mut all = Vec::new();
-        for source in &self.sources {
-            if table.is_some_and(|table| !writes(source, table)) {
-                continue;
-            }
-            let (at, compared) =
-                compare(&source.context, &source.commands, table).await.map_err(|error| error.problem())?;
-            all.push(json!({"source": source.name, "at": at.to_string(), "tables": compared}));
-        }
-        // A source that has yet to be read again may still be the one.
-        let read = self.sources.iter().all(|source| !source.status.get().tables.is_empty());
-        match table.filter(|_| all.is_empty() && read) {
-            Some(table) => Err(Problem::new("sync.no_table", format!("no source writes a table {table}"))
-                .hint("`naru status` lists the tables of every source.")),
-            None => Ok(Value::Array(all)),
-        }
-    }
-
-    /// The topics of the running naru.
-    fn topics(&self) -> Result<&RunningTopics, Problem> {
-        self.topics.as_deref().ok_or_else(|| Problem::new("topics.closed", "topics are not open here"))
-    }
-
     /// The graph of the files as they stand now.
     fn graph_now(&self) -> Result<Arc<Graph>, Problem> {
         self.marts.refresh().map_err(|mut mistakes| {
@@ -123,9 +99,12 @@ impl Running {
         self.flow.start(graph, request).await.map_err(|error| flow_problem(&error))
     }
 
-    /// Goes on with a run.
-    pub async fn resume_run(&self, run: Option<RunId>) -> Result<RunHandle, Problem> {
-        self.flow.resume(self.graph_now()?, run).await.map_err(|error| flow_problem(&error))
+    /// Goes on with a run; with `older` also where that replaces newer results.
+    pub async fn resume_run(&self, run: Option<RunId>, older: bool) -> Result<RunHandle, Problem> {
+        let graph = self.graph_now()?;
+        let resumed =
+            if older { self.flow.resume_over_newer(graph, run).await } else { self.flow.resume(graph, run).await };
+        resumed.map_err(|error| flow_problem(&error))
     }
 
     /// Publishes an earlier result of a mart again.
@@ -181,10 +160,6 @@ impl Running {
             "topics": self.topics.as_ref().map(|topics| topics.status(&self.home.project.root)),
         })
     }
-}
-
-fn writes(source: &RunningSource, table: &TableId) -> bool {
-    source.status.get().tables.iter().any(|t| t.table == *table)
 }
 
 /// Sends a run's steps to whoever watches and gives its report.
@@ -250,7 +225,7 @@ impl Control for Commands {
             }
             "cancel" => Ok(json!(asked.run.is_some_and(|run| self.running.flow.cancel(RunId(run))))),
             "resume" => {
-                let handle = self.running.resume_run(asked.run.map(RunId)).await?;
+                let handle = self.running.resume_run(asked.run.map(RunId), asked.older).await?;
                 report(watch_run(&self.running, handle, &progress).await?)
             }
             _ => Err(Problem::new("cli.word", format!("the running naru does not know \"{word}\""))),
@@ -275,7 +250,18 @@ impl Commands {
 
     async fn table_word(&self, word: &str, table: &TableId) -> Result<Value, Problem> {
         let Some(source) = self.running.source_of(table) else {
-            return Err(command_problem(&CommandError::NoTable(table.clone())));
+            let unread: Vec<&str> =
+                self.running.sources.iter().filter(|s| !s.status.get().read).map(|s| s.name.as_str()).collect();
+            return Err(match unread.as_slice() {
+                [] => command_problem(&CommandError::NoTable(table.clone())),
+                unread => Problem::new(
+                    "sync.unread",
+                    format!("nothing was done: no source that was read yet has a table {table}"),
+                )
+                .detail(format!("Not read yet: {}.", unread.join(", ")))
+                .hint("`naru status` shows what keeps it; ask again then.")
+                .later(),
+            });
         };
         let done = match word {
             "sync.resync" => source.commands.resync(table.clone()).await,
@@ -289,6 +275,7 @@ impl Commands {
 fn command_problem(error: &CommandError) -> Problem {
     let problem = Problem::new("sync.command", error.to_string());
     match error {
+        CommandError::Refused(problem) => (**problem).clone(),
         CommandError::NoTable(_) => problem.hint("`naru status` lists the tables."),
         CommandError::WrongState(..) => problem.hint("`naru status` shows what it waits for."),
         CommandError::NotRunning | CommandError::Failed(_) => problem.later(),

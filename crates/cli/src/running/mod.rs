@@ -3,6 +3,7 @@
 //! Owns: the order in which rooms start and stop. `up` has all of it; a command with nothing running opens what it
 //! needs by itself. Never prints.
 
+pub mod comparing;
 pub mod control;
 pub mod listeners;
 pub mod marts;

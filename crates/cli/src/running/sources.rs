@@ -9,10 +9,12 @@ use naru_lake::{
     Lake, leftovers,
     live::{Budget, FlushPolicy, LiveSet, LiveSettings},
 };
-use naru_project::{Environment, PostgresSource, Project, Source};
+use naru_project::{Environment, PostgresSource, Source};
 use naru_store::{Store, kv};
 use naru_sync::{
-    Commands, Context, DiskMarks, SourceEngine, StatusCell, Way, engine::prepare, postgres::ConnectSettings,
+    Commands, Context, DiskMarks, SourceEngine, StatusCell, Way,
+    engine::prepare::{self, Checked},
+    postgres::ConnectSettings,
     publication::SourceNames,
 };
 use tokio::sync::watch;
@@ -141,15 +143,14 @@ pub async fn start(
     Ok((running, sets))
 }
 
-/// What keeps a source from syncing, asked of the source itself.
-pub async fn check_live(project: &Project, source: &Source) -> Vec<Problem> {
-    let (postgres, connect) = match postgres(source).and_then(|p| connect(source, &p.url).map(|c| (p, c))) {
-        Ok(both) => both,
-        Err(problem) => return vec![problem],
-    };
-    let _ = project;
-    match prepare::check_live(source, &postgres, &connect).await {
-        Ok(problems) => problems,
-        Err(error) => vec![error.problem()],
+/// What keeps a source from syncing and what could be better, asked of the source itself.
+pub async fn check_live(source: &Source) -> Checked {
+    let failed = |problem| Checked { problems: vec![problem], notes: Vec::new() };
+    match postgres(source).and_then(|p| connect(source, &p.url).map(|c| (p, c))) {
+        Ok((postgres, connect)) => {
+            let checked = prepare::check_live(source, &postgres, &connect).await;
+            checked.unwrap_or_else(|error| failed(error.problem()))
+        }
+        Err(problem) => failed(problem),
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: the threads, when they start and stop, and what `naru status`, `naru compact` and `naru vacuum` get of it.
 //! Never decides what is due; the lake's maintainer does.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use naru_base::{Problem, TableId, number::u64_from};
 use naru_lake::{CompactionLimits, Lake, LakeError, Maintainer};
@@ -42,7 +42,7 @@ pub struct Maintained {
     pub files_before: usize,
     /// See `files_before`.
     pub files_after: usize,
-    /// Rows that a compaction wrote.
+    /// Rows in files that a compaction wrote.
     pub rows: u64,
     /// Objects that a vacuum removed, or would remove.
     pub removed: Vec<String>,
@@ -110,9 +110,9 @@ impl Upkeep {
         self.carry_out(async move {
             let mut done = Vec::new();
             for table in tables {
-                let files_before = files(&lake, &table).await?;
+                let before = files(&lake, &table).await?;
                 let name = table.to_string();
-                let groups = maintainer
+                maintainer
                     .compact(&table, |group| {
                         let line =
                             json!({"table": name, "removed": group.removed, "added": group.added, "rows": group.rows});
@@ -120,8 +120,11 @@ impl Upkeep {
                         drop(progress.try_send(line));
                     })
                     .await?;
-                let rows = groups.iter().map(|group| group.rows).sum();
-                let files_after = files(&lake, &table).await?;
+                let after = files(&lake, &table).await?;
+                // A row that two rounds wrote is still one row.
+                let written = after.iter().filter(|(path, _)| !before.contains_key(*path));
+                let rows = written.map(|(_, rows)| rows).sum();
+                let (files_before, files_after) = (before.len(), after.len());
                 done.push(Maintained { table, files_before, files_after, rows, removed: Vec::new(), bytes: 0 });
             }
             Ok(done)
@@ -143,7 +146,7 @@ impl Upkeep {
                 let vacuumed = maintainer.vacuum(&table, dry_run).await?;
                 let (removed, bytes) = (vacuumed.removed, vacuumed.bytes);
                 drop(progress.try_send(json!({"table": table.to_string(), "removed": removed.len(), "bytes": bytes})));
-                let now = files(&lake, &table).await?;
+                let now = files(&lake, &table).await?.len();
                 done.push(Maintained { table, files_before: now, files_after: now, rows: 0, removed, bytes });
             }
             Ok(done)
@@ -221,6 +224,8 @@ pub struct LakeTable {
     pub upkeep: Arc<naru_lake::Upkeep>,
 }
 
-async fn files(lake: &Lake, table: &TableId) -> Result<usize, LakeError> {
-    Ok(lake.open_table(table).await?.map_or(0, |table| table.view().files.len()))
+/// The files of a table's newest version with their rows.
+async fn files(lake: &Lake, table: &TableId) -> Result<HashMap<String, u64>, LakeError> {
+    let Some(table) = lake.open_table(table).await? else { return Ok(HashMap::new()) };
+    Ok(table.view().files.iter().map(|file| (file.path.to_string(), file.rows)).collect())
 }

@@ -15,7 +15,7 @@ use naru_store::{
 };
 use naru_sync::{
     catalog,
-    postgres::{ConnectSettings, connect_sql},
+    postgres::{ConnectSettings, DecodeCounts, connect_sql},
     publication::{self, SourceNames},
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ pub async fn list(home: &Home, store: &Store) -> Result<Vec<Value>, Problem> {
 /// A stored table as `naru status` shows it.
 pub fn table(row: &SyncTable) -> Value {
     json!({"table": row.lake, "source_table": format!("{}.{}", row.schema, row.table), "state": row.state.as_str(),
-           "reason": row.reason, "fix": row.fix})
+           "reason": row.reason, "fix": row.fix, "adjusted_values": DecodeCounts::stored(&row.detail["adjusted"]).total()})
 }
 
 /// What `naru status` says of a source without a file; `retained` is the log its slot keeps, `None` without a slot.

@@ -33,7 +33,9 @@ impl Check {
             notes.extend(built.notes);
             if self.live {
                 for source in &project.sources {
-                    problems.extend(sources::check_live(project, source).await);
+                    let checked = sources::check_live(source).await;
+                    problems.extend(checked.problems);
+                    notes.extend(checked.notes);
                 }
             }
         }

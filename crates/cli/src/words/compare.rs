@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, status::problem_lines};
 use crate::{home, remote};
 
 /// Compare source and lake at one same commit: rows and hash.
@@ -33,11 +33,12 @@ impl Compare {
     }
 }
 
-/// Whether every table that is followed was compared and is equal. What a person paused, what is quarantined and what
-/// the source dropped is not followed; a table that is being copied will be.
+/// Whether every source was compared, and every table that is followed is equal. What a person paused, what is
+/// quarantined and what the source dropped is not followed; a table that is being copied will be.
 pub fn equal(compared: &Value) -> bool {
     let set_aside = |table: &Value| matches!(table["state"].as_str(), Some("paused" | "quarantined" | "dropped"));
-    tables(compared).all(|table| table["equal"] == true || (table["equal"].is_null() && set_aside(table)))
+    let asked = compared.as_array().into_iter().flatten().all(|source| source["note"].is_null());
+    asked && tables(compared).all(|table| table["equal"] == true || (table["equal"].is_null() && set_aside(table)))
 }
 
 fn tables(compared: &Value) -> impl Iterator<Item = &Value> {
@@ -48,8 +49,14 @@ fn tables(compared: &Value) -> impl Iterator<Item = &Value> {
 pub fn text(compared: &Value) -> String {
     let mut text = String::new();
     for source in compared.as_array().into_iter().flatten() {
-        let (name, at) = (source["source"].as_str().unwrap_or("-"), source["at"].as_str().unwrap_or("-"));
-        text += &format!("source {name} at {at}\n");
+        let name = source["source"].as_str().unwrap_or("-");
+        match source["note"].as_str() {
+            None => text += &format!("source {name} at {}\n", source["at"].as_str().unwrap_or("-")),
+            Some(note) => text += &format!("source {name} not compared: {note}\n"),
+        }
+        for line in problem_lines(&source["problem"]) {
+            text += &format!("{line}\n");
+        }
     }
     for table in tables(compared) {
         let name = format!(
@@ -88,5 +95,13 @@ mod tests {
         let text = text(&of(json!([{"table": {"dataset": "shop", "table": "t"}, "state": "paused", "equal": null,
                                     "note": "it is paused, not live"}])));
         assert!(text.contains("not compared: it is paused, not live"), "{text}");
+    }
+
+    #[test]
+    fn a_source_that_was_not_asked_is_never_equal_and_says_why() {
+        let unread = json!([{"source": "shop", "at": null, "tables": [], "note": "it is not read yet",
+                             "problem": {"code": "c", "summary": "no answer", "hint": "Start it."}}]);
+        assert!(!equal(&unread));
+        assert_eq!(text(&unread), "source shop not compared: it is not read yet\n  ! no answer\n    Start it.\n");
     }
 }

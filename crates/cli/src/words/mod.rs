@@ -82,8 +82,11 @@ impl Arguments {
     /// What is logged unless `NARU_LOG` says otherwise: only `up` talks about its work.
     pub fn log_filter(&self) -> &'static str {
         match self.word {
+            // The kernel also reads the statistics of files that a rebuild has replaced, under the columns of now, and warns
+            // of what does not fit; naru reads those of present files only, and by itself.
             Word::Up(_) => {
-                "info,datafusion=warn,delta_kernel=warn,buoyant_kernel=warn,deltalake_core=warn,deltalake=warn"
+                "info,datafusion=warn,delta_kernel=warn,buoyant_kernel=warn,deltalake_core=warn,deltalake=warn,\
+                 buoyant_kernel::engine::arrow_expression=error"
             }
             _ => "warn,datafusion=error,delta_kernel=error,buoyant_kernel=error,deltalake_core=error",
         }

@@ -41,6 +41,9 @@ pub struct Run {
 pub struct Resume {
     /// The run; default: the latest that did not go well.
     run: Option<i64>,
+    /// Publish its results although newer runs have published newer ones.
+    #[arg(long)]
+    older: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -76,9 +79,9 @@ impl Run {
 
 impl Resume {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
-        let body = json!({"run": self.run});
-        let run = self.run.map(RunId);
-        let report = ask(place, "resume", body, |running| async move { running.resume_run(run).await }).await?;
+        let body = json!({"run": self.run, "older": self.older});
+        let (run, older) = (self.run.map(RunId), self.older);
+        let report = ask(place, "resume", body, |running| async move { running.resume_run(run, older).await }).await?;
         ended(&report, self.json)
     }
 }
@@ -116,7 +119,7 @@ where
     if let Some(client) = remote::find(&root).await? {
         let call = remote::call(&client, word, &body, |line| steps.hear(&line));
         tokio::pin!(call);
-        return tokio::select! {
+        let done = tokio::select! {
             done = &mut call => done,
             () = interrupt.pressed() => {
                 steps.cancelling();
@@ -125,6 +128,7 @@ where
                 call.await
             }
         };
+        return done.map_err(|failure| left_alone(failure, steps.run()));
     }
     let home = Home::open(Some(root))?;
     let lock_path = home.lock_path()?;
@@ -134,6 +138,23 @@ where
     let report = here(&running, start(running.clone()).await?, &steps, &interrupt).await;
     running.flow.stop().await;
     report
+}
+
+/// Says what becomes of a run whose naru ended, or stopped answering, in the middle of it.
+fn left_alone(failure: Failure, run: Option<i64>) -> Failure {
+    let lost = |problem: &Problem| problem.code == "server.lost";
+    let Failure::Problems(problems) = failure else { return failure };
+    if !problems.iter().any(lost) {
+        return Failure::Problems(problems);
+    }
+    let problem = match run {
+        Some(run) => Problem::new("cli.run_left", format!("the running naru ended in the middle of run {run}"))
+            .detail("What it published stays published; a mart that was being built keeps its earlier rows.")
+            .hint(format!("`naru resume {run}` goes on with it, with `naru up` running again or without.")),
+        None => Problem::new("cli.run_left", "the running naru ended before it named a run")
+            .hint("`naru runs` says whether one began, and `naru resume` goes on with it."),
+    };
+    problem.later().into()
 }
 
 /// Watches a run of this process to its end.

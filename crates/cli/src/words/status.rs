@@ -7,7 +7,7 @@ use naru_flow::history;
 use naru_store::{sync_sources, sync_tables};
 use serde_json::{Value, json};
 
-use super::{Failure, steps::padded, topic_lines};
+use super::{Failure, steps::padded};
 use crate::{
     home::{self, Home},
     remote,
@@ -66,10 +66,8 @@ async fn at_rest(home: &Home) -> Result<Value, Failure> {
         sources.push(json!({"source": source.source, "phase": "stopped", "problem": null, "tables": of_source}));
     }
     sources.extend(vanished::list(home, &store).await?);
-    let topics: Vec<Value> =
-        home.project.topics.iter().map(|topic| json!({"topic": topic.name, "declared": true})).collect();
     Ok(json!({"project": name, "running": false, "ready": false, "sources": sources,
-              "marts": marts.unwrap_or_default(), "topics": {"topics": topics}}))
+              "marts": marts.unwrap_or_default()}))
 }
 
 fn word(value: &Value) -> &str {
@@ -85,16 +83,17 @@ pub fn text(status: &Value) -> String {
         lines.push(format!("source {}: {}", word(&source["source"]), word(&source["phase"])));
         let warnings = source["warnings"].as_array().into_iter().flatten();
         for problem in std::iter::once(&source["problem"]).chain(warnings) {
-            lines.extend(problem["summary"].as_str().map(|summary| format!("  ! {summary}")));
-            lines.extend(problem["detail"].as_str().map(|detail| format!("    {detail}")));
-            lines.extend(problem["hint"].as_str().map(|hint| format!("    {hint}")));
+            lines.extend(problem_lines(problem));
+        }
+        for note in source["notes"].as_array().into_iter().flatten() {
+            lines.push(format!("  note: {}", word(&note["summary"])));
+            lines.extend(sentences(note));
         }
         for table in source["tables"].as_array().into_iter().flatten() {
-            lines.push(table_line(table));
+            lines.push(table_line(table, word(&source["phase"])));
             lines.extend(table["fix"].as_str().map(|fix| format!("      {fix}")));
         }
     }
-    lines.extend(topic_lines::lines(&status["topics"]));
     for problem in status["folder"].as_array().into_iter().flatten() {
         let place = &problem["place"];
         let (file, line) = (word(&place["file"]), &place["line"]);
@@ -111,7 +110,30 @@ pub fn text(status: &Value) -> String {
     lines.join("\n")
 }
 
-fn table_line(table: &Value) -> String {
+/// A problem in lines, the first of which stands out; none for null.
+pub(super) fn problem_lines(problem: &Value) -> Vec<String> {
+    let summary = problem["summary"].as_str().map(|summary| format!("  ! {summary}"));
+    summary.into_iter().chain(sentences(problem)).collect()
+}
+
+fn sentences(problem: &Value) -> impl Iterator<Item = String> {
+    ["detail", "hint"].into_iter().filter_map(|key| problem[key].as_str()).map(|text| format!("    {text}"))
+}
+
+/// Why a table is as it is, in the order of what people need first.
+fn remarks(table: &Value, phase: &str) -> String {
+    let follows = matches!(table["state"].as_str(), Some("live" | "catching_up" | "copying" | "rebuilding"));
+    let stands_still = follows && matches!(phase, "waiting" | "connecting" | "preflight" | "vanished");
+    let adjusted = table["adjusted_values"].as_u64().filter(|values| *values > 0);
+    let remarks = [
+        stands_still.then(|| format!("not followed now: its source is {phase}")),
+        table["reason"].as_str().map(str::to_owned),
+        adjusted.map(|values| format!("{values} values became NULL: infinite, NaN, or out of range")),
+    ];
+    remarks.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn table_line(table: &Value, phase: &str) -> String {
     let name = format!("{}.{}", word(&table["table"]["dataset"]), word(&table["table"]["table"]));
     let rows = match (table["copied"].as_u64(), table["expected"].as_u64()) {
         (Some(copied), Some(expected)) if expected > 0 => format!("{copied} of about {} rows", expected.max(copied)),
@@ -119,8 +141,8 @@ fn table_line(table: &Value) -> String {
         (None, _) => table["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows")),
     };
     let lag = table["lag_ms"].as_u64().map_or(String::new(), |lag| format!("lag {lag} ms"));
-    let reason = table["reason"].as_str().unwrap_or_default();
-    format!("  {name:<32} {:<12} {rows:>14}  {lag:<12} {reason}", word(&table["state"])).trim_end().to_owned()
+    let remarks = remarks(table, phase);
+    format!("  {name:<32} {:<12} {rows:>14}  {lag:<12} {remarks}", word(&table["state"])).trim_end().to_owned()
 }
 
 /// One line for the lake, and one for each table whose maintenance fails.

@@ -40,7 +40,7 @@ pub enum Sync {
 impl Sync {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
         let home = Home::open(place.clone())?;
-        let (word, table) = match self {
+        let (word, table, done) = match self {
             Self::Status => {
                 let client = remote::needed(&home.project.root).await?;
                 let status = client.status().await.map_err(|error| Failure::from(error.problem()))?;
@@ -48,13 +48,13 @@ impl Sync {
                 return Ok(());
             }
             Self::Drop { source } => return drop_source(&home, &source).await,
-            Self::Resync { table } => ("sync.resync", table),
-            Self::Pause { table } => ("sync.pause", table),
-            Self::Resume { table } => ("sync.resume", table),
+            Self::Resync { table } => ("sync.resync", table, "is copied again; its old rows stay readable meanwhile"),
+            Self::Pause { table } => ("sync.pause", table, "is paused; its changes wait on disk"),
+            Self::Resume { table } => ("sync.resume", table, "goes on"),
         };
         let client = remote::needed(&home.project.root).await?;
         remote::call(&client, word, &json!({"table": table}), |_| {}).await?;
-        eprintln!("done; `naru status` shows how it goes");
+        eprintln!("{table} {done}; `naru status` shows how it goes");
         Ok(())
     }
 }

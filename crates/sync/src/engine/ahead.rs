@@ -18,7 +18,9 @@ use naru_base::{Lsn, failpoint};
 use naru_lake::live::InProgress;
 
 use super::{
-    stream::{BUILDER_BYTES_MAX, RowChange, Stream, drained, quarantine_or},
+    change::{RowChange, quarantine_or},
+    shown::drained,
+    stream::{BUILDER_BYTES_MAX, Stream},
     table::TableRuntime,
 };
 use crate::{

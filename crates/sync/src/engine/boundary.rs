@@ -9,7 +9,8 @@ use naru_base::Lsn;
 use naru_lake::ChangeBatch;
 
 use super::{
-    stream::{Stream, quarantine_or},
+    change::quarantine_or,
+    stream::Stream,
     table::{SpoolPosition, TableRuntime},
 };
 use crate::{

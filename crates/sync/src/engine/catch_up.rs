@@ -8,8 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use naru_base::Lsn;
 
-use super::names::GONE;
-use super::stream::{RowChange, Stream, push, quarantine_or};
+use super::{
+    change::{RowChange, push, quarantine_or},
+    names::GONE,
+    stream::Stream,
+};
 use crate::{
     definition::DefinitionEvent,
     error::SyncError,

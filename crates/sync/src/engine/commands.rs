@@ -5,15 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use naru_base::{Lsn, TableId, Version};
+use naru_base::{Lsn, Problem, TableId, Version};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     cut::{CutAnswer, CutShown},
+    prepare::Prepared,
     stream::Stream,
 };
 use crate::{
+    catalog,
     error::SyncError,
+    preflight::Verdict,
     state::{TableEvent, TableState},
 };
 
@@ -58,6 +61,9 @@ pub enum CommandError {
     /// The table's state does not allow it.
     #[error("table \"{0}\" is {1}")]
     WrongState(TableId, TableState),
+    /// The table cannot be copied as it stands at the source.
+    #[error("{}", .0.summary)]
+    Refused(Box<Problem>),
     /// The engine has ended.
     #[error("the source is not connected, or was disconnected meanwhile")]
     NotRunning,
@@ -136,9 +142,25 @@ impl Stream {
     }
 
     /// Copies a table again because somebody asked.
-    pub(super) fn command_resync(&mut self, id: &TableId) -> Result<(), CommandError> {
+    pub(super) async fn command_resync(&mut self, id: &TableId, prepared: &Prepared) -> Result<(), CommandError> {
         let oid = self.find(id).ok_or_else(|| CommandError::NoTable(id.clone()))?;
-        self.rebuild(oid, "somebody asked for it".into()).map_err(failed)
+        let image = catalog::table(&prepared.client, oid).await.map_err(failed)?;
+        let image = image.ok_or_else(|| CommandError::NoTable(id.clone()))?;
+        let refused = match self.context.verdict(&image, &prepared.facts) {
+            Verdict::Sync(..) => self.tables.get(&oid).filter(|table| !table.holds_name).map(|table| {
+                let problem = Problem::new("sync.table.set_aside", format!("table {id} is {}", table.state));
+                let problem = problem.detail(table.note.reason.clone().unwrap_or_default());
+                problem.hint(table.note.fix.clone().unwrap_or_default())
+            }),
+            Verdict::Quarantine(problem) => Some(problem),
+            Verdict::NotSynced(reason) => {
+                Some(Problem::new("sync.table.not_synced", format!("table {id} is not synced: {reason}")))
+            }
+        };
+        match refused {
+            Some(problem) => Err(CommandError::Refused(Box::new(problem))),
+            None => self.rebuild(oid, "somebody asked for it".into()).map_err(failed),
+        }
     }
 
     /// Stops a table; its changes go to the spool.
@@ -175,21 +197,25 @@ impl Stream {
     }
 
     /// Lets a paused table catch up; a quarantined one is copied again.
-    pub(super) fn command_resume(&mut self, id: &TableId) -> Result<(), CommandError> {
+    pub(super) async fn command_resume(&mut self, id: &TableId, prepared: &Prepared) -> Result<(), CommandError> {
         let oid = self.find(id).ok_or_else(|| CommandError::NoTable(id.clone()))?;
         let Some(table) = self.tables.get_mut(&oid) else { return Err(CommandError::NoTable(id.clone())) };
         match table.state {
-            TableState::Paused if table.live.is_some() => {
-                table.step(TableEvent::Resume).map_err(failed)?;
-                table.step(TableEvent::Positioned).map_err(failed)?;
-                self.todo.store.insert(oid);
-                Ok(())
-            }
-            TableState::Paused | TableState::Quarantined => {
-                self.rebuild(oid, "somebody asked for it".into()).map_err(failed)
-            }
+            TableState::Paused if table.live.is_some() => self.catch_up_again(oid),
+            TableState::Paused | TableState::Quarantined => self.command_resync(id, prepared).await,
             state => Err(CommandError::WrongState(id.clone(), state)),
         }
+    }
+}
+
+impl Stream {
+    /// Lets a paused table catch up from its spool.
+    pub(super) fn catch_up_again(&mut self, oid: u32) -> Result<(), CommandError> {
+        let Some(table) = self.tables.get_mut(&oid) else { return Ok(()) };
+        table.step(TableEvent::Resume).map_err(failed)?;
+        table.step(TableEvent::Positioned).map_err(failed)?;
+        self.todo.store.insert(oid);
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     image::TableImage,
     plan::TableShape,
     postgres::ConnectSettings,
-    preflight::{TableKind, Verdict, verdict_with},
+    preflight::{TableKind, Verdict, verdict_to_follow, verdict_with},
     publication::SourceNames,
 };
 
@@ -110,6 +110,11 @@ impl Context {
     /// What becomes of a table, as the source and its file have it.
     pub fn verdict(&self, image: &TableImage, facts: &ServerFacts) -> Verdict {
         verdict_with(&self.postgres, image, facts)
+    }
+
+    /// The same for a table whose rows are in the lake already, whatever may be read at the source now.
+    pub fn verdict_to_follow(&self, image: &TableImage) -> Verdict {
+        verdict_to_follow(&self.postgres, image)
     }
 
     /// Whether the source file wants this table.

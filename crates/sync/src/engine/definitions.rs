@@ -7,8 +7,9 @@ use naru_base::number::i64_from;
 use naru_lake::{Column, LakeError};
 
 use super::{
+    change::quarantine_or,
     names::GONE,
-    stream::{Stream, quarantine_or},
+    stream::Stream,
     table::{TableNote, TableRuntime},
 };
 use crate::{

@@ -137,6 +137,9 @@ impl Stream {
         match ended.result {
             Ok(()) => {
                 (table.flush_failed, table.reopened) = (None, 0);
+                if !table.counts.is_zero() {
+                    self.todo.store.insert(ended.oid);
+                }
                 tracing::debug!(table = %table.image.full_name(), position = %ended.position, "flushed");
             }
             Err(
@@ -183,7 +186,10 @@ fn open_again(table: &mut TableRuntime, problem: &Problem, todo: &mut Todo) {
     if table.reopened >= REOPENED_MAX {
         table.distrusted = false;
         table.flushing_since = None;
-        table.quarantine(problem);
+        table.quarantine(&problem.clone().hint(format!(
+            "Check this machine's disk. The table is copied again when naru next connects to the source; `naru sync resync {}` does it now.",
+            table.id
+        )));
         todo.store.insert(table.oid);
         return;
     }

@@ -55,6 +55,11 @@ pub(super) enum Followed {
     Lost(SyncError),
 }
 
+/// The name under which positions of a source's generation stand in the logs of its tables.
+pub fn app_id(source: &str, generation: &str) -> String {
+    format!("naru/{source}/{generation}")
+}
+
 /// A stream error that says that no later session can go on from where this one stood.
 pub(super) fn lost_for_good(error: &SyncError, slot: &str) -> Option<SyncError> {
     let SyncError::Wire(PostgresError::Server(refusal)) = error else { return None };
@@ -125,7 +130,7 @@ impl Stream {
         generation: String,
         slot: Option<&SlotFacts>,
     ) -> (Lsn, Option<(ReplicationConnection, Snapshot)>) {
-        self.app_id = format!("naru/{}/{generation}", self.context.source.name);
+        self.app_id = app_id(&self.context.source.name, &generation);
         (slot.map_or(Lsn(0), |slot| slot.confirmed), None)
     }
 
@@ -147,7 +152,7 @@ impl Stream {
         publication::drop_slot(client, &context.names.slot).await?;
         let snapshot = create_slot(&mut replication, client, &context.names.slot, false).await?;
         let generation = format!("{}-{:X}", server(identity), snapshot.consistent_point.0);
-        self.app_id = format!("naru/{}/{generation}", context.source.name);
+        self.app_id = app_id(&context.source.name, &generation);
         self.forget_positions();
         let row = SyncSource {
             source: context.source.name.clone(),

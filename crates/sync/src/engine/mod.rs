@@ -7,6 +7,7 @@
 mod ahead;
 mod boundary;
 mod catch_up;
+mod change;
 mod commands;
 pub(crate) mod context;
 mod cut;
@@ -22,6 +23,7 @@ mod pump;
 pub mod room;
 mod rounds;
 mod session;
+mod shown;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use std::{sync::Arc, time::Duration};
 pub use commands::{Command, CommandError, Commands, FlushedCut};
 pub use context::{Context, Way};
 pub use cut::CutShown;
+pub use generation::app_id;
 use naru_base::{Problem, Retry, retry::Backoff};
 use naru_lake::live::LiveSet;
 use tokio::sync::mpsc;

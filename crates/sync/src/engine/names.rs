@@ -145,8 +145,15 @@ impl Stream {
 
     /// Everything that status lists of this source's tables, by their names there.
     pub(super) fn statuses(&self) -> Vec<TableStatus> {
-        let tables = self.tables.values().map(TableRuntime::status);
-        let mut tables: Vec<TableStatus> = tables.chain(self.departed.values().cloned()).collect();
+        // Under a name that has another table now, the one that is gone is nobody's concern any more.
+        let newer = |id: &TableId, gone: u32| {
+            let other = |table: &&TableRuntime| table.id == *id && table.oid != gone;
+            self.tables.values().filter(other).any(|table| table.state != TableState::Dropped || table.oid > gone)
+        };
+        let shown = |table: &&TableRuntime| table.state != TableState::Dropped || !newer(&table.id, table.oid);
+        let tables = self.tables.values().filter(shown).map(TableRuntime::status);
+        let departed = self.departed.values().filter(|departed| !newer(&departed.table, u32::MAX)).cloned();
+        let mut tables: Vec<TableStatus> = tables.chain(departed).collect();
         tables.sort_by(|a, b| a.source_table.cmp(&b.source_table));
         tables
     }

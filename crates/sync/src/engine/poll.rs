@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use naru_base::Lsn;
 
-use super::{names::GONE, prepare::Prepared, stream::Stream};
+use super::{names::GONE, prepare::Prepared, stream::Stream, table::TableRuntime};
 use crate::{catalog, error::SyncError, image::TableImage, preflight::Verdict, state::TableState};
 
 /// How often the catalog is read when the event trigger reports changes; it is the safety net then.
 const WITH_TRIGGER: Duration = Duration::from_mins(1);
-/// How often it is read otherwise, and with partitioned tables: emptying a partition triggers nothing.
+/// How often it is read otherwise, and while a table is partitioned or set aside: emptying a partition triggers nothing,
+/// and neither does a GRANT.
 const WITHOUT_TRIGGER: Duration = Duration::from_secs(5);
 /// How often it is made sure that no table without a key makes PostgreSQL refuse its owner's updates.
 const IDENTITIES: Duration = Duration::from_secs(1);
@@ -81,10 +82,12 @@ impl Poll {
     }
 
     fn every(&self, stream: &Stream) -> Duration {
-        let partitioned = || stream.tables.values().any(|t| t.image.kind == 'p' && t.state != TableState::Dropped);
+        let silent = |table: &TableRuntime| {
+            (table.image.kind == 'p' && table.state != TableState::Dropped) || table.state == TableState::Quarantined
+        };
         match (self.early, self.event_trigger) {
             (1.., _) => EARLY,
-            (0, true) if !partitioned() => WITH_TRIGGER,
+            (0, true) if !stream.tables.values().any(silent) => WITH_TRIGGER,
             (0, _) => WITHOUT_TRIGGER,
         }
     }
@@ -115,9 +118,21 @@ async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImag
 fn take_back(stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncError> {
     for oid in std::mem::take(&mut stream.todo.mended) {
         let Some(table) = stream.tables.get(&oid) else { continue };
-        let set_aside = matches!(table.state, TableState::Quarantined | TableState::NotSynced) && table.holds_name;
-        if set_aside && matches!(stream.context.verdict(&table.image, &prepared.facts), Verdict::Sync(..)) {
-            stream.rebuild(oid, "it was set aside, and its definition changed since".into())?;
+        if !matches!(table.state, TableState::Quarantined | TableState::NotSynced) || !table.holds_name {
+            continue;
+        }
+        match stream.context.verdict(&table.image, &prepared.facts) {
+            Verdict::Sync(..) => {
+                stream.rebuild(oid, "it was set aside, and its definition or rights changed since".into())?;
+            }
+            Verdict::Quarantine(problem) => {
+                // Perhaps another reason than the one it was set aside for.
+                if let Some(table) = stream.tables.get_mut(&oid) {
+                    table.quarantine(&problem);
+                    stream.todo.store.insert(oid);
+                }
+            }
+            Verdict::NotSynced(_) => {}
         }
     }
     Ok(())

@@ -21,8 +21,10 @@ use crate::{
     copy::Snapshot,
     error::SyncError,
     image::TableImage,
-    postgres::{ConnectSettings, ReplicationConnection, ServerCondition, SqlClient as Client, connect_sql, within},
-    preflight::{Accepted, TableKind, Verdict, source_problems, verdict_with},
+    postgres::{
+        ConnectSettings, DecodeCounts, ReplicationConnection, ServerCondition, SqlClient as Client, connect_sql, within,
+    },
+    preflight::{Accepted, TableKind, Verdict, no_trigger, source_problems, verdict_with},
     publication,
     spool::TableSpool,
     state::{TableEvent, TableLife as _, TableState},
@@ -42,10 +44,19 @@ pub(super) struct Prepared {
     pub snapshot: Option<(ReplicationConnection, Snapshot)>,
     /// Where the stream begins.
     pub start: Lsn,
-    /// Whether the event trigger reports definition changes.
-    pub event_trigger: bool,
+    /// What tells of definition changes.
+    pub trigger: Trigger,
     /// Whether every synced column can be sent in binary.
     pub binary: bool,
+}
+
+/// The event trigger as a session finds it.
+#[derive(Debug, Default)]
+pub(super) struct Trigger {
+    /// Whether it reports definition changes.
+    pub installed: bool,
+    /// What people should know where it is wanted and does not.
+    pub note: Option<Problem>,
 }
 
 impl Stream {
@@ -69,10 +80,11 @@ impl Stream {
         let mut replication = ReplicationConnection::connect(&connect).await?;
         let identity = within(&connect, "identifying itself", replication.identify_system()).await?;
         let followed = self.followed(&client, slot.as_ref(), &identity).await?;
-        let event_trigger = self.install_trigger(&client, &facts).await;
+        let trigger = self.install_trigger(&client, &facts).await?;
         publication::ensure(&client, &context.names).await?;
-        self.discover(&client, &facts).await?;
-        if matches!(followed, Followed::Still(_)) {
+        let goes_on = matches!(followed, Followed::Still(_));
+        self.discover(&client, &facts, goes_on).await?;
+        if goes_on {
             self.find_unpublished(&client).await?;
         }
         self.publish_tables(&client).await?;
@@ -89,24 +101,33 @@ impl Stream {
         }
         self.clean_spools();
         let binary = self.tables.values().filter_map(|table| table.shape.as_ref()).all(crate::plan::TableShape::binary);
-        Ok(Prepared { client, facts, snapshot, start, event_trigger, binary })
+        Ok(Prepared { client, facts, snapshot, start, trigger, binary })
     }
 
-    async fn install_trigger(&self, client: &Client, facts: &ServerFacts) -> bool {
-        if !self.context.postgres.event_trigger || !facts.superuser {
-            return false;
-        }
-        match publication::install_trigger(client, &self.context.names).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(reason = %error.problem(), "the event trigger could not be installed; naru polls the catalog");
-                false
+    /// Makes the event trigger, where the owner wants it and the role may. One that a superuser let it make before goes
+    /// on; only its functions are brought up to date.
+    async fn install_trigger(&self, client: &Client, facts: &ServerFacts) -> Result<Trigger, SyncError> {
+        let (names, wanted) = (&self.context.names, self.context.postgres.event_trigger);
+        let made = match (wanted, facts.superuser) {
+            (false, _) => return Ok(Trigger::default()),
+            (true, true) => publication::install_trigger(client, names).await,
+            (true, false) if publication::triggers(client, names).await? >= publication::TRIGGERS => {
+                publication::renew_trigger(client, names).await
             }
-        }
+            (true, false) => return Ok(Trigger { installed: false, note: Some(no_trigger(facts)) }),
+        };
+        let note = made.err().map(|error| {
+            let problem = error.problem();
+            tracing::warn!(reason = %problem, "the event trigger could not be installed; naru polls the catalog");
+            no_trigger(facts)
+                .detail(format!("It could not be made: {}.", problem.summary))
+                .hint("naru tries it again when it next connects.")
+        });
+        Ok(Trigger { installed: note.is_none(), note })
     }
 
-    /// Reads the catalog and judges every table.
-    async fn discover(&mut self, client: &Client, facts: &ServerFacts) -> Result<(), SyncError> {
+    /// Reads the catalog and judges every table; `goes_on` says that stored positions count.
+    async fn discover(&mut self, client: &Client, facts: &ServerFacts, goes_on: bool) -> Result<(), SyncError> {
         let images = catalog::tables(client).await?;
         let source = self.context.source.name.clone();
         let rows = self.context.store.read(move |db| sync_tables::list(db, Some(&source))).await?;
@@ -125,7 +146,13 @@ impl Stream {
             if renamed.is_some_and(|table| !table.state.followed()) {
                 self.depart(image.oid, image.clone()).await?;
             }
-            self.judge(image, facts);
+            let verdict = match self.stored.get(&image.names()) {
+                Some(row) if goes_on && row.oid == image.oid && row.state.followed() => {
+                    context.verdict_to_follow(&image)
+                }
+                _ => context.verdict(&image, facts),
+            };
+            self.judged(image, &verdict);
         }
         self.list_departed().await?;
         let placed: Vec<u32> =
@@ -135,8 +162,12 @@ impl Stream {
 
     /// Judges one table and gives it its first state.
     pub(super) fn judge(&mut self, image: TableImage, facts: &ServerFacts) {
-        self.definitions += 1;
         let verdict = self.context.verdict(&image, facts);
+        self.judged(image, &verdict);
+    }
+
+    fn judged(&mut self, image: TableImage, verdict: &Verdict) {
+        self.definitions += 1;
         let oid = image.oid;
         let context = self.context.clone();
         let table = self.tables.entry(oid).or_insert_with(|| {
@@ -150,7 +181,7 @@ impl Stream {
         table.image = image;
         table.state = TableState::Preflight;
         self.todo.store.insert(oid);
-        match &verdict {
+        match verdict {
             Verdict::NotSynced(reason) => {
                 table.state = TableState::NotSynced;
                 table.note.reason = Some(reason.clone());
@@ -159,7 +190,7 @@ impl Stream {
             Verdict::Sync(_, remarks) => {
                 table.remarks.clone_from(remarks);
                 table.note = super::table::TableNote { reason: table.remarks(), fix: None };
-                let kind = kind_of(&verdict).unwrap_or(TableKind::AppendOnly);
+                let kind = kind_of(verdict).unwrap_or(TableKind::AppendOnly);
                 match context.shape_of(&table.image, kind, &[]) {
                     Ok(shape) => {
                         self.todo.text |= !shape.binary();
@@ -235,6 +266,7 @@ impl Stream {
                 self.live_set.insert(&live);
                 table.live = Some(live);
                 table.shape = Some(shape);
+                table.counts = stored.map_or(table.counts, |row| DecodeCounts::stored(&row.detail["adjusted"]));
                 if fits { TableEvent::Positioned } else { TableEvent::NeedsRebuild }
             }
             (Some(lake), None) => {
@@ -314,26 +346,38 @@ pub(crate) async fn create_slot(
     Ok(Snapshot { name: created.snapshot, consistent_point: created.consistent_point })
 }
 
-/// Everything that keeps a source or one of its tables from being synced, for `naru check --live`.
+/// What a look at a source found, for `naru check --live`.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Everything that keeps the source or one of its tables from being synced.
+    pub problems: Vec<Problem>,
+    /// What could be better and keeps nothing from being synced.
+    pub notes: Vec<Problem>,
+}
+
+/// Looks at a source and changes nothing there.
 pub async fn check_live(
     source: &Source,
     postgres: &PostgresSource,
     connect: &ConnectSettings,
-) -> Result<Vec<Problem>, SyncError> {
+) -> Result<Checked, SyncError> {
     let client = connect_sql(connect).await?;
     let facts = catalog::server_facts(&client).await?;
     let accepted = Accepted { wal_unbounded: postgres.wal_unbounded_accepted };
-    let mut problems = source_problems(&facts, accepted);
+    let mut checked = Checked { problems: source_problems(&facts, accepted), notes: Vec::new() };
     for image in catalog::tables(&client).await? {
         if image.is_partition || !postgres.selection.takes_table(&image.schema, &image.name) {
             continue;
         }
         if let Verdict::Quarantine(problem) = verdict_with(postgres, &image, &facts) {
-            problems.push(problem);
+            checked.problems.push(problem);
         }
     }
-    for problem in &mut problems {
+    if postgres.event_trigger && !facts.superuser && !publication::some_trigger(&client).await? {
+        checked.notes.push(no_trigger(&facts));
+    }
+    for problem in checked.problems.iter_mut().chain(&mut checked.notes) {
         problem.place.get_or_insert_with(|| source.place.clone());
     }
-    Ok(problems)
+    Ok(checked)
 }

@@ -282,7 +282,7 @@ async fn commit(stream: &mut Stream, oid: u32, copied: Copied, at: naru_base::Ls
         return Err(SyncError::Protocol("failpoint sync.copy.after_commit".into()));
     }
     stream.todo.text |= !shape.binary();
-    table.counts += counts;
+    table.counts = counts;
     table.live = Some(live.clone());
     table.shape = Some(shape);
     table.image = image;

@@ -93,11 +93,7 @@ impl SourceEngine {
         let (reader, writer) = within(&connect, "starting the stream", starting).await?;
         let mut pump = Pump::start(reader);
         stream.binary = prepared.binary;
-        self.status.update(|s| {
-            s.phase = "streaming".into();
-            s.problem = None;
-            s.event_trigger = prepared.event_trigger;
-        });
+        self.streaming(&prepared);
         let mut session = Session::new(prepared, writer)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -141,6 +137,19 @@ impl SourceEngine {
 }
 
 impl SourceEngine {
+    /// Says that the stream has begun, and once what it lacks.
+    fn streaming(&self, prepared: &Prepared) {
+        if let Some(note) = prepared.trigger.note.as_ref().filter(|_| self.status.get().notes.is_empty()) {
+            tracing::warn!(source = %self.context.source.name, %note, "the source has no event trigger");
+        }
+        self.status.update(|s| {
+            s.phase = "streaming".into();
+            s.problem = None;
+            s.event_trigger = prepared.trigger.installed;
+            s.notes = prepared.trigger.note.iter().map(OwnedProblem::from).collect();
+        });
+    }
+
     /// Refuses to begin onto a full disk; people still see what the source keeps for naru meanwhile.
     async fn room(&self) -> Result<(), SyncError> {
         let low = self.status.get().problem.is_some_and(|problem| problem.code == LOW);
@@ -170,7 +179,7 @@ impl Session {
         Ok(Self {
             feedback: Feedback::start(writer, acknowledged, patience.map(Duration::from_millis))?,
             rounds: Rounds::new(prepared.snapshot.take()),
-            poll: Poll::new(prepared.event_trigger),
+            poll: Poll::new(prepared.trigger.installed),
             watch: Watch::new(),
             cut: None,
             prepared,
@@ -310,7 +319,7 @@ impl Session {
         let tables = stream.statuses();
         let (visible, server, acknowledged) = (stream.published, stream.server, self.acknowledged);
         status.update(|s| {
-            s.tables = tables;
+            (s.tables, s.read) = (tables, true);
             s.visible = visible;
             s.server = server;
             s.acknowledged = acknowledged;
@@ -324,9 +333,9 @@ impl Session {
     async fn command(&mut self, stream: &mut Stream, command: Command) -> Result<(), SyncError> {
         // Whoever asked may have gone; what was asked is done all the same.
         match command {
-            Command::Resync(table, answer) => drop(answer.send(stream.command_resync(&table))),
+            Command::Resync(table, answer) => drop(answer.send(stream.command_resync(&table, &self.prepared).await)),
             Command::Pause(table, answer) => drop(answer.send(stream.command_pause(&table).await)),
-            Command::Resume(table, answer) => drop(answer.send(stream.command_resume(&table))),
+            Command::Resume(table, answer) => drop(answer.send(stream.command_resume(&table, &self.prepared).await)),
             Command::Flush(answer) => drop(answer.send(self.flush_cut(stream).await?)),
             Command::CutAt { held, position, cut } => {
                 self.publish(stream).await?;

@@ -1,8 +1,8 @@
 //! Routes the messages of one replication stream to tables, one source transaction after another.
 //!
-//! Owns: [`Stream`]: relations, the open transaction, in-progress streamed transactions, what is published, what may
-//! be acknowledged. Never connects, copies or flushes; `engine` does and tells this file what happened.
-//! Read next: `engine::catch_up` for spools, `engine::definitions` for changed tables.
+//! Owns: [`Stream`]: relations, the open transaction, in-progress streamed transactions.
+//! Never connects, copies or flushes; `engine` does and tells this file what happened.
+//! Read next: `shown` for what is published and acknowledged, `catch_up` for spools, `definitions` for changed tables.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,15 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use naru_base::{Lsn, time::now_us};
-use naru_lake::{
-    LakeError,
-    index::IndexError,
-    live::{LiveSet, LiveTable},
-};
+use naru_base::Lsn;
+use naru_lake::live::{LiveSet, LiveTable};
 
 use super::{
     ahead::Streamed,
+    change::{RowChange, push, quarantine_or},
     context::Context,
     flushes::Flushes,
     generation::Witness,
@@ -31,7 +28,7 @@ use crate::{
     definition::DefinitionEvent,
     error::SyncError,
     image::{Difference, TableImage},
-    postgres::{ChangeBuilder, Decoder, Message, PostgresError, Relation, pgoutput::OldTuple, pgoutput::Tuple},
+    postgres::{Decoder, Message, Relation},
     spool::Record,
     state::{TableLife as _, TableState},
     trigger::MESSAGE_PREFIX,
@@ -39,34 +36,6 @@ use crate::{
 
 /// Bytes a table's builder may hold before its changes go to the live table, still invisible.
 pub(super) const BUILDER_BYTES_MAX: usize = 16 << 20;
-
-/// A row change as the stream carries it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RowChange<'a> {
-    /// A new row.
-    Insert(Tuple<'a>),
-    /// A changed row.
-    Update(Option<OldTuple<'a>>, Tuple<'a>),
-    /// A deleted row.
-    Delete(OldTuple<'a>),
-    /// All rows.
-    Truncate,
-}
-
-impl RowChange<'_> {
-    /// Puts the change into a builder that follows its relation.
-    pub(super) fn put(self, builder: &mut ChangeBuilder) -> Result<(), PostgresError> {
-        match self {
-            Self::Insert(new) => builder.insert(new),
-            Self::Update(old, new) => builder.update(old, new),
-            Self::Delete(old) => builder.delete(old),
-            Self::Truncate => {
-                builder.truncate();
-                Ok(())
-            }
-        }
-    }
-}
 
 /// The newest relation message of a table outside any open stream block.
 #[derive(Debug, Clone)]
@@ -165,7 +134,8 @@ pub(super) struct Stream {
     block_xid: Option<u32>,
     /// Tables with something that queries do not see yet.
     pub dirty: BTreeSet<u32>,
-    last_commit_time_us: i64,
+    /// When the last whole transaction was committed at the source, in microseconds since 1970 UTC.
+    pub last_commit_time_us: i64,
     generation: u32,
 }
 
@@ -256,11 +226,6 @@ impl Stream {
     /// Whether no transaction is half handled.
     pub fn at_boundary(&self) -> bool {
         self.open.is_none()
-    }
-
-    /// Whether something was handled that queries do not see yet.
-    pub fn unpublished(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     /// Handles one message of the stream.
@@ -470,85 +435,6 @@ impl Stream {
         root.map_or(oid, |root| root.oid)
     }
 
-    /// Whether the open transaction has changed no table yet, so that a publish holds only whole transactions.
-    pub(super) fn untouched(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.touched.is_empty())
-    }
-
-    /// Makes everything handled so far visible, all tables at once. Tables that fail are quarantined alone.
-    pub async fn publish(&mut self) -> Result<(), SyncError> {
-        let dirty = std::mem::take(&mut self.dirty);
-        let mut visible: Vec<LiveTable> = Vec::new();
-        for oid in &dirty {
-            let Some(table) = self.tables.get_mut(oid) else { continue };
-            // Its later changes are in its spool: what it shows must not be flushed under the stream's position.
-            if table.state.spools() {
-                continue;
-            }
-            if drained(table, &mut self.todo).await? {
-                visible.extend(table.live.clone());
-            }
-        }
-        self.live_set.publish(self.cut, &visible.iter().collect::<Vec<_>>());
-        let lag_ms = u64::try_from((now_us() - self.last_commit_time_us) / 1000).unwrap_or(0);
-        for table in self.tables.values_mut().filter(|table| table.state == TableState::Live) {
-            table.applied = table.applied.max(self.cut);
-            if dirty.contains(&table.oid) {
-                table.lag_ms = Some(lag_ms);
-            }
-        }
-        self.published = self.cut;
-        Ok(())
-    }
-
-    /// A keep-alive says that everything the server wrote before `wal_end` was sent.
-    ///
-    /// # Errors
-    /// [`SyncError::OtherHistory`], when it did not send what it had sent before.
-    pub fn keep_alive(&mut self, wal_end: Lsn) -> Result<(), SyncError> {
-        self.server = self.server.max(wal_end);
-        if self.open.is_none() {
-            self.same_history(wal_end, None)?;
-            self.cut = self.cut.max(wal_end);
-            self.reached = self.reached.max(wal_end);
-            if self.dirty.is_empty() && self.cut > self.published {
-                // Nothing happened up to there that queries do not see.
-                self.published = self.cut;
-                self.live_set.publish(self.cut, &[]);
-            }
-        }
-        Ok(())
-    }
-
-    /// The position up to which everything is durable: in the lake, or in a synced spool. Never more than this session
-    /// has seen: a table that was opened again waits for what an earlier one had already handled.
-    pub fn durable(&self) -> Lsn {
-        self.tables
-            .values()
-            .flat_map(|table| [table.unflushed_since, table.flushing_since, table.spooled.unsynced_since])
-            .flatten()
-            .fold(if self.dirty.is_empty() { self.cut } else { self.published }, Lsn::min)
-            .min(self.reached)
-    }
-
-    /// Puts every spool on disk, so that what it holds may be acknowledged.
-    pub fn sync_spools(&mut self) -> Result<(), SyncError> {
-        for table in self.tables.values_mut() {
-            if let Some(spool) = &mut table.spool
-                && !spool.synced()
-            {
-                spool.sync()?;
-                // How much of it is acknowledged from now on is stored before the acknowledgement.
-                self.todo.store.insert(table.oid);
-            }
-            // An open spooled transaction is not whole yet; its position stays until the commit is synced.
-            if !table.spooled.open {
-                table.spooled.unsynced_since = None;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a message begins (or commits, when it was streamed) a transaction at or after `position`.
     pub fn begins_at_or_after(&self, data: &Bytes, position: Lsn) -> bool {
         match self.decoder.clone().decode(data).map(|decoded| decoded.message) {
@@ -556,66 +442,5 @@ impl Stream {
             Ok(Message::StreamCommit { commit_lsn, .. }) => commit_lsn >= position,
             _ => false,
         }
-    }
-}
-
-/// Hands a table's collected changes to its live table; `false` when that quarantined it.
-pub(super) async fn drained(table: &mut TableRuntime, todo: &mut Todo) -> Result<bool, SyncError> {
-    let Err(error) = table.drain().await else { return Ok(true) };
-    todo.store.insert(table.oid);
-    quarantine_or(error, table)?;
-    Ok(false)
-}
-
-/// Puts a row into the builder. `Ok(false)` when the relation no longer fits the table's shape.
-pub(super) fn push(
-    table: &mut TableRuntime,
-    relation: &Arc<Relation>,
-    change: RowChange<'_>,
-) -> Result<bool, SyncError> {
-    let Some(builder) = table.builder_for(relation)? else { return Ok(false) };
-    match (change.put(builder), &table.shape) {
-        (Ok(()), _) => Ok(true),
-        (Err(error), Some(shape)) => Err(shape.broke(error.problem())),
-        (Err(error), None) => Err(SyncError::Protocol(error.to_string())),
-    }
-}
-
-/// An error of one table stops that table; any other stops the session.
-pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Result<(), SyncError> {
-    match error {
-        SyncError::Table { problem, .. } => {
-            table.quarantine(&problem);
-            Ok(())
-        }
-        SyncError::Lake(LakeError::Index(IndexError::Damaged { .. })) => {
-            // Perhaps of rows that only memory has, so that nothing here can mend it; the source has them.
-            table.distrusted = true;
-            Err(error)
-        }
-        SyncError::Query(_)
-        | SyncError::Wire(_)
-        | SyncError::Lake(_)
-        | SyncError::Catalog(_)
-        | SyncError::Spool { .. }
-        | SyncError::SpoolDamaged { .. }
-        | SyncError::WentBack { .. }
-        | SyncError::OtherHistory { .. }
-        | SyncError::PublicationLost { .. }
-        | SyncError::DiskLow { .. }
-        | SyncError::Protocol(_)
-        | SyncError::Preflight(_)
-        | SyncError::SlotLost { .. }
-        | SyncError::SlotMoved { .. }
-        | SyncError::Anew
-        | SyncError::TailDamaged { .. }
-        | SyncError::OtherServer { .. }
-        | SyncError::Yielded { .. }
-        | SyncError::Rewritten { .. }
-        | SyncError::Held { .. }
-        | SyncError::NeedsText
-        | SyncError::Stopped
-        | SyncError::Store(_)
-        | SyncError::OutOfOrder { .. } => Err(error),
     }
 }

@@ -75,7 +75,7 @@ pub struct TableRuntime {
     pub changes: u64,
     /// Source commit to visible, of the last publish with changes.
     pub lag_ms: Option<u64>,
-    /// Values changed by a stated rule.
+    /// Values that became null by a stated rule, since its copy; after a crash what is sent again counts again.
     pub counts: DecodeCounts,
     /// Last change of definition, for people.
     pub last_definition: Option<String>,
@@ -347,6 +347,7 @@ impl TableRuntime {
                 "spool_bytes": spool.map_or(0, TableSpool::durable_bytes),
                 "storage": self.image.storage(),
                 "holds_name": self.holds_name,
+                "adjusted": self.counts.to_stored(),
             }),
             reason: self.note.reason.clone(),
             fix: self.note.fix.clone(),
@@ -371,7 +372,7 @@ impl TableRuntime {
             spool_bytes: self.spool.as_ref().map_or(0, TableSpool::pending_bytes),
             files: view.as_ref().map_or(0, |view| u64_from(view.files.len())),
             version: view.as_ref().map(|view| view.version.0),
-            adjusted_values: self.counts.infinite + self.counts.out_of_range + self.counts.nan,
+            adjusted_values: self.counts.total(),
             reason: self.note.reason.clone(),
             fix: self.note.fix.clone(),
             last_definition: self.last_definition.clone(),

@@ -3,14 +3,14 @@
 //! Owns: what must hold in the middle of a transaction and around a lost connection, at moments that a server would
 //! show for milliseconds only. Never tests what a script can see.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use naru_base::{Lsn, TableId, number::i64_from};
 use naru_lake::{
     Lake, LakeError, LakeSettings, TableSpec, TableView,
     index::IndexError,
-    live::{Cut, LiveSet, LiveSettings},
+    live::{Budget, Cut, LiveSet, LiveSettings},
 };
 use naru_project::{Environment, Project};
 use naru_store::Store;
@@ -296,7 +296,7 @@ async fn a_table_opened_again_keeps_its_waiting_changes() {
     let orders = TableId::new("shop", "orders");
     world.stream.command_pause(&orders).await.unwrap();
     world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
-    world.stream.command_resume(&orders).unwrap();
+    world.stream.catch_up_again(ORDERS).unwrap();
     world.stream.catch_up().await.unwrap();
     assert!(world.stream.tables[&ORDERS].spent_spool.is_some());
     let table = world.stream.tables.get_mut(&ORDERS).unwrap();
@@ -345,6 +345,65 @@ fn damage_runs(folder: &Path) -> usize {
         std::io::Write::write_all(&mut file, &bytes).unwrap();
     }
     runs.len()
+}
+
+#[tokio::test]
+async fn a_table_that_opening_again_does_not_mend_says_that_it_is_copied_again() {
+    let mut world = World::new(LiveSettings::default()).await;
+    let table = world.stream.tables.get_mut(&ORDERS).unwrap();
+    (table.distrusted, table.reopened) = (true, 3);
+    world.again().await;
+    let table = &world.stream.tables[&ORDERS];
+    assert_eq!(table.state, TableState::Quarantined);
+    let fix = table.note.fix.as_deref().unwrap();
+    assert!(
+        fix.contains("copied again when naru next connects") && fix.contains("naru sync resync shop.orders"),
+        "{fix}"
+    );
+}
+
+#[tokio::test]
+async fn of_a_dropped_table_and_one_that_has_its_name_now_only_the_latter_is_listed() {
+    let mut world = World::new(LiveSettings::default()).await;
+    world.stream.drop_table(ORDERS, "gone").unwrap();
+    let states = |world: &World| -> Vec<_> {
+        world.stream.statuses().into_iter().map(|table| (table.table.to_string(), table.state)).collect()
+    };
+    assert_eq!(
+        states(&world),
+        [("shop.items".into(), "live".to_owned()), ("shop.orders".into(), "dropped".to_owned())]
+    );
+    world.stream.judge(image(ITEMS + 1, "orders"), &facts());
+    assert_eq!(
+        states(&world),
+        [("shop.items".into(), "live".to_owned()), ("shop.orders".into(), "preflight".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn tables_of_one_source_share_the_memory_of_unflushed_rows() {
+    let budget = Budget::new(1 << 20);
+    let settings = LiveSettings { budget: budget.clone(), segment_bytes: 2 << 20, ..LiveSettings::default() };
+    let mut world = World::new(settings).await;
+    let value = "x".repeat(10_000);
+    let rows = |oid: u32, name: &str, ids: std::ops::Range<u64>| -> Vec<_> {
+        std::iter::once(relation(&image(oid, name))).chain(ids.map(|id| insert(oid, id, &value))).collect()
+    };
+    let staged =
+        |world: &World, oid: u32| world.stream.tables[&oid].live.as_ref().unwrap().facts(Instant::now()).staged;
+    world.transaction(20, &rows(ORDERS, "orders", 0..40)).await.unwrap();
+    world.stream.publish().await.unwrap();
+    assert!(budget.used() > 400_000 && !budget.exceeded(), "{}", budget.used());
+    // Each table holds less than it may alone, and both together more than they may.
+    for step in 0..4 {
+        let ids = step * 15..(step + 1) * 15;
+        world.transaction(30 + step, &rows(ITEMS, "items", ids)).await.unwrap();
+        world.stream.publish().await.unwrap();
+    }
+    assert_eq!((staged(&world, ORDERS), staged(&world, ITEMS) > 0), (0, true), "who adds to too much makes room");
+    assert_eq!((world.shown("orders").live_rows(), world.shown("items").live_rows()), (40, 60));
+    world.flush().await;
+    assert_eq!((world.committed("orders").await, world.committed("items").await, budget.used()), (40, 60, 0));
 }
 
 #[tokio::test]

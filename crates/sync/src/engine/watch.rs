@@ -146,7 +146,7 @@ async fn listed(stream: &mut Stream, prepared: &Prepared) -> Result<(), SyncErro
         return Err(SyncError::PublicationLost { publication });
     }
     stream.find_unpublished(&prepared.client).await?;
-    if prepared.event_trigger && publication::triggers(&prepared.client, &names).await? < publication::TRIGGERS {
+    if prepared.trigger.installed && publication::triggers(&prepared.client, &names).await? < publication::TRIGGERS {
         tracing::warn!(source = %stream.context.source.name, "an event trigger of naru is gone or off; it is made again");
         stream.todo.reconnect = true;
     }

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quote;
+
 /// One leaf of a partitioned table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeafImage {
@@ -13,6 +15,18 @@ pub struct LeafImage {
     pub oid: u32,
     /// `schema.name`, for people.
     pub name: String,
+    /// Schema; empty in an image that an earlier naru's trigger wrote.
+    #[serde(default)]
+    pub schema: String,
+    /// Whether the connected role may SELECT every column of the leaf itself, from which copies read.
+    #[serde(default = "super::yes")]
+    pub readable: bool,
+    /// Whether it may use the leaf's schema.
+    #[serde(default = "super::yes")]
+    pub reachable: bool,
+    /// Whether row security is enabled on the leaf and binds the connected role.
+    #[serde(default)]
+    pub row_security: bool,
     /// Storage file number; changes when the leaf is truncated or rewritten.
     pub file: u32,
     /// `relkind`: r table, f foreign.
@@ -28,6 +42,14 @@ pub struct LeafImage {
 }
 
 impl LeafImage {
+    /// Both names quoted for SQL.
+    pub fn quoted(&self) -> String {
+        match self.name.strip_prefix(&self.schema).and_then(|rest| rest.strip_prefix('.')) {
+            Some(name) => format!("{}.{}", quote(&self.schema), quote(name)),
+            None => self.name.clone(),
+        }
+    }
+
     /// Whether PostgreSQL lets its owner update rows while a publication publishes updates.
     pub fn identifies(&self) -> bool {
         self.identity == 'f' || !self.key.is_empty()

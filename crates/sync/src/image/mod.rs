@@ -110,6 +110,9 @@ pub struct TableImage {
     pub row_security: bool,
     /// Whether the connected role may SELECT every column.
     pub readable: bool,
+    /// Whether the connected role may use its schema.
+    #[serde(default = "yes")]
+    pub reachable: bool,
     /// Whether the connected role owns the table (needed to publish it).
     pub owned: bool,
     /// Planner's row estimate, -1 when never analysed.
@@ -120,6 +123,11 @@ pub struct TableImage {
     pub columns: Vec<ColumnImage>,
     /// Comment on the table.
     pub comment: Option<String>,
+}
+
+/// What an image says that does not say it: an earlier naru's trigger wrote it.
+fn yes() -> bool {
+    true
 }
 
 impl ColumnImage {
@@ -344,6 +352,10 @@ pub(crate) mod tests {
         LeafImage {
             oid: 200,
             name: "public.leaf".into(),
+            schema: "public".into(),
+            readable: true,
+            reachable: true,
+            row_security: false,
             file: 200,
             kind: 'r',
             persistence: 'p',
@@ -369,6 +381,7 @@ pub(crate) mod tests {
             identity_key: vec![],
             row_security: false,
             readable: true,
+            reachable: true,
             owned: true,
             row_estimate: -1,
             pages: 0,

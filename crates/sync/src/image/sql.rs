@@ -39,7 +39,9 @@ jsonb_build_object(
       UNION ALL
       SELECT h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid AND NOT h.inhdetachpending)
     SELECT jsonb_agg(jsonb_build_object(
-      'oid', l.oid::int8, 'name', ln.nspname || '.' || l.relname, 'file', l.relfilenode::int8, 'kind', l.relkind,
+      'oid', l.oid::int8, 'name', ln.nspname || '.' || l.relname, 'schema', ln.nspname,
+      'readable', pg_catalog.has_table_privilege(l.oid, 'SELECT'), 'reachable', pg_catalog.has_schema_privilege(ln.oid, 'USAGE'),
+      'row_security', pg_catalog.row_security_active(l.oid), 'file', l.relfilenode::int8, 'kind', l.relkind,
       'persistence', l.relpersistence, 'identity', l.relreplident,
       'key', coalesce((SELECT jsonb_agg(a.attname ORDER BY k.ord) FROM pg_catalog.pg_index i,
           unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, ord), pg_catalog.pg_attribute a
@@ -60,6 +62,7 @@ jsonb_build_object(
       WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid AND i.indislive AND i.indimmediate AND k.ord <= i.indnkeyatts), '[]'),
   'row_security', pg_catalog.row_security_active(c.oid),
   'readable', pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+  'reachable', pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
   'owned', pg_catalog.pg_has_role(c.relowner, 'USAGE'),
   'row_estimate', c.reltuples::int8, 'pages', c.relpages::int8,
   'comment', pg_catalog.obj_description(c.oid, 'pg_class'),

@@ -199,6 +199,22 @@ impl DecodeCounts {
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
+
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.infinite + self.out_of_range + self.nan
+    }
+
+    /// As it is stored.
+    pub fn to_stored(self) -> serde_json::Value {
+        serde_json::json!([self.infinite, self.out_of_range, self.nan])
+    }
+
+    /// From what was stored; nothing counted where nothing was.
+    pub fn stored(stored: &serde_json::Value) -> Self {
+        let count = |at: usize| stored[at].as_u64().unwrap_or(0);
+        Self { infinite: count(0), out_of_range: count(1), nan: count(2) }
+    }
 }
 
 impl AddAssign for DecodeCounts {
