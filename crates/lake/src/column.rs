@@ -1,6 +1,6 @@
 //! Columns as naru knows them: the true name, the name Delta stores, the Arrow type, and what Delta cannot say.
 //!
-//! Owns: [`Column`], [`NaruType`] and their form in a Delta field's metadata (`naru.*`).
+//! Owns: [`Column`], [`NaruType`], [`PartitionOf`] and their form in a Delta field's metadata (`naru.*`).
 //! Never reads or writes a table.
 
 use arrow::datatypes::DataType;
@@ -28,6 +28,26 @@ pub enum NaruType {
     Datetime,
 }
 
+/// How long one partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grain {
+    /// A calendar day.
+    Day,
+}
+
+/// What a partition column holds (field metadata `naru.partition`): the day on which another column's instant falls.
+/// Rows of different days never share a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionOf {
+    /// True name of the column the day is of.
+    pub of: String,
+    /// How long a partition is.
+    pub grain: Grain,
+    /// The zone of the day, an IANA name. Whoever writes the rows works the days out in it.
+    pub zone: String,
+}
+
 /// One column of a lake table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
@@ -49,6 +69,10 @@ pub struct Column {
     pub source: Option<String>,
     /// The comment at the source or in the mart.
     pub comment: Option<String>,
+    /// Set on the table's partition column, of which there is at most one: a nullable `Date32` that is computed from
+    /// another column. NULL is a partition of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionOf>,
 }
 
 impl Column {
@@ -65,6 +89,7 @@ impl Column {
             fill: None,
             source: None,
             comment: None,
+            partition: None,
         }
     }
 
@@ -72,6 +97,13 @@ impl Column {
     #[must_use]
     pub fn with_type(mut self, naru_type: NaruType) -> Self {
         self.naru_type = Some(naru_type);
+        self
+    }
+
+    /// Makes it the table's partition column.
+    #[must_use]
+    pub fn with_partition(mut self, partition: PartitionOf) -> Self {
+        self.partition = Some(partition);
         self
     }
 }

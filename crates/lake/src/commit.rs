@@ -47,6 +47,8 @@ pub enum Operation {
     Compact,
     /// Columns or properties.
     Alter,
+    /// Rows that are older than they are kept.
+    Expire,
 }
 
 impl Operation {
@@ -57,13 +59,14 @@ impl Operation {
             Self::Flush => "MERGE",
             Self::Compact => "OPTIMIZE",
             Self::Alter => "ALTER TABLE",
+            Self::Expire => "DELETE",
         }
     }
 
     /// Whether rows differ afterwards.
     pub(crate) fn changes_rows(self) -> bool {
         match self {
-            Self::Append | Self::Flush | Self::Replace | Self::Alter => true,
+            Self::Append | Self::Flush | Self::Replace | Self::Alter | Self::Expire => true,
             Self::Compact => false,
         }
     }
@@ -215,6 +218,15 @@ fn altered_view(view: &TableView, change: &Change) -> Result<TableView, LakeErro
     if change.columns.is_some() || change.key.is_some() {
         let columns = change.columns.clone().unwrap_or_else(|| view.columns.to_vec());
         let columns = schema::settle(&view.id, columns, &key)?;
+        let parted = |columns: &[Column]| {
+            let partition = columns.iter().find(|column| column.partition.is_some());
+            partition.map(|column| (column.stored.clone(), column.partition.clone()))
+        };
+        let stays = change.remove != Remove::All && !view.files.is_empty();
+        if stays && parted(&columns) != parted(&view.columns) {
+            let reason = "its partitions change only when all its rows are replaced".into();
+            return Err(LakeError::Refused { table: view.id.clone(), reason });
+        }
         next.schema = schema::arrow_schema(&columns);
         next.columns = columns.into();
     }

@@ -21,6 +21,7 @@ pub mod live;
 mod log;
 mod maintain;
 mod object;
+mod partition;
 mod retention;
 pub mod rows;
 mod sample;
@@ -35,7 +36,7 @@ mod view;
 
 pub use change::{ChangeBatch, Op};
 pub use clock::{Clock, MachineClock, SimulatedClock};
-pub use column::{Column, NaruType};
+pub use column::{Column, Grain, NaruType, PartitionOf};
 pub use commit::{Change, Committed, Operation, Remove};
 pub use compact::{CompactionLimits, Rewritten, RowMap, plan_compaction};
 pub use digest::RowDigest;

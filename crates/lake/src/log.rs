@@ -27,7 +27,7 @@ use crate::{
     commit::{Change, KEY_PROPERTY, Plan, vectors_on},
     error::LakeError,
     object::Pin,
-    schema, stats, vectors,
+    partition, schema, stats, vectors,
     view::{FileId, FileStats, FileView, TableView},
 };
 
@@ -67,9 +67,11 @@ pub(crate) fn metadata(view: &TableView, about: &About) -> Result<Value, LakeErr
     let delta = schema::to_delta(&view.id, &view.columns)?;
     let text = serde_json::to_string(&delta)
         .map_err(|error| LakeError::Columns { table: view.id.clone(), reason: error.to_string() })?;
+    let partitions: Vec<&String> =
+        view.columns.iter().filter(|column| column.partition.is_some()).map(|column| &column.stored).collect();
     Ok(json!({"metaData": {
         "id": *view.uid, "name": view.id.to_string(), "description": about.description,
-        "format": {"provider": "parquet", "options": {}}, "schemaString": text, "partitionColumns": [],
+        "format": {"provider": "parquet", "options": {}}, "schemaString": text, "partitionColumns": partitions,
         "configuration": *view.properties, "createdTime": about.created_ms,
     }}))
 }
@@ -89,16 +91,17 @@ pub(crate) fn txn(app_id: &str, version: i64, now_ms: i64) -> Value {
     json!({"txn": {"appId": app_id, "version": version, "lastUpdated": now_ms}})
 }
 
-fn remove(file: &FileView, now_ms: i64, data_change: bool) -> Value {
+fn remove(file: &FileView, columns: &[Column], now_ms: i64, data_change: bool) -> Value {
     let mut line = json!({"path": *file.path, "deletionTimestamp": now_ms, "dataChange": data_change,
-        "extendedFileMetadata": true, "partitionValues": {}, "size": file.size});
+        "extendedFileMetadata": true, "partitionValues": partition::values(columns, file.day), "size": file.size});
     set_vector(&mut line, file.vector.as_ref());
     json!({"remove": line})
 }
 
 pub(crate) fn add(file: &FileView, columns: &[Column], data_change: bool) -> Value {
     let stats = stats::to_json(&file.stats, file.rows, file.vector.is_none(), columns);
-    let mut line = json!({"path": *file.path, "partitionValues": {}, "size": file.size,
+    let values = partition::values(columns, file.day);
+    let mut line = json!({"path": *file.path, "partitionValues": values, "size": file.size,
         "modificationTime": file.modified_ms, "dataChange": data_change, "stats": stats});
     set_vector(&mut line, file.vector.as_ref());
     json!({"add": line})
@@ -112,11 +115,11 @@ fn set_vector(line: &mut Value, vector: Option<&DeletionVectorDescriptor>) {
     }
 }
 
-/// All lines of the commit that carries out `plan`, whose listed files have their vectors by now.
+/// All lines of the commit that carries out `plan` after `before`, whose listed files have their vectors by now.
 pub(crate) fn entry(
     plan: &Plan,
     change: &Change,
-    about: &About,
+    before: (&TableView, &About),
     commit: &str,
     now_ms: i64,
 ) -> Result<Vec<Value>, LakeError> {
@@ -124,12 +127,12 @@ pub(crate) fn entry(
     let blind = plan.ended.is_empty() && !plan.altered;
     let mut lines = vec![commit_info(commit, change.operation.word(), now_ms, blind, &change.info)];
     if plan.altered {
-        lines.push(metadata(&plan.next, about)?);
+        lines.push(metadata(&plan.next, before.1)?);
     }
     if let Some((app_id, version)) = &change.txn {
         lines.push(txn(app_id, *version, now_ms));
     }
-    lines.extend(plan.ended.iter().map(|file| remove(file, now_ms, data_change)));
+    lines.extend(plan.ended.iter().map(|file| remove(file, &before.0.columns, now_ms, data_change)));
     lines.extend(plan.listed.iter().map(|file| add(file, &plan.next.columns, data_change)));
     Ok(lines)
 }
@@ -220,11 +223,8 @@ pub(crate) async fn load(
     let protocol = serde_json::to_value(state.protocol()).unwrap_or_default();
     check_features(home, &protocol)?;
     let metadata = state.metadata();
-    if !metadata.partition_columns().is_empty() {
-        return Err(LakeError::Feature { table: home.id.clone(), feature: "partition columns".into() });
-    }
     let schema = metadata.parse_schema().map_err(|error| damaged(home, error.to_string()))?;
-    let columns = schema::from_delta(&home.id, &schema)?;
+    let columns = schema::from_delta(&home.id, &schema, metadata.partition_columns())?;
     let properties: BTreeMap<String, String> =
         metadata.configuration().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let key: Vec<String> =
@@ -262,6 +262,7 @@ fn adds(state: &DeltaTableState) -> Vec<Add> {
         size: file.size(),
         modification_time: file.modification_time(),
         stats: file.stats(),
+        partition_values: file.partition_values_map(),
         deletion_vector: file.deletion_vector_descriptor(),
         ..Add::default()
     };
@@ -324,18 +325,30 @@ async fn files_of(
             next = next.checked_add(1).ok_or_else(exhausted)?;
             id
         };
-        let (rows, stats) = add.stats.as_deref().and_then(|text| stats::from_json(text, columns)).ok_or_else(|| {
-            LakeError::Feature { table: home.id.clone(), feature: "files without a row count".into() }
-        })?;
+        let day = day_of(home, columns, &add)?;
+        let (rows, mut stats) =
+            add.stats.as_deref().and_then(|text| stats::from_json(text, columns)).ok_or_else(|| {
+                LakeError::Feature { table: home.id.clone(), feature: "files without a row count".into() }
+            })?;
+        partition::describe(&mut stats, columns, day, rows);
         let path: Arc<str> = add.path.as_str().into();
         let pin = pins
             .get(&path)
             .cloned()
             .unwrap_or_else(|| Pin::committed(Arc::clone(&home.store), Path::from(add.path.as_str())));
-        files.push(Arc::new(file_view(id, path, &add, rows, stats, bitmaps.remove(&at), pin)));
+        let view = file_view(id, path, &add, rows, stats, bitmaps.remove(&at), pin);
+        files.push(Arc::new(FileView { day, ..view }));
     }
     files.sort_by_key(|file| file.id);
     Ok((files, next))
+}
+
+/// The day that the log says of a file.
+fn day_of(home: &Home, columns: &[Column], add: &Add) -> Result<Option<i32>, LakeError> {
+    let partition = columns.iter().find(|column| column.partition.is_some());
+    let said = partition.and_then(|column| add.partition_values.get(&column.stored)).and_then(Option::as_ref);
+    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
+    partition::day(text).map(Some).ok_or_else(|| damaged(home, format!("{} has a partition that is no day", add.path)))
 }
 
 fn file_view(
@@ -354,6 +367,7 @@ fn file_view(
         rows,
         deleted,
         stats: Arc::new(stats),
+        day: None,
         vector: add.deletion_vector.clone(),
         modified_ms: add.modification_time,
         pin,

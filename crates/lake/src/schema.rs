@@ -24,6 +24,8 @@ const NAME: &str = "naru.name";
 const COLUMN: &str = "naru.column";
 /// What the stored type does not say; other rooms read it from Arrow field metadata.
 pub(crate) const TYPE: &str = "naru.type";
+/// What a partition column is of; other rooms read it from Arrow field metadata.
+const PARTITION: &str = "naru.partition";
 const COMMENT: &str = "comment";
 
 /// The part of a column that has no place of its own in a Delta field.
@@ -68,7 +70,26 @@ pub(crate) fn settle(table: &TableId, columns: Vec<Column>, key: &[String]) -> R
         fill_value(table, &column)?;
         settled.push(column);
     }
+    check_partition(table, &settled, key)?;
     Ok(settled)
+}
+
+/// A partition column is one that rows need not have, since its value is not in the files.
+fn check_partition(table: &TableId, columns: &[Column], key: &[String]) -> Result<(), LakeError> {
+    let wrong = |reason: String| LakeError::Columns { table: table.clone(), reason };
+    let mut partitions = columns.iter().filter_map(|column| Some((column, column.partition.as_ref()?)));
+    let Some((column, partition)) = partitions.next() else { return Ok(()) };
+    if let Some((second, _)) = partitions.next() {
+        return Err(wrong(format!("\"{}\" and \"{}\" are both partition columns", column.name, second.name)));
+    }
+    let plain = column.data_type == DataType::Date32 && column.nullable && !column.dropped && column.fill.is_none();
+    if !plain || key.contains(&column.name) {
+        return Err(wrong(format!("the partition column \"{}\" must be a nullable date outside the key", column.name)));
+    }
+    if !columns.iter().any(|other| other.name == partition.of && other.name != column.name) {
+        return Err(wrong(format!("\"{}\" is of \"{}\", which is not a column", column.name, partition.of)));
+    }
+    Ok(())
 }
 
 fn cannot_hold(letter: char) -> bool {
@@ -122,6 +143,9 @@ fn metadata(column: &Column) -> Vec<(String, MetadataValue)> {
     if let Some(comment) = &column.comment {
         entries.push((COMMENT.to_owned(), MetadataValue::String(comment.clone())));
     }
+    if let Some(text) = partition_text(column) {
+        entries.push((PARTITION.to_owned(), MetadataValue::String(text)));
+    }
     let extra = Extra { dropped: column.dropped, fill: column.fill.clone(), source: column.source.clone() };
     if (extra.dropped || extra.fill.is_some() || extra.source.is_some())
         && let Ok(text) = serde_json::to_string(&extra)
@@ -136,9 +160,30 @@ pub(crate) fn type_word(naru_type: Option<NaruType>) -> Option<String> {
     naru_type.and_then(|known| serde_json::to_value(known).ok()).and_then(|word| word.as_str().map(str::to_owned))
 }
 
-/// The columns that a Delta schema says.
-pub(crate) fn from_delta(table: &TableId, schema: &StructType) -> Result<Vec<Column>, LakeError> {
-    schema.fields().map(|field| column_of(table, field)).collect()
+fn partition_text(column: &Column) -> Option<String> {
+    column.partition.as_ref().and_then(|partition| serde_json::to_string(partition).ok())
+}
+
+/// The columns that a Delta schema says; `partitions` are the stored names of its partition columns.
+///
+/// # Errors
+/// [`LakeError::Feature`] for partitions that are not naru's.
+pub(crate) fn from_delta(
+    table: &TableId,
+    schema: &StructType,
+    partitions: &[String],
+) -> Result<Vec<Column>, LakeError> {
+    let mut columns = schema.fields().map(|field| column_of(table, field)).collect::<Result<Vec<_>, _>>()?;
+    for column in &mut columns {
+        let known = column.partition.is_some() && column.data_type == DataType::Date32;
+        if !partitions.contains(&column.stored) {
+            column.partition = None;
+        } else if !known || partitions.len() > 1 {
+            let feature = format!("partition column {}", column.name);
+            return Err(LakeError::Feature { table: table.clone(), feature });
+        }
+    }
+    Ok(columns)
 }
 
 fn column_of(table: &TableId, field: &StructField) -> Result<Column, LakeError> {
@@ -167,28 +212,29 @@ fn column_of(table: &TableId, field: &StructField) -> Result<Column, LakeError> 
         fill: extra.fill,
         source: extra.source,
         comment: text(COMMENT),
+        partition: text(PARTITION).and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 
-/// The Arrow schema with true names; `naru.type` stands in the field metadata.
+/// The Arrow schema with true names; `naru.type` and `naru.partition` stand in the field metadata.
 pub(crate) fn arrow_schema(columns: &[Column]) -> SchemaRef {
     let fields: Vec<Field> = columns
         .iter()
         .map(|column| {
             let field = Field::new(&column.name, column.data_type.clone(), column.nullable);
-            match type_word(column.naru_type) {
-                Some(word) => field.with_metadata([(TYPE.to_owned(), word)].into()),
-                None => field,
-            }
+            let words = [(TYPE, type_word(column.naru_type)), (PARTITION, partition_text(column))];
+            let known = words.into_iter().filter_map(|(key, word)| Some((key.to_owned(), word?)));
+            field.with_metadata(known.collect())
         })
         .collect();
     Arc::new(Schema::new(fields))
 }
 
-/// The Arrow schema of files: stored names.
+/// The Arrow schema of files: stored names, without the partition column, whose value stands in the log.
 pub(crate) fn file_schema(columns: &[Column]) -> SchemaRef {
+    let in_files = columns.iter().filter(|column| column.partition.is_none());
     let fields: Vec<Field> =
-        columns.iter().map(|column| Field::new(&column.stored, column.data_type.clone(), column.nullable)).collect();
+        in_files.map(|column| Field::new(&column.stored, column.data_type.clone(), column.nullable)).collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -216,6 +262,7 @@ pub(crate) fn fill_value(table: &TableId, column: &Column) -> Result<Option<Scal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::column::{Grain, PartitionOf};
     use arrow::datatypes::TimeUnit;
 
     fn shop() -> TableId {
@@ -231,7 +278,7 @@ mod tests {
         assert!(delta.fields().all(|field| !field.name().contains(cannot_hold)));
         assert_eq!(settled[3].stored, "plain");
         assert_ne!(settled[4].stored.to_lowercase(), "plain");
-        let back = from_delta(&shop(), &delta).unwrap();
+        let back = from_delta(&shop(), &delta, &[]).unwrap();
         assert_eq!(back, settled);
         assert_eq!(back.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), names);
     }
@@ -245,6 +292,31 @@ mod tests {
     #[test]
     fn a_key_that_is_no_column_is_refused() {
         assert!(settle(&shop(), vec![Column::new("a", DataType::Int64)], &["b".into()]).is_err());
+    }
+
+    #[test]
+    fn a_partition_column_is_a_date_of_another_column_and_comes_back_from_the_log() {
+        let partition = |of: &str| PartitionOf { of: of.into(), grain: Grain::Day, zone: "Asia/Seoul".into() };
+        let at = || Column::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
+        let day = |of: &str| Column::new("_day_at", DataType::Date32).with_partition(partition(of));
+        let settled = settle(&shop(), vec![at(), day("at")], &["at".into()]).unwrap();
+        let delta = to_delta(&shop(), &settled).unwrap();
+        assert_eq!(from_delta(&shop(), &delta, &["_day_at".into()]).unwrap(), settled);
+        assert_eq!(from_delta(&shop(), &delta, &[]).unwrap()[1].partition, None);
+        assert_eq!(file_schema(&settled).fields().len(), 1);
+        assert!(from_delta(&shop(), &delta, &["at".into()]).is_err(), "partitions of another tool");
+        let text = Column { data_type: DataType::Utf8, ..day("at") };
+        let cases = [
+            (vec![at(), day("lost")], vec![]),
+            (vec![at(), day("_day_at")], vec![]),
+            (vec![at(), text], vec![]),
+            (vec![at(), Column { nullable: false, ..day("at") }], vec![]),
+            (vec![at(), day("at")], vec!["_day_at".to_owned()]),
+            (vec![at(), day("at"), Column { name: "_day_b".into(), stored: "_day_b".into(), ..day("at") }], vec![]),
+        ];
+        for (columns, key) in cases {
+            assert!(matches!(settle(&shop(), columns.clone(), &key), Err(LakeError::Columns { .. })), "{columns:?}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::{
     error::LakeError,
     index::{KeyHasher, KeySink, Run, StagedKeys},
     object::Pin,
-    sample, schema,
+    partition, sample, schema,
     stats::{self, Gathering},
     table::Table,
     view::{FileId, FileStats, FileView, TableView},
@@ -95,6 +95,7 @@ pub struct StagedFile {
     pub rows: u64,
     /// Bounds and null counts.
     pub stats: Arc<FileStats>,
+    day: Option<i32>,
     modified_ms: i64,
     pin: Arc<Pin>,
     keys: Option<Arc<StagedKeys>>,
@@ -115,6 +116,7 @@ impl StagedFile {
             rows: self.rows,
             deleted: None,
             stats: Arc::clone(&self.stats),
+            day: self.day,
             vector: None,
             modified_ms: self.modified_ms,
             pin: Arc::clone(&self.pin),
@@ -146,7 +148,10 @@ pub struct Stager {
 #[derive(Debug)]
 struct Layout {
     columns: Arc<[Column]>,
+    /// The columns that are in files, by stored name.
     schema: SchemaRef,
+    /// The column that is not.
+    partition: Option<usize>,
     properties: WriterProperties,
     with_stats: Vec<usize>,
 }
@@ -156,6 +161,7 @@ struct OpenFile {
     id: FileId,
     path: Arc<str>,
     pin: Arc<Pin>,
+    day: Option<i32>,
     rows: u64,
     bytes: Arc<AtomicU64>,
     batches: mpsc::Sender<Work>,
@@ -181,6 +187,7 @@ impl Stager {
         let layout = Layout {
             columns: Arc::clone(&view.columns),
             schema: schema::file_schema(&view.columns),
+            partition: view.partition_column(),
             properties: properties(&view, if options.small { LEVEL_SMALL } else { LEVEL_FAST }),
             with_stats: stats::columns(&view.columns, &view.key),
         };
@@ -193,17 +200,19 @@ impl Stager {
     }
 
     /// Adds rows and says where they went. Columns are found by true name; columns the batch lacks are null.
-    /// An empty batch begins no file; its place is where the next row would go.
+    /// An empty batch begins no file; its place is where the next row would go. The rows of one call are of one day in a
+    /// table that is partitioned by day, and those of another day begin another file.
     ///
     /// # Errors
     /// After an error the stager is of no use; dropping it removes what it wrote.
     pub async fn write(&mut self, rows: &RecordBatch) -> Result<Placed, LakeError> {
         let arrays = arranged(&self.view, rows)?;
-        if self.full() {
+        let day = self.day_of(rows)?;
+        if self.full() || self.open.as_ref().is_some_and(|open| open.day != day) {
             self.close_file().await?;
         }
         if self.open.is_none() {
-            self.open = Some(self.begin());
+            self.open = Some(self.begin(day));
         }
         let Some(open) = &mut self.open else { return Err(LakeError::Task("no file is open".into())) };
         let placed = Placed { file: open.id, first_row: open.rows };
@@ -230,6 +239,21 @@ impl Stager {
         Ok(std::mem::take(&mut self.done))
     }
 
+    /// The day of these rows.
+    fn day_of(&self, rows: &RecordBatch) -> Result<Option<i32>, LakeError> {
+        let refused = |reason: &str| LakeError::Refused { table: self.view.id.clone(), reason: reason.into() };
+        if rows.num_rows() == 0 {
+            return Ok(self.open.as_ref().and_then(|open| open.day));
+        }
+        let day = partition::only_day(&self.view, rows);
+        let day = day.map_err(|_| refused("rows of several days cannot go into one file"))?;
+        let begun = self.open.as_ref().is_some_and(|open| open.rows > 0 && open.day != day);
+        if begun && self.options.file.is_some() {
+            return Err(refused("rows of another day cannot go into this file"));
+        }
+        Ok(day)
+    }
+
     fn full(&self) -> bool {
         self.options.file.is_none()
             && self
@@ -238,9 +262,10 @@ impl Stager {
                 .is_some_and(|open| open.bytes.load(Ordering::Relaxed) >= self.options.target_file_bytes)
     }
 
-    fn begin(&self) -> OpenFile {
+    fn begin(&self, day: Option<i32>) -> OpenFile {
         let id = self.options.file.unwrap_or_else(|| self.table.reserve_file());
-        let path: Arc<str> = format!("part-n{id}-{}.parquet", Uuid::new_v4()).into();
+        let folder = partition::folder(&self.view.columns, day);
+        let path: Arc<str> = format!("{folder}part-n{id}-{}.parquet", Uuid::new_v4()).into();
         let store = Arc::clone(&self.table.home().store);
         let pin = Pin::staged(Arc::clone(&store), Path::from(&*path));
         self.table.hold([&pin]);
@@ -254,7 +279,7 @@ impl Stager {
             encode(&layout, keys, waiting_batches, &pieces, &seen)
         });
         let upload = tokio::spawn(upload(store, Path::from(&*path), waiting_pieces));
-        OpenFile { id, path, pin, rows: 0, bytes, batches, encoder, upload }
+        OpenFile { id, path, pin, day, rows: 0, bytes, batches, encoder, upload }
     }
 
     async fn close_file(&mut self) -> Result<(), LakeError> {
@@ -264,16 +289,18 @@ impl Stager {
         let stopped = |error: tokio::task::JoinError| LakeError::Task(error.to_string());
         // The upload's error is the cause when both failed, since the encoder then only finds its queue closed.
         let (stats, size) = (open.encoder.await.map_err(stopped)?, open.upload.await.map_err(stopped)?);
-        let (size, Encoded { stats, keys }) = (size?, stats?);
+        let (size, Encoded { mut stats, keys }) = (size?, stats?);
         if open.rows == 0 {
             return Ok(());
         }
+        partition::describe(&mut stats, &self.view.columns, open.day, open.rows);
         self.done.push(StagedFile {
             id: open.id,
             path: open.path,
             size,
             rows: open.rows,
             stats: Arc::new(stats),
+            day: open.day,
             modified_ms: self.table.home().clock.now_ms(),
             pin: open.pin,
             keys: keys.map(Arc::new),
@@ -344,7 +371,7 @@ fn encode(
     let mut open = None;
     let gone = |_| LakeError::Task("the upload ended early".into());
     loop {
-        let arrays = match batches.blocking_recv() {
+        let mut arrays = match batches.blocking_recv() {
             Some(Work::Rows(arrays)) => arrays,
             Some(Work::End) => break,
             None => return Err(LakeError::Task("the stager was dropped".into())),
@@ -357,6 +384,9 @@ fn encode(
             Some(writer) => writer,
             none => none.insert(layout.writer(&arrays)?),
         };
+        if let Some(at) = layout.partition.filter(|at| *at < arrays.len()) {
+            arrays.remove(at);
+        }
         writer.write(&RecordBatch::try_new(Arc::clone(&layout.schema), arrays)?)?;
         if writer.inner().len() >= PIECE_BYTES {
             let bytes = std::mem::take(writer.inner_mut()).into();

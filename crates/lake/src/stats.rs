@@ -10,13 +10,14 @@ use arrow::{
     compute,
     datatypes::{DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType},
 };
-use chrono::{DateTime, Datelike, Days, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use datafusion::common::ScalarValue;
 use naru_base::number::u64_from;
 use serde_json::{Map, Value};
 
 use crate::{
     column::Column,
+    partition,
     view::{ColumnBounds, FileStats},
 };
 
@@ -25,10 +26,12 @@ const COLUMNS_MAX: usize = 6;
 /// Characters of a text bound, as Delta's own writers keep.
 const TEXT_CHARS: usize = 32;
 
-/// Positions (in the table's order) of the columns that get statistics: key columns, then the first few others.
+/// Positions (in the table's order) of the columns that get statistics: key columns and what partitions are of, then the
+/// first few others. The partition column itself needs none.
 pub(crate) fn columns(columns: &[Column], key: &[String]) -> Vec<usize> {
-    let usable = |column: &Column| !column.dropped && has_bounds(&column.data_type);
-    let of_key = |column: &Column| key.contains(&column.name);
+    let usable = |column: &Column| !column.dropped && column.partition.is_none() && has_bounds(&column.data_type);
+    let parted = columns.iter().find_map(|column| column.partition.as_ref()).map(|partition| &partition.of);
+    let of_key = |column: &Column| key.contains(&column.name) || parted == Some(&column.name);
     let positions = |wanted: &dyn Fn(&Column) -> bool| {
         columns
             .iter()
@@ -175,7 +178,7 @@ fn shorten_high(value: ScalarValue) -> Option<ScalarValue> {
 /// The `stats` text of an Add action, by stored names.
 pub(crate) fn to_json(stats: &FileStats, rows: u64, tight: bool, columns: &[Column]) -> String {
     let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for column in columns {
+    for column in columns.iter().filter(|column| column.partition.is_none()) {
         if let Some(bounds) = stats.bounds.get(&column.name)
             && let (Some(min), Some(max)) = (json_of(&bounds.min), json_of(&bounds.max))
         {
@@ -206,10 +209,7 @@ fn json_of(value: &ScalarValue) -> Option<Value> {
         ScalarValue::Int32(Some(number)) => Some((*number).into()),
         ScalarValue::Int64(Some(number)) => Some((*number).into()),
         ScalarValue::Utf8(Some(text)) => Some(text.clone().into()),
-        ScalarValue::Date32(Some(days)) => {
-            let date = date_of(*days)?;
-            plain_year(date.year()).then(|| date.format("%Y-%m-%d").to_string().into())
-        }
+        ScalarValue::Date32(Some(days)) => partition::text(*days).map(Value::String),
         ScalarValue::TimestampMicrosecond(Some(micros), _) => {
             let at = DateTime::<Utc>::from_timestamp_micros(*micros)?;
             plain_year(at.year()).then(|| at.to_rfc3339_opts(SecondsFormat::Micros, true).into())
@@ -221,12 +221,6 @@ fn json_of(value: &ScalarValue) -> Option<Value> {
 /// Years that every reader's text form can hold.
 fn plain_year(year: i32) -> bool {
     (1..=9999).contains(&year)
-}
-
-fn date_of(days: i32) -> Option<NaiveDate> {
-    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    let distance = Days::new(u64::from(days.unsigned_abs()));
-    if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) }
 }
 
 /// Rows, bounds and null counts of an Add action's `stats`; unknown columns are left out.
@@ -255,11 +249,7 @@ fn scalar_of(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
         DataType::Int32 => ScalarValue::Int32(Some(i32::try_from(value.as_i64()?).ok()?)),
         DataType::Int64 => ScalarValue::Int64(Some(value.as_i64()?)),
         DataType::Utf8 => ScalarValue::Utf8(Some(value.as_str()?.to_owned())),
-        DataType::Date32 => {
-            let date = NaiveDate::parse_from_str(value.as_str()?, "%Y-%m-%d").ok()?;
-            let days = date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days();
-            ScalarValue::Date32(Some(i32::try_from(days).ok()?))
-        }
+        DataType::Date32 => ScalarValue::Date32(Some(partition::day(value.as_str()?)?)),
         DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) => {
             let at = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
             ScalarValue::TimestampMicrosecond(Some(at.timestamp_micros()), Some(Arc::clone(zone)))

@@ -234,7 +234,7 @@ impl Table {
         let version = before.view.version.0.saturating_add(1);
         let commit = Uuid::new_v4().simple().to_string();
         let now_ms = self.inner.home.clock.now_ms();
-        let mut lines = log::entry(&plan, &change, &before.about, &commit, now_ms)?;
+        let mut lines = log::entry(&plan, &change, (&before.view, &before.about), &commit, now_ms)?;
         let logged = self.numbers_to_log(before.numbers_logged);
         if let Some(logged) = logged {
             lines.push(log::txn(FILES_APP, i64::from(logged), now_ms));

@@ -61,6 +61,9 @@ pub struct FileView {
     pub deleted: Option<Arc<RoaringTreemap>>,
     /// Bounds and null counts.
     pub stats: Arc<FileStats>,
+    /// The value of the table's partition column in all its rows, days since 1970. `None` for NULL, and in a table without
+    /// partitions.
+    pub day: Option<i32>,
     /// The vector in the log that `deleted` was committed with.
     pub(crate) vector: Option<DeletionVectorDescriptor>,
     /// When it was written, milliseconds since 1970.
@@ -125,6 +128,11 @@ impl TableView {
     /// The file with this number.
     pub fn file(&self, id: FileId) -> Option<&Arc<FileView>> {
         self.files.binary_search_by_key(&id, |file| file.id).ok().and_then(|at| self.files.get(at))
+    }
+
+    /// The position of the partition column among the columns, if rows are kept apart by one.
+    pub(crate) fn partition_column(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.partition.is_some())
     }
 
     /// Rows that count, tail included.

@@ -44,6 +44,8 @@ pub struct CompactionLimits {
     pub hot_age: Duration,
     /// Files of one size class, or files that hold one same key, are joined when at least this many meet.
     pub files_min: usize,
+    /// Where rows are kept by day: all small files of a day are joined when none of them is younger than this.
+    pub rest_age: Duration,
 }
 
 impl Default for CompactionLimits {
@@ -56,6 +58,7 @@ impl Default for CompactionLimits {
             hot_dead_ratio: 0.5,
             hot_age: Duration::from_mins(10),
             files_min: 8,
+            rest_age: Duration::from_hours(1),
         }
     }
 }
@@ -121,7 +124,7 @@ impl CompactionLimits {
     /// Whatever a compaction can improve is worth it: any dead row, any two small files.
     #[must_use]
     pub fn thorough(self) -> Self {
-        Self { dead_ratio: f64::MIN_POSITIVE, hot_age: Duration::ZERO, files_min: 2, ..self }
+        Self { dead_ratio: f64::MIN_POSITIVE, hot_age: Duration::ZERO, files_min: 2, rest_age: Duration::ZERO, ..self }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Owns: [`plan_compaction`]. Pure; looks at sizes, dead rows and key bounds only.
 //!
 //! Three reasons, in this order: files with many dead rows; many small files of one size class (so that a row is
-//! rewritten once a class, not once a flush); many large files that hold one same key.
+//! rewritten once a class, not once a flush); many large files that hold one same key. Days are looked at one by one; one
+//! that got no rows for a while is joined to as few files as there can be.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -20,26 +21,49 @@ use crate::{
 const SMALLEST_CLASS_BYTES: u64 = 64 << 10;
 const CLASS_FACTOR: u64 = 8;
 
-/// Groups of files worth rewriting together at this time, most useful first; no file twice. Pure.
+/// Groups of files worth rewriting together at this time, most useful first; no file twice, and no files of two days.
+/// Pure.
 pub fn plan_compaction(view: &TableView, limits: &CompactionLimits, now_ms: i64) -> Vec<Vec<FileId>> {
-    let mut groups = Vec::new();
-    let (mut dying, rest): (Vec<_>, Vec<_>) =
-        view.files.iter().partition(|file| dead_share(file) >= bound(file, limits, now_ms) && file.deleted.is_some());
-    by_key(view, &mut dying);
-    pack(&dying, limits, 1, &mut groups);
-    let (small, large): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|file| file.size < limits.target_file_bytes / 2 && fits(file, limits));
+    let mut days: BTreeMap<Option<i32>, Vec<&Arc<FileView>>> = BTreeMap::new();
+    for file in view.files.iter() {
+        days.entry(file.day).or_default().push(file);
+    }
+    let (mut dying, mut small, mut crowds) = (Vec::new(), Vec::new(), Vec::new());
+    for files in days.into_values() {
+        let (mut dead, rest): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .partition(|file| dead_share(file) >= bound(file, limits, now_ms) && file.deleted.is_some());
+        by_key(view, &mut dead);
+        pack(&dead, limits, 1, &mut dying);
+        let (little, large): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|file| file.size < limits.target_file_bytes / 2 && fits(file, limits));
+        join_small(view, little, limits, now_ms, &mut small);
+        pack(&crowded(view, &large, limits.files_min), limits, 2, &mut crowds);
+    }
+    dying.into_iter().chain(small).chain(crowds).collect()
+}
+
+/// Groups of small files of one size class; of a day at rest, all of them.
+fn join_small(
+    view: &TableView,
+    mut files: Vec<&Arc<FileView>>,
+    limits: &CompactionLimits,
+    now_ms: i64,
+    groups: &mut Vec<Vec<FileId>>,
+) {
+    let rests = |file: &&Arc<FileView>| now_ms.saturating_sub(file.modified_ms) >= ms(limits.rest_age);
+    if view.partition_column().is_some() && files.iter().all(rests) {
+        by_key(view, &mut files);
+        return pack(&files, limits, 2, groups);
+    }
     let mut classes: BTreeMap<u32, Vec<&Arc<FileView>>> = BTreeMap::new();
-    for file in small {
+    for file in files {
         classes.entry(class(file.size)).or_default().push(file);
     }
     for mut files in classes.into_values().filter(|files| files.len() >= limits.files_min) {
         by_key(view, &mut files);
-        pack(&files, limits, limits.files_min, &mut groups);
+        pack(&files, limits, limits.files_min, groups);
     }
-    let crowd = crowded(view, &large, limits.files_min);
-    pack(&crowd, limits, 2, &mut groups);
-    groups
 }
 
 /// The share of dead rows at which a file is rewritten.

@@ -17,6 +17,7 @@ use crate::{
     change::{ChangeBatch, Op},
     error::LakeError,
     index::{HashedMap, IndexError, Position},
+    partition,
     table::Table,
 };
 
@@ -215,7 +216,10 @@ impl Inner {
             state.tail.clear();
         }
         if rows.num_rows() > 0 {
-            state.tail.append(rows, || self.table.reserve_file())?;
+            let base = Arc::clone(&state.base);
+            for part in partition::split(&base, rows)? {
+                state.tail.append(part.day, part.rows, || self.table.reserve_file())?;
+            }
         }
         state.touched();
         self.share.set(state.bytes());
@@ -272,10 +276,8 @@ impl Inner {
         let (full, open) = {
             let state = this.state.lock();
             let published = state.layers.first().map_or(0, |layer| layer.bytes_in_map());
-            let open = state.tail.open().filter(|segment| {
-                let bytes = segment.bytes();
-                bytes > most || (bytes > most / 16 && this.share.exceeded())
-            });
+            let most = if this.share.exceeded() { most / 16 } else { most };
+            let open = state.tail.overfull(most);
             (state.fresh.bytes_in_map().max(published) > this.settings.positions_bytes, open.cloned())
         };
         if full {
@@ -329,12 +331,14 @@ impl State {
         }
         let base = Arc::clone(&self.base);
         if rows.num_rows() > 0 {
-            let first = self.tail.append(rows, || table.reserve_file())?;
-            let at = |nth: usize| {
-                let row = first.row.saturating_add(u32::try_from(nth).unwrap_or(u32::MAX));
-                Position { row, ..first }
-            };
-            plan.hashes_of(images).enumerate().for_each(|(nth, hash)| self.fresh.put(hash, at(nth)));
+            let hashes: Vec<u128> = plan.hashes_of(images).collect();
+            for part in partition::split(&base, rows)? {
+                let hashes = part.pick(&hashes);
+                let first = self.tail.append(part.day, part.rows, || table.reserve_file())?;
+                for (row, hash) in (first.row..).zip(hashes) {
+                    self.fresh.put(hash, Position { row, ..first });
+                }
+            }
         }
         self.tail.kill_all(&base, plan.located.values().copied().collect());
         self.touched();

@@ -250,7 +250,7 @@ impl State {
         segment: &Segment,
         entries: &mut Vec<(u128, Position)>,
     ) -> Result<(Vec<u32>, Segment), LakeError> {
-        let mut squeezed = Segment::new(table.reserve_file());
+        let mut squeezed = Segment::new(table.reserve_file(), segment.day);
         let file = squeezed.file.0;
         for rows in segment.live_chunks()? {
             let hashes = self.keys.as_ref().map(|keys| keys.hash(&rows)).transpose()?.unwrap_or_default();

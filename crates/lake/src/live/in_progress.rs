@@ -17,6 +17,7 @@ use crate::{
     change::{ChangeBatch, Op},
     error::LakeError,
     index::{IndexError, Layer, Position},
+    partition,
     view::{FileId, TableView},
 };
 
@@ -120,7 +121,10 @@ impl InProgress {
     }
 
     fn apply_keyless(&mut self, mut work: Work, batch: &ChangeBatch) -> Result<Work, ApplyError> {
-        work.tail.append(batch.rows.clone(), || self.inner.table.reserve_file())?;
+        let base = Arc::clone(&self.inner.state.lock().base);
+        for part in partition::split(&base, batch.rows.clone())? {
+            work.tail.append(part.day, part.rows, || self.inner.table.reserve_file())?;
+        }
         self.counts += ApplyCounts::of(&batch.ops);
         Ok(work)
     }
@@ -153,8 +157,8 @@ impl InProgress {
             work.layer = blocking(move || layer.spill(index.dir()).map(|()| layer).map_err(Into::into)).await?;
         }
         let most = settings.segment_bytes;
-        let full = |bytes: usize| bytes > most || (bytes > most / 16 && self.share.exceeded());
-        let open = work.tail.open().filter(|segment| full(segment.bytes())).cloned();
+        let most = if self.share.exceeded() { most / 16 } else { most };
+        let open = work.tail.overfull(most).cloned();
         if open.is_some() || work.staging.as_ref().is_some_and(Staging::is_done) {
             work.settle().await?;
         }
@@ -232,9 +236,13 @@ impl Work {
         rows: RecordBatch,
     ) -> Result<(), LakeError> {
         if rows.num_rows() > 0 {
-            let first = self.tail.append(rows, || inner.table.reserve_file())?;
-            for (row, hash) in (first.row..).zip(plan.hashes_of(images)) {
-                self.layer.put(hash, Position { row, ..first });
+            let hashes: Vec<u128> = plan.hashes_of(images).collect();
+            for part in partition::split(base, rows)? {
+                let hashes = part.pick(&hashes);
+                let first = self.tail.append(part.day, part.rows, || inner.table.reserve_file())?;
+                for (row, hash) in (first.row..).zip(hashes) {
+                    self.layer.put(hash, Position { row, ..first });
+                }
             }
         }
         for (hash, at) in &plan.located {

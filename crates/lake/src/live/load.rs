@@ -16,7 +16,7 @@ use crate::{
     error::LakeError,
     index::{BulkLoader, Position, Run, Stamp},
     stage::StagedFile,
-    view::{FileView, TableView},
+    view::{FileId, FileView, TableView},
 };
 
 use super::{
@@ -94,6 +94,33 @@ impl LiveTable {
         });
         inner.save_index(Arc::clone(view)).await;
         Ok(committed)
+    }
+
+    /// Removes every committed file of the days before `day` (days since 1970) in one commit, whatever is unflushed of
+    /// those days; rows without a day stay. `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`LakeError`]. After [`LakeError::CommitLost`] or an error once committed, open the table again.
+    pub async fn drop_before(&self, day: i32) -> Result<Option<Committed>, LakeError> {
+        let inner = &self.inner;
+        let _maintenance = inner.maintenance.lock().await;
+        let _writer = inner.writer.lock().await;
+        let base = Arc::clone(&inner.state.lock().base);
+        let old = base.files.iter().filter(|file| file.day.is_some_and(|of| of < day));
+        let old: Vec<FileId> = old.map(|file| file.id).collect();
+        if old.is_empty() {
+            return Ok(None);
+        }
+        let remove = Remove::Files(old.clone());
+        let committed =
+            inner.table.commit(Change { remove, operation: Operation::Expire, ..Change::default() }).await?;
+        inner.swap(|state| {
+            state.base = Arc::clone(&committed.view);
+            state.tail.forget(&old);
+            state.published.forget(&old);
+        });
+        inner.save_index(Arc::clone(&committed.view)).await;
+        Ok(Some(committed))
     }
 
     /// Flushes, then gives the table these columns. The key's columns keep their names and types.

@@ -17,7 +17,8 @@ pub struct TailFacts {
     pub staged_bytes: u64,
     /// How many such files there are.
     pub staged: usize,
-    /// Committed files that get a new deletion vector with the flush.
+    /// Committed files that get a new deletion vector with the flush, and days beyond the first that get a file of their
+    /// own.
     pub files_touched: usize,
     /// About how many bytes those vectors take; each holds all dead rows of its file, not only the new ones.
     pub vector_bytes: u64,

@@ -29,6 +29,8 @@ const SEGMENT_ROWS_MAX: u32 = 1 << 30;
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub(crate) file: FileId,
+    /// The one day of its rows, where the table is partitioned by day.
+    pub(crate) day: Option<i32>,
     rows: u32,
     body: Body,
 }
@@ -76,8 +78,8 @@ impl LiveRows {
 
 impl Segment {
     /// An empty segment in memory.
-    pub(crate) fn new(file: FileId) -> Self {
-        Self { file, rows: 0, body: Body::Memory { chunks: Arc::default(), live: Arc::default(), bytes: 0 } }
+    pub(crate) fn new(file: FileId, day: Option<i32>) -> Self {
+        Self { file, day, rows: 0, body: Body::Memory { chunks: Arc::default(), live: Arc::default(), bytes: 0 } }
     }
 
     /// Rows, dead ones included.
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn hundreds_of_small_batches_become_few_chunks_and_keep_their_row_numbers() {
-        let mut segment = Segment::new(FileId(1));
+        let mut segment = Segment::new(FileId(1), None);
         for i in 0..500 {
             assert_eq!(segment.push(batch(i * 20..i * 20 + 20)).unwrap(), u32::try_from(i * 20).unwrap());
         }
@@ -297,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_published_segment_does_not_see_later_kills_and_rows() {
-        let mut segment = Segment::new(FileId(1));
+        let mut segment = Segment::new(FileId(1), None);
         segment.push(batch(0..10)).unwrap();
         segment.kill(3);
         let published = segment.clone();

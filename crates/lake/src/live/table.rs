@@ -384,7 +384,7 @@ impl State {
             bytes: tail.bytes() + self.layers.iter().map(|layer| layer.bytes()).sum::<usize>(),
             staged_bytes: tail.segments().iter().filter_map(Segment::staged).map(|(file, _)| file.size).sum(),
             staged: tail.segments().iter().filter(|segment| segment.staged().is_some()).count(),
-            files_touched: tail.files_touched(),
+            files_touched: tail.files_touched() + tail.further_days(),
             vector_bytes: tail.vector_bytes(&self.base),
             age: self.oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest)),
         }

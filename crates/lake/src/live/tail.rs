@@ -37,8 +37,8 @@ struct Dead {
 pub(crate) struct Tail {
     /// In order of file number.
     segments: Vec<Segment>,
-    /// The segment that takes new rows.
-    open: Option<FileId>,
+    /// The segments that take new rows, one a day where the table is partitioned by day.
+    open: BTreeMap<Option<i32>, FileId>,
     dead: Arc<HashMap<FileId, Dead>>,
     /// Every committed row is gone.
     cleared: bool,
@@ -71,9 +71,23 @@ impl Tail {
         self.segments.binary_search_by_key(&file, |segment| segment.file).ok()
     }
 
-    /// The segment that takes new rows, if one is open.
-    pub(crate) fn open(&self) -> Option<&Segment> {
-        self.open.and_then(|file| self.segment(file))
+    /// The segments that take new rows.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Segment> {
+        self.open.values().filter_map(|file| self.segment(*file))
+    }
+
+    /// The largest open segment, when all open ones hold more than `most` bytes.
+    pub(crate) fn overfull(&self, most: usize) -> Option<&Segment> {
+        let bytes: usize = self.open().map(Segment::bytes).sum();
+        self.open().max_by_key(|segment| segment.bytes()).filter(|_| bytes > most)
+    }
+
+    /// Days that have rows here, beyond the first.
+    pub(crate) fn further_days(&self) -> usize {
+        let mut days: Vec<_> = self.segments.iter().map(|segment| segment.day).collect();
+        days.sort_unstable();
+        days.dedup();
+        days.len().saturating_sub(1)
     }
 
     /// How often the table was truncated: tells two states of one tail apart.
@@ -83,14 +97,12 @@ impl Tail {
 
     /// Later rows go to another segment than this one.
     pub(crate) fn seal(&mut self, file: FileId) {
-        if self.open == Some(file) {
-            self.open = None;
-        }
+        self.open.retain(|_, open| *open != file);
     }
 
     /// Later rows go to a new segment.
     pub(crate) fn seal_all(&mut self) {
-        self.open = None;
+        self.open.clear();
     }
 
     /// Bytes of memory held by rows and by dead-row marks.
@@ -184,19 +196,20 @@ impl Tail {
         self.segments
     }
 
-    /// Adds rows behind the open segment's last, or to a new segment, and gives the first one's position.
+    /// Adds rows of one day behind the last of its open segment, or to a new segment, and gives the first one's position.
     pub(crate) fn append(
         &mut self,
+        day: Option<i32>,
         rows: RecordBatch,
         reserve: impl FnOnce() -> FileId,
     ) -> Result<Position, ArrowError> {
-        let open = self.open.and_then(|file| self.place(file));
+        let open = self.open.get(&day).and_then(|file| self.place(*file));
         let open = open.filter(|at| self.segments.get(*at).is_some_and(|segment| segment.takes(rows.num_rows())));
         let at = open.unwrap_or_else(|| {
             let file = reserve();
-            self.open = Some(file);
+            self.open.insert(day, file);
             let at = self.segments.partition_point(|segment| segment.file < file);
-            self.segments.insert(at, Segment::new(file));
+            self.segments.insert(at, Segment::new(file, day));
             at
         });
         let Some(segment) = self.segments.get_mut(at) else {
@@ -211,9 +224,7 @@ impl Tail {
         self.segments.retain(|segment| segment.file != old);
         self.segments.extend(new);
         self.segments.sort_by_key(|segment| segment.file);
-        if self.open == Some(old) {
-            self.open = None;
-        }
+        self.seal(old);
     }
 
     /// The first `rows` rows of the segment `old` are from now on in `new`, under other numbers: `kept[i]` is the old
@@ -306,8 +317,14 @@ impl Tail {
         if self.truncates == frozen.truncates {
             self.cleared = false;
         }
-        if self.open.is_some_and(|open| self.place(open).is_none()) {
-            self.open = None;
+        let segments = &self.segments;
+        self.open.retain(|_, open| segments.binary_search_by_key(open, |segment| segment.file).is_ok());
+    }
+
+    /// Forgets dead rows of committed files that are gone with all their rows.
+    pub(crate) fn forget(&mut self, gone: &[FileId]) {
+        if gone.iter().any(|file| self.dead.contains_key(file)) {
+            Arc::make_mut(&mut self.dead).retain(|file, _| !gone.contains(file));
         }
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::RowNumber;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::{
     common::ScalarValue,
     datasource::table_schema::{TableSchema, TableSchemaBuilder},
@@ -24,6 +24,8 @@ pub(super) struct Layout {
     table: TableSchema,
     /// By position in the view's columns, the position here.
     places: Vec<usize>,
+    /// Whether files have a day.
+    parted: bool,
     /// Whether each row says where it is from, in two more columns.
     origin: bool,
 }
@@ -31,22 +33,37 @@ pub(super) struct Layout {
 impl Layout {
     /// The view's columns.
     pub(super) fn of(view: &TableView) -> Self {
-        let places = (0..view.schema.fields().len()).collect();
-        Self { table: TableSchema::from(&view.schema), places, origin: false }
+        Self::with(view, None)
     }
 
     /// The view's columns, then [`FILE`] and [`ROW`].
     pub(super) fn with_origin(view: &TableView) -> Result<Self> {
         let mut row = Field::new(ROW, DataType::Int64, false);
         row.try_with_extension_type(RowNumber)?;
-        let row: FieldRef = Arc::new(row);
-        let file: FieldRef = Arc::new(Field::new(FILE, DataType::UInt32, false));
-        let plain = Self::of(view);
-        let table = TableSchemaBuilder::new(Arc::clone(&view.schema))
-            .with_table_partition_cols(vec![file])
-            .with_virtual_columns(vec![row])
+        Ok(Self::with(view, Some([Field::new(FILE, DataType::UInt32, false), row].map(Arc::new))))
+    }
+
+    fn with(view: &TableView, origin: Option<[FieldRef; 2]>) -> Self {
+        let parted = view.partition_column();
+        let (mut in_files, mut constants): (Vec<FieldRef>, Vec<FieldRef>) = (Vec::new(), Vec::new());
+        for (at, field) in view.schema.fields().iter().enumerate() {
+            if parted == Some(at) { constants.push(Arc::clone(field)) } else { in_files.push(Arc::clone(field)) }
+        }
+        let (day, mut next) = (in_files.len(), 0..in_files.len());
+        let places =
+            (0..view.schema.fields().len()).map(|at| if parted == Some(at) { day } else { next.next().unwrap_or(day) });
+        let places = places.collect();
+        let whole = origin.is_some();
+        let mut counted = Vec::new();
+        if let Some([file, row]) = origin {
+            constants.push(file);
+            counted.push(row);
+        }
+        let table = TableSchemaBuilder::new(Arc::new(Schema::new(in_files)))
+            .with_table_partition_cols(constants)
+            .with_virtual_columns(counted)
             .build();
-        Ok(Self { table, origin: true, ..plain })
+        Self { table, places, parted: parted.is_some(), origin: whole }
     }
 
     /// The columns as the engine's reader wants them.
@@ -63,6 +80,7 @@ impl Layout {
 
     /// What is the same for every row of a file.
     pub(super) fn constants(&self, file: &FileView) -> Vec<ScalarValue> {
-        if self.origin { vec![ScalarValue::UInt32(Some(file.id.0))] } else { Vec::new() }
+        let day = self.parted.then_some(ScalarValue::Date32(file.day));
+        day.into_iter().chain(self.origin.then_some(ScalarValue::UInt32(Some(file.id.0)))).collect()
     }
 }

@@ -16,4 +16,5 @@ mod concurrent;
 mod in_progress;
 mod kill;
 mod model;
+mod partitions;
 mod world;

@@ -2,7 +2,7 @@
 
 use naru_base::Lsn;
 use naru_lake::{
-    Lake, StagerOptions,
+    ChangeBatch, Lake, StagerOptions, TableSpec,
     live::{LiveSet, LiveTable},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -14,6 +14,8 @@ const TABLE: &str = "orders";
 
 struct World {
     dir: tempfile::TempDir,
+    /// Whether rows are kept apart by day.
+    parted: bool,
     lake: Lake,
     set: LiveSet,
     table: LiveTable,
@@ -29,14 +31,15 @@ struct World {
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
+    async fn new(seed: u64, parted: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let lake = world::lake(dir.path()).await;
-        let table = world::open(&lake, TABLE, world::small()).await;
+        let table = world::open_as(&lake, TABLE, spec(parted), world::small()).await;
         let set = LiveSet::new();
         set.insert(&table);
         Self {
             dir,
+            parted,
             lake,
             set,
             table,
@@ -68,10 +71,15 @@ impl World {
         let split = self.random.random_range(0..=changes.len());
         // A move must stay behind its delete.
         let split = (split..changes.len()).find(|at| changes[*at].op != naru_lake::Op::Move).unwrap_or(changes.len());
-        self.table.apply(world::batch(&changes[..split])).await.unwrap();
-        self.table.apply(world::batch(&changes[split..])).await.unwrap();
+        self.table.apply(self.batch(&changes[..split])).await.unwrap();
+        self.table.apply(self.batch(&changes[split..])).await.unwrap();
         self.position += 1;
         "apply"
+    }
+
+    fn batch(&self, changes: &[world::Change]) -> ChangeBatch {
+        let batch = world::batch(changes);
+        if self.parted { world::with_days(batch) } else { batch }
     }
 
     async fn publish(&mut self) -> &'static str {
@@ -111,7 +119,7 @@ impl World {
 
     async fn crash(&mut self) -> &'static str {
         self.lake = world::lake(self.dir.path()).await;
-        self.table = world::open(&self.lake, TABLE, world::small()).await;
+        self.table = world::open_as(&self.lake, TABLE, spec(self.parted), world::small()).await;
         self.set = LiveSet::new();
         self.set.insert(&self.table);
         self.applied = self.committed.clone();
@@ -133,13 +141,17 @@ impl World {
             })
             .collect();
         let mut stager = self.table.table().stager(StagerOptions::default());
-        if !inserts.is_empty() {
-            stager.write(&world::batch(&inserts).rows).await.unwrap();
+        let day = |change: &world::Change| self.parted.then(|| change.row.as_ref().and_then(|row| world::day(row.v)));
+        let mut inserts = inserts;
+        inserts.sort_by_key(day);
+        for one_day in inserts.chunk_by(|one, next| day(one) == day(next)) {
+            stager.write(&self.batch(one_day).rows).await.unwrap();
         }
         let staged = stager.finish().await.unwrap();
         self.position += 1;
         let position = self.position as i64;
-        self.table.replace_all(staged, world::columns(), vec!["id".into()], APP, position).await.unwrap();
+        let columns = spec(self.parted).columns;
+        self.table.replace_all(staged, columns, vec!["id".into()], APP, position).await.unwrap();
         (self.shown_at, self.committed_at) = (self.position, Some(position));
         (self.applied, self.shown, self.committed) = (rows.clone(), rows.clone(), rows);
         assert_eq!(world::committed(self.dir.path(), TABLE).await, self.committed);
@@ -151,11 +163,19 @@ impl World {
         let cut = self.set.snapshot();
         let rows = world::scan(&self.lake, &cut.tables[&world::id(TABLE)]).await;
         assert_eq!(rows, self.shown);
+        if self.parted {
+            world::check_days(&self.lake, &cut.tables[&world::id(TABLE)]).await;
+        }
     }
 }
 
-async fn history(seed: u64, steps: usize) {
-    let mut world = World::new(seed).await;
+fn spec(parted: bool) -> TableSpec {
+    let spec = world::spec(&["id"]);
+    if parted { TableSpec { columns: world::parted_columns(), ..spec } } else { spec }
+}
+
+async fn history(seed: u64, steps: usize, parted: bool) {
+    let mut world = World::new(seed, parted).await;
     for step in 0..steps {
         let done = world.step().await;
         println!("seed {seed} step {step}: {done}, {} rows shown", world.shown.len());
@@ -168,12 +188,19 @@ async fn history(seed: u64, steps: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_random_history_is_what_readers_and_the_disk_show() {
     let seed = world::seed();
-    history(seed, world::steps(150)).await;
+    history(seed, world::steps(150), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_random_history_of_rows_kept_apart_by_day_is_what_readers_and_the_disk_show() {
+    let seed = world::seed();
+    history(seed, world::steps(80), true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_fixed_seeds_stay_right() {
     for seed in 1..4 {
-        history(seed, 60).await;
+        history(seed, 60, false).await;
+        history(seed, 40, true).await;
     }
 }

@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, StringArray},
+    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Date32Array, Int64Array, StringArray},
     compute::cast,
-    datatypes::{DataType, Field, Int64Type, Schema},
+    datatypes::{DataType, Date32Type, Field, Int64Type, Schema},
     record_batch::RecordBatch,
 };
 use datafusion::prelude::SessionContext;
 use naru_base::TableId;
 use naru_lake::{
-    ChangeBatch, Column, CompactionLimits, Lake, LakeSettings, Op, ScanOptions, TableSpec, TableView,
+    ChangeBatch, Column, CompactionLimits, Grain, Lake, LakeSettings, Op, PartitionOf, ScanOptions, TableSpec,
+    TableView,
     live::{Budget, LiveSettings, LiveTable},
 };
 use rand::{Rng as _, rngs::StdRng};
@@ -63,6 +64,30 @@ pub fn columns() -> Vec<Column> {
     ]
 }
 
+/// The partition column that tests by day have: days made of `v`, since any column will do.
+pub const DAY: &str = "_day_v";
+
+/// The same with rows kept apart by a day that `v` gives.
+pub fn parted_columns() -> Vec<Column> {
+    let partition = PartitionOf { of: "v".into(), grain: Grain::Day, zone: "Asia/Seoul".into() };
+    columns().into_iter().chain([Column::new(DAY, DataType::Date32).with_partition(partition)]).collect()
+}
+
+/// The day of a row.
+pub fn day(v: i64) -> Option<i32> {
+    (v % 13 != 0).then(|| 20_000 + i32::try_from(v % 12).unwrap())
+}
+
+/// The same rows with their days.
+pub fn with_days(batch: ChangeBatch) -> ChangeBatch {
+    let values = batch.rows.column(1).as_primitive::<Int64Type>();
+    let days: Date32Array = values.iter().map(|v| v.and_then(day)).collect();
+    let mut fields: Vec<_> = batch.rows.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(DAY, DataType::Date32, true)));
+    let columns = batch.rows.columns().iter().cloned().chain([Arc::new(days) as ArrayRef]).collect();
+    ChangeBatch { rows: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap(), ..batch }
+}
+
 pub fn spec(key: &[&str]) -> TableSpec {
     TableSpec {
         columns: columns(),
@@ -90,9 +115,14 @@ pub fn small() -> LiveSettings {
 
 /// Opens the table, creating it the first time.
 pub async fn open(lake: &Lake, name: &str, settings: LiveSettings) -> LiveTable {
+    open_as(lake, name, spec(&["id"]), settings).await
+}
+
+/// Opens the table, creating it like this the first time.
+pub async fn open_as(lake: &Lake, name: &str, spec: TableSpec, settings: LiveSettings) -> LiveTable {
     let table = match lake.open_table(&id(name)).await.unwrap() {
         Some(table) => table,
-        None => lake.create(&id(name), spec(&["id"])).await.unwrap(),
+        None => lake.create(&id(name), spec).await.unwrap(),
     };
     LiveTable::open(table, settings).await.unwrap()
 }
@@ -157,6 +187,30 @@ pub async fn scan_all(lake: &Lake, view: &Arc<TableView>) -> Vec<(i64, Row)> {
         }
     }
     rows
+}
+
+/// Every row has its day, and no file holds rows of two.
+pub async fn check_days(lake: &Lake, view: &Arc<TableView>) {
+    let context = SessionContext::new();
+    lake.register(&context.runtime_env());
+    let shown = async |view: Arc<TableView>| {
+        let provider = view.provider(&ScanOptions { hidden: true, ..ScanOptions::default() }).unwrap();
+        let batches = context.read_table(provider).unwrap().collect().await.unwrap();
+        let mut days = Vec::new();
+        for batch in batches {
+            let values = batch.column(1).as_primitive::<Int64Type>().values().to_vec();
+            let shown = batch.column(4).as_primitive::<Date32Type>().iter();
+            assert_eq!(shown.collect::<Vec<_>>(), values.iter().map(|v| day(*v)).collect::<Vec<_>>());
+            days.extend(values.into_iter().map(day));
+        }
+        days
+    };
+    shown(Arc::clone(view)).await;
+    for file in view.files.iter() {
+        let alone = view.with_files(vec![Arc::clone(file)]).with_tail(Vec::new());
+        let days = shown(Arc::new(alone)).await;
+        assert!(days.iter().all(|day| *day == file.day), "file {} of {:?} holds {days:?}", file.id, file.day);
+    }
 }
 
 /// Every row that another process would find in the table.
