@@ -42,6 +42,7 @@ struct Asked {
     by: Option<String>,
     why: Option<String>,
     topic: String,
+    forward: String,
     lines: Vec<String>,
 }
 
@@ -76,6 +77,11 @@ impl Running {
             reasons.extend(copying.map(|table| format!("table {} is {}", table.table, table.state)));
         }
         reasons
+    }
+
+    /// The topics of the running naru.
+    fn topics(&self) -> Result<&RunningTopics, Problem> {
+        self.topics.as_deref().ok_or_else(|| Problem::new("topics.closed", "topics are not open here"))
     }
 
     /// The graph of the files as they stand now.
@@ -211,6 +217,10 @@ impl Control for Commands {
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
             "topics.publish" => self.running.topics()?.publish(&asked.topic, asked.lines).await.map(|done| json!(done)),
+            "forward.pause" | "forward.resume" => {
+                let paused = word == "forward.pause";
+                self.running.topics()?.pause(&asked.topic, &asked.forward, paused).await.map(|()| Value::Null)
+            }
             "topics.settle" => self.running.topics()?.settle(&asked.topic).await.map(|()| Value::Null),
             "compact" | "vacuum" => self.maintain(word, &asked, progress).await,
             "run" => {

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use naru_topics::TopicStatus;
+use naru_topics::{TopicStatus, forward::ForwardStatus, sqs::SqsStatus};
 
 use super::{Running, upkeep::LakeTable};
 
@@ -53,6 +53,7 @@ impl Collector for Status {
         family(&mut encoder, "naru_table_lag_ms", "Milliseconds from source commit to visible", &lag)?;
         self.upkeep(&mut encoder)?;
         self.topics(&mut encoder)?;
+        self.edges(&mut encoder)?;
         let used = i64_from(u64_from(self.0.warehouse.memory_used()));
         family(&mut encoder, "naru_sql_memory_bytes", "Memory held by running queries", &[(Vec::new(), used)])
     }
@@ -120,6 +121,37 @@ impl Status {
         family(encoder, "naru_topic_failing", "1 while the table does not take events", &failing)?;
         let log = i64_from(status.log.bytes);
         family(encoder, "naru_topic_log_bytes", "Bytes of the log of all topics", &[(Vec::new(), log)])
+    }
+}
+
+impl Status {
+    /// What forwards sent and have yet to send, and what queues gave.
+    fn edges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(edges) = self.0.topics.as_ref().and_then(|topics| topics.edges.get()) else { return Ok(()) };
+        let (forwards, queues) = edges.status();
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let of = |value: fn(&ForwardStatus) -> u64| -> Family {
+            let labels = |one: &ForwardStatus| vec![label("topic", &one.topic), label("forward", &one.forward)];
+            forwards.iter().map(|one| (labels(one), i64_from(value(one)))).collect()
+        };
+        let from = |value: fn(&SqsStatus) -> u64| -> Family {
+            let labels = |one: &SqsStatus| vec![label("topic", &one.topic), label("queue", &one.queue)];
+            queues.iter().map(|one| (labels(one), i64_from(value(one)))).collect()
+        };
+        let backlog = of(|one| one.backlog);
+        family(encoder, "naru_forward_backlog", "Accepted events that the forward has yet to settle", &backlog)?;
+        family(encoder, "naru_forward_behind_ms", "Age of the oldest of them", &of(|one| one.behind_ms))?;
+        family(encoder, "naru_forward_sent", "Events taken by the receiver since the start", &of(|one| one.sent))?;
+        family(encoder, "naru_forward_dead", "Dead letters since the start", &of(|one| one.dead))?;
+        let failing = of(|one| u64::from(one.problem.is_some()));
+        family(encoder, "naru_forward_failing", "1 while the receiver takes nothing", &failing)?;
+        let paused = of(|one| u64::from(one.state == "paused"));
+        family(encoder, "naru_forward_paused", "1 while it is paused", &paused)?;
+        let appended = from(|one| one.appended);
+        family(encoder, "naru_sqs_appended", "Messages that became events since the start", &appended)?;
+        family(encoder, "naru_sqs_again", "Messages that came again since the start", &from(|one| one.again))?;
+        let failing = from(|one| u64::from(one.problem.is_some()));
+        family(encoder, "naru_sqs_failing", "1 while the queue cannot be read", &failing)
     }
 }
 

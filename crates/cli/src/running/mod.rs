@@ -5,6 +5,7 @@
 
 pub mod comparing;
 pub mod control;
+pub mod edges;
 pub mod listeners;
 pub mod marts;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! Owns: turning the folder's settings into topics, and whether their files were edited since. Never looks into an
 //! event.
 
-use std::{collections::BTreeMap, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, path::Path, sync::OnceLock, time::SystemTime};
 
 use naru_base::{Problem, number::u64_from};
 use naru_lake::{
@@ -15,6 +15,7 @@ use naru_topics::{Incoming, Topics, TopicsSettings, log::LogSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::edges::Edges;
 use crate::home::Home;
 
 /// Bytes of unflushed rows that the tables of all topics together keep in memory.
@@ -29,6 +30,8 @@ const FILES: &str = "topics";
 pub struct RunningTopics {
     /// The topics.
     pub topics: Topics,
+    /// Where events leave and come in by naru's own doing; only under `naru up`.
+    pub edges: OnceLock<Edges>,
     seen: BTreeMap<String, (u64, SystemTime)>,
 }
 
@@ -75,7 +78,38 @@ impl RunningTopics {
         };
         let seen = files(&project.root);
         let topics = Topics::open(settings).await.map_err(|error| error.problem())?;
-        Ok(Self { topics, seen })
+        Ok(Self { topics, edges: OnceLock::new(), seen })
+    }
+
+    /// Starts forwards and queues; a second call changes nothing.
+    ///
+    /// # Errors
+    /// The log or the state database cannot be used.
+    pub async fn begin(&self) -> Result<(), Problem> {
+        if self.edges.get().is_none() {
+            let edges = Edges::open(&self.topics).await?;
+            self.edges.get_or_init(|| edges);
+        }
+        Ok(())
+    }
+
+    /// Stops forwards and queues, then the topics.
+    pub async fn stop(&self) {
+        if let Some(edges) = self.edges.get() {
+            edges.stop().await;
+        }
+        self.topics.stop().await;
+    }
+
+    /// Pauses a forward, or lets it go on.
+    ///
+    /// # Errors
+    /// There is no such forward, or the state database cannot be used.
+    pub async fn pause(&self, topic: &str, forward: &str, paused: bool) -> Result<(), Problem> {
+        let edges = self.edges.get().ok_or_else(|| Problem::new("topics.closed", "forwards are not open here"))?;
+        let forwards = &edges.forwards;
+        let done = if paused { forwards.pause(topic, forward).await } else { forwards.resume(topic, forward).await };
+        done.map_err(|error| error.problem())
     }
 
     /// Publishes lines as events of one topic.
@@ -123,6 +157,10 @@ impl RunningTopics {
     pub fn status(&self, root: &Path) -> Value {
         let mut status = json!(self.topics.status());
         status["edited"] = json!(self.edited(root));
+        if let Some((forwards, queues)) = self.edges.get().map(Edges::status) {
+            status["forwards"] = json!(forwards);
+            status["queues"] = json!(queues);
+        }
         status
     }
 

@@ -14,6 +14,11 @@ pub fn lines(status: &Value) -> Vec<String> {
     for topic in topics {
         lines.push(topic_line(topic));
         lines.extend(problem_lines(&topic["table"]["problem"]));
+        let of = |list: &'static str| {
+            status[list].as_array().into_iter().flatten().filter(|one| one["topic"] == topic["topic"])
+        };
+        lines.extend(of("forwards").flat_map(forward_lines));
+        lines.extend(of("queues").flat_map(queue_lines));
     }
     let log = &status["log"];
     if let Some(mode) = log["mode"].as_str() {
@@ -49,6 +54,38 @@ fn topic_line(topic: &Value) -> String {
     let remarks: Vec<String> = remarks.into_iter().flatten().collect();
     let name = format!("topics.{}", topic["topic"].as_str().unwrap_or("-"));
     format!("  {name:<32} {state:<12} {rows:>14}  {}", remarks.join(" · ")).trim_end().to_owned()
+}
+
+fn forward_lines(forward: &Value) -> Vec<String> {
+    let text = |key: &str| forward[key].as_str().unwrap_or("-").to_owned();
+    let count = |key: &str, what: &str| Some(number(&forward[key])).filter(|n| *n > 0).map(|n| format!("{n} {what}"));
+    let waits = number(&forward["backlog"]);
+    let behind = number(&forward["behind_ms"]) / 1_000;
+    let retry = forward["retry_in_ms"].as_u64().map(|ms| format!("again in {} s", ms.div_ceil(1_000)));
+    let remarks = [
+        (waits > 0).then(|| format!("{waits} waiting for {behind} s")),
+        count("sent", "sent"),
+        count("dead", "dead letters"),
+        count("lost", "lost by damage"),
+        retry,
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    let name = format!("→ {} ({})", text("forward"), text("to"));
+    let mut lines = vec![format!("    {name:<30} {:<12} {}", text("state"), remarks.join(" · ")).trim_end().to_owned()];
+    lines.extend(problem_lines(&forward["problem"]));
+    if forward["state"] == "paused" {
+        lines.push(format!("    next: {}", text("next_step")));
+    }
+    lines
+}
+
+fn queue_lines(queue: &Value) -> Vec<String> {
+    let name = format!("← {} (SQS)", queue["queue"].as_str().unwrap_or("-"));
+    let state = if queue["problem"].is_null() { "reading" } else { "waiting" };
+    let taken = format!("{} taken · {} known already", number(&queue["appended"]), number(&queue["again"]));
+    let mut lines = vec![format!("    {name:<30} {state:<12} {taken}")];
+    lines.extend(problem_lines(&queue["problem"]));
+    lines
 }
 
 fn problem_lines(problem: &Value) -> Vec<String> {

@@ -52,6 +52,9 @@ impl Everything {
             .map_err(|error| std::io::Error::other(error.to_string()))?
             .map_err(|error| Failure::from(error.problem()))?;
         let running = Arc::new(Running::start(home, true).await?);
+        if let Some(topics) = &running.topics {
+            topics.begin().await?;
+        }
         let listeners = Listeners::open(&running, metrics::registry(&running)).await?;
         if let Some(running) = &running.topics {
             // Whoever reads topics has said by now what it still needs.
@@ -69,7 +72,7 @@ impl Everything {
         // The last flushes must not wait for a compaction.
         self.running.upkeep.stop().await;
         if let Some(running) = &self.running.topics {
-            running.topics.stop().await;
+            running.stop().await;
         }
         self.running.stop.cancel();
         if let Err(error) = self.scheduler.await {
