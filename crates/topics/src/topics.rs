@@ -5,7 +5,7 @@
 //! Never looks into an event on its way: what is accepted is on the log, and the checks belong to whoever reads it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{PublishError, TopicError},
     handle::{SinkHandle, TopicHandle},
-    keep,
+    keep::{self, Samples},
     log::{Batch, LazyLog, LogError, LogSettings, LogStatus, Sync, TopicLog, TopicNo},
     schema::{self, Shape},
     sink::{self, Asked, SinkCell, SinkCut},
@@ -91,6 +91,8 @@ struct Inner {
     set: LiveSet,
     stop: CancellationToken,
     sinks: Mutex<Vec<JoinHandle<()>>>,
+    /// Topics that are on the log and that nobody knows any more: their file is gone.
+    orphans: Mutex<HashMap<TopicNo, Samples>>,
 }
 
 /// An event as a sender sent it.
@@ -172,7 +174,8 @@ impl Topics {
             sinks.push(tokio::spawn(sink::keep(Arc::new(context), asks, stop.child_token())));
         }
         let (registry, waiting) = (RwLock::new(registry), Semaphore::new(WAITING_KIB));
-        let inner = Inner { port, log, settings, registry, waiting, set, stop, sinks: Mutex::new(sinks) };
+        let (sinks, orphans) = (Mutex::new(sinks), Mutex::default());
+        let inner = Inner { settings, log, port, registry, waiting, set, stop, sinks, orphans };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -304,24 +307,35 @@ impl Topics {
             let end = self.inner.port.bounds(topic.number()).end;
             topic.inner.samples.lock().note(now, end);
         }
+        let known: HashSet<TopicNo> = self.list().iter().map(TopicHandle::number).collect();
+        let mut orphans = self.inner.orphans.lock();
+        orphans.retain(|number, _| !known.contains(number));
+        for (number, bounds) in self.inner.log.status().map(|log| log.topics).unwrap_or_default() {
+            if !known.contains(&number) && !bounds.is_empty() {
+                orphans.entry(number).or_default().note(now, bounds.end);
+            }
+        }
     }
 
     async fn trim(&self) {
         // Where there is no room for more, what everybody has read is worth less than what wants to come in.
         let full = self.inner.log.status().is_some_and(|log| matches!(log.stopped, Some(LogError::Full { .. })));
+        let mut floors = Vec::new();
         for topic in self.list() {
-            let past = if full {
-                self.inner.port.bounds(topic.number()).end
-            } else {
-                topic.inner.samples.lock().past(Instant::now())
-            };
+            let end = self.inner.port.bounds(topic.number()).end;
+            let past = if full { end } else { topic.inner.samples.lock().past(Instant::now()) };
             let holds: Vec<u64> = topic.inner.holds.lock().values().copied().collect();
-            let floor = keep::floor(past, holds);
-            if floor <= self.inner.port.bounds(topic.number()).start {
+            floors.push((topic.number(), keep::floor(past, holds)));
+        }
+        // A file that comes back within the retention finds its events.
+        let orphans = |(number, samples): (&TopicNo, &mut Samples)| (*number, samples.past(Instant::now()));
+        floors.extend(self.inner.orphans.lock().iter_mut().map(orphans));
+        for (number, floor) in floors {
+            if floor <= self.inner.port.bounds(number).start {
                 continue;
             }
-            if let Err(error) = self.inner.port.trim(topic.number(), floor).await {
-                tracing::warn!(topic = topic.name(), problem = %error.problem(), "the topic log was not trimmed");
+            if let Err(error) = self.inner.port.trim(number, floor).await {
+                tracing::warn!(topic = number.0, problem = %error.problem(), "the topic log was not trimmed");
             }
         }
     }

@@ -30,7 +30,9 @@ impl World {
         let world = Self { folder };
         std::fs::write(world.path().join("naru.toml"), "[project]\nname = \"acme\"\n").unwrap();
         std::fs::create_dir(world.path().join("topics")).unwrap();
-        files.iter().for_each(|(name, text)| world.write(name, text));
+        for (name, text) in files {
+            world.write(name, text);
+        }
         world
     }
 
@@ -303,7 +305,7 @@ async fn a_mended_dead_letter_makes_one_row_and_a_settled_one_none() {
         assert!(dead.contains("| 0  | 1        | replayed"), "{dead}");
         assert!(dead.contains("| 1  | 2        | dead"), "{dead}");
         assert!(dead.contains("| 2  | 1        | discarded"), "{dead}");
-        tokio::time::timeout(Duration::from_secs(60), open.topics.flush(&log)).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_mins(1), open.topics.flush(&log)).await.unwrap().unwrap().unwrap();
     }
     open.topics.stop().await;
 }
