@@ -1,11 +1,11 @@
-//! The doors of `naru up`: HTTP for health and metrics, the Postgres wire, the control socket.
+//! The doors of `naru up`: HTTP for health, metrics and events, the Postgres wire, the control socket.
 //!
 //! Owns: opening and closing them in order. Never answers anything itself.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use naru_access::Tokens;
-use naru_server::{Door, Listen, Tls, control::ControlDoor, http::Metrics};
+use naru_server::{Door, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
 use serde_json::{Value, json};
 
 use super::{Running, control::Commands};
@@ -33,7 +33,11 @@ impl Listeners {
         let ready = running.clone();
         let readiness = move || ready.not_ready();
         let tls = settings.tls.clone().map(|files| Tls { certificate: files.certificate, key: files.key });
-        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, None)
+        let intake = running.topics.as_ref().map(|running_topics| {
+            let (topics, tokens) = (running_topics.topics.clone(), Tokens::new(running.store.clone()));
+            Intake::new(topics, tokens, running.home.project.settings.intake, &metrics)
+        });
+        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, intake)
             .await
             .map_err(failed)?;
         let tokens = Arc::new(Tokens::new(running.store.clone()));

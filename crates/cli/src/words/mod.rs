@@ -18,6 +18,7 @@ mod status;
 mod steps;
 mod sync;
 mod token;
+mod token_settings;
 mod topic_lines;
 pub mod up;
 
