@@ -4,12 +4,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, types::Int64Type},
+    array::{
+        ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+        types::Int64Type,
+    },
     datatypes::DataType,
     record_batch::RecordBatch,
 };
 use naru_base::TableId;
-use naru_lake::{Change, Column, Lake, LakeSettings, StagerOptions, TableSpec, TableView, TailBatch};
+use naru_lake::{
+    Change, Column, Grain, Lake, LakeSettings, PartitionOf, StagerOptions, TableSpec, TableView, TailBatch,
+};
 use naru_warehouse::{CutSource, Params, Pinned, Session, SessionOptions, View, Warehouse, WarehouseSettings};
 
 struct Live(HashMap<TableId, Arc<TableView>>);
@@ -120,4 +125,66 @@ async fn a_mart_is_there_for_nobody_until_it_was_published() {
     table.commit(Change { add, txn: Some((application, 1)), ..Change::default() }).await.unwrap();
     assert_eq!(seen(&session, "SELECT * FROM finance.sales").await.len(), 3);
     assert_eq!(session.describe().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_query_for_days_of_an_instant_reads_those_days_only_and_sees_exactly_its_rows() {
+    const HOUR: i64 = 3_600_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().to_owned();
+    let lake = Lake::open(LakeSettings { location: "lake".into(), base: base.clone(), cache: base.join("cache") })
+        .await
+        .unwrap();
+    let id: TableId = "topics.events".parse().unwrap();
+    let at = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let partition = PartitionOf { of: "at".into(), grain: Grain::Day, zone: "Asia/Seoul".into() };
+    let columns = vec![
+        Column::new("id", DataType::Int64),
+        Column::new("at", at),
+        Column::new("_day_at", DataType::Date32).with_partition(partition),
+    ];
+    let table = lake.create(&id, TableSpec { columns, ..TableSpec::default() }).await.unwrap();
+    // One row an hour for 20 days from 2026-01-01 in Seoul, which is 9 hours ahead; each day of Seoul has a file.
+    let first = 20_454 * 24 - 9;
+    let mut stager = table.stager(StagerOptions::default());
+    for day in 0..20 {
+        let hours: Vec<i64> = (day * 24..day * 24 + 24).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(hours.clone())),
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values(hours.iter().map(|hour| (first + hour) * HOUR))
+                    .with_timezone("UTC"),
+            ),
+            Arc::new(Date32Array::from_iter_values(hours.iter().map(|_| 20_454 + i32::try_from(day).unwrap()))),
+        ];
+        stager.write(&RecordBatch::try_new(table.view().schema.clone(), columns).unwrap()).await.unwrap();
+    }
+    let add = stager.finish().await.unwrap();
+    table.commit(Change { add, ..Change::default() }).await.unwrap();
+    let warehouse = Warehouse::new(WarehouseSettings::new("acme", base.join("spill")), lake, None, None).unwrap();
+    let session = warehouse.session(SessionOptions::of(naru_access::Principal::Owner)).unwrap();
+
+    // What is asked, hours of the answer, days that are read.
+    let cases: [(&str, std::ops::Range<i64>, u64); 8] = [
+        ("DATE(at, 'Asia/Seoul') = '2026-01-03'", 48..72, 1),
+        ("DATE(at, 'Asia/Seoul') BETWEEN '2026-01-03' AND '2026-01-04' AND id > 60", 61..96, 2),
+        ("DATE(at, 'Asia/Seoul') IN (DATE '2026-01-05', DATE '2026-01-06')", 96..144, 2),
+        ("DATE(at) = '2026-01-10'", 9 * 24 + 9..10 * 24 + 9, 5),
+        ("'2026-01-18' <= DATE(at)", 17 * 24 + 9..480, 5),
+        ("at >= TIMESTAMP '2026-01-19 15:00:00+00'", 19 * 24..480, 1),
+        ("NOT DATE(at, 'Asia/Seoul') < '2026-01-20'", 19 * 24..480, 1),
+        ("NOT DATE(at) = '2026-01-10' AND id < 30", 0..30, 2),
+    ];
+    for (filter, hours, days) in cases {
+        let result = session.run(&format!("SELECT id, '' AS x FROM topics.events WHERE {filter}")).await.unwrap();
+        let progress = result.progress.clone();
+        let batches = result.collect().await.unwrap();
+        let mut ids: Vec<i64> =
+            batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, hours.collect::<Vec<_>>(), "{filter}");
+        assert_eq!(progress.seen().rows_total, Some(days * 24), "{filter}");
+    }
+    let described = session.run("SELECT * FROM topics.events LIMIT 1").await.unwrap().collect().await.unwrap();
+    assert_eq!(described[0].num_columns(), 2, "the day is hidden");
 }

@@ -6,6 +6,7 @@
 //! Never checks permissions. Read next: [`adapter`] for names and defaults, [`prune`] for skipped files.
 
 mod adapter;
+mod days;
 mod file;
 mod layout;
 mod live_rows;
@@ -102,7 +103,7 @@ impl TableProvider for LakeTable {
         };
         let limit = if filters.is_empty() { limit } else { None };
         let live: Vec<Arc<FileView>> = self.view.files.iter().filter(|file| file.live_rows() > 0).cloned().collect();
-        let files = prune::may_match(session, &self.view.schema, live, filters);
+        let files = prune::may_match(session, &self.view.schema, live, &days::on_days(&self.view, filters));
         let mut leaves: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
         if !files.is_empty() {
             leaves.push(parquet::leaf(session, &self.view, &self.stored, &files, &chosen, limit).await?);
