@@ -731,3 +731,58 @@ async fn exact_numbers_in_json_keep_their_digits() {
     )];
     answers(&mut Project::new(), &cases).await;
 }
+
+/// Two aggregates of distinct values keep each its own order.
+#[tokio::test]
+async fn distinct_values_come_in_the_order_that_each_aggregate_asks_for() {
+    let cases = [
+        (
+            "SELECT ARRAY_AGG(DISTINCT x ORDER BY x DESC), ARRAY_AGG(DISTINCT x ORDER BY x), ARRAY_AGG(x ORDER BY x DESC), STRING_AGG(DISTINCT CAST(x AS STRING) ORDER BY CAST(x AS STRING) LIMIT 2), STRING_AGG(DISTINCT CAST(x AS STRING), '-' ORDER BY CAST(x AS STRING) DESC) FROM UNNEST([3, 1, 2, 2, NULL]) AS x",
+            json!([[[3, 2, 1, null], [null, 1, 2, 3], [3, 2, 2, 1, null], "1,2", "3-2-1"]]),
+        ),
+        ("SELECT ARRAY_AGG(DISTINCT x IGNORE NULLS ORDER BY x) FROM UNNEST([STRUCT(NULL AS x)])", json!([[null]])),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+#[tokio::test]
+async fn exists_is_a_value_anywhere() {
+    let cases = [
+        (
+            "SELECT n, EXISTS(SELECT 1 FROM (SELECT 2 AS k UNION ALL SELECT 2) AS t WHERE t.k = n), NOT EXISTS(SELECT 1 FROM (SELECT 2 AS k UNION ALL SELECT 2) AS t WHERE t.k = n), IF(EXISTS(SELECT 1 FROM UNNEST([1]) AS y WHERE y > 1), 'some', 'none') FROM UNNEST([1, 2]) AS n ORDER BY n",
+            json!([[1, false, true, "none"], [2, true, false, "none"]]),
+        ),
+        ("SELECT EXISTS(SELECT 1 FROM UNNEST([1]) AS x WHERE x > 1), EXISTS(SELECT NULL)", json!([[false, true]])),
+        (
+            "SELECT SUM(IF(EXISTS(SELECT 1 FROM (SELECT 2 AS k UNION ALL SELECT 2) AS t WHERE t.k = n), 1, 0)) FROM UNNEST([1, 2, 2]) AS n",
+            json!(2),
+        ),
+        (
+            "SELECT a.n FROM UNNEST([STRUCT(1 AS n)]) AS a JOIN (SELECT 1 AS n) AS b ON a.n = b.n AND EXISTS(SELECT 1)",
+            json!(1),
+        ),
+    ];
+    answers(&mut Project::new(), &cases).await;
+}
+
+/// A text that holds JSON keeps its numbers' digits; a JSON value takes only numbers that it holds.
+#[tokio::test]
+async fn numbers_in_json_text_keep_their_digits() {
+    let cases = [
+        (
+            r#"SELECT JSON_VALUE('{"n": 1.50}', '$.n'), JSON_VALUE('{"b": 12345678901234567890123}', '$.b'), JSON_EXTRACT_SCALAR('[100.00]', '$[0]'), JSON_QUERY('{"a": [ 1.50, 2e3, "x\u00e9 y" ]}', '$.a'), JSON_VALUE('7.0')"#,
+            json!([["1.50", "12345678901234567890123", "100.00", "[1.50,2e3,\"xé y\"]", "7.0"]]),
+        ),
+        (
+            r#"SELECT JSON_VALUE('{"a": {"b.c": ["x"]}}', '$.a."b.c"[0]'), JSON_VALUE('{"a": null}', '$.a'), JSON_VALUE('{"a": 1', '$.a'), JSON_VALUE('{"a": true}', '$.a')"#,
+            json!([["x", null, null, "true"]]),
+        ),
+        (
+            r#"SELECT TO_JSON_STRING(PARSE_JSON('{"a": 1.50, "b": [10.0, -0.1e2, 18446744073709551615]}'))"#,
+            json!(r#"{"a":1.5,"b":[10.0,-10.0,18446744073709551615]}"#),
+        ),
+    ];
+    let mut project = Project::new();
+    answers(&mut project, &cases).await;
+    errors(&mut project, &[("SELECT PARSE_JSON('{\"b\": 12345678901234567890123}')", "more digits")]).await;
+}

@@ -1,6 +1,7 @@
 //! JSON: reading it, paths into it, and writing values as it.
 //!
-//! A JSON value is kept as compact text, members in the order they came. Numbers keep their digits.
+//! A JSON value is kept as compact text, members in the order they came. Text that holds JSON is read in place, see
+//! `json_raw.rs`.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::{
         Args, Big, Bool, Bytes, Cell, Date, Datetime, Fail, Float, Instant, Int, Interval, Json, Kernel, Numeric, Out,
         Text, Time, ok,
     },
-    civil, date, decimal, number,
+    civil, date, decimal, json_raw, number,
 };
 use crate::types::SqlType;
 
@@ -27,9 +28,13 @@ pub(crate) fn parse(text: &str) -> Result<Value, Fail> {
     serde_json::from_str(text).map_err(|_| Fail::from("text is not JSON"))
 }
 
-/// JSON text in its compact form.
+/// JSON text in its compact form; a number that JSON's types do not hold is refused, as PARSE_JSON does.
 pub(crate) fn normalise(text: &str) -> Result<String, Fail> {
-    parse(text).map(|value| value.to_string())
+    let value = parse(text)?;
+    if !json_raw::holds_every_number(text) {
+        return Err("a number of the JSON text has more digits than JSON holds; write it as a string".into());
+    }
+    Ok(value.to_string())
 }
 
 /// One step of a path.
@@ -104,14 +109,16 @@ pub(super) fn register(t: &mut Table) {
         Ok(usize::try_from(at).ok().and_then(|at| parse(a).ok()?.get(at).map(ToString::to_string)))
     });
     for name in ["JSON_VALUE", "JSON_EXTRACT_SCALAR"] {
-        t.f1::<Text, Text>(name, |a| Ok(lenient(a).and_then(|value| scalar_text(&value))));
-        t.f2::<Text, Text, Text>(name, scalar_at);
+        t.f1::<Text, Text>(name, |a| Ok(json_raw::at(a, &[]).and_then(json_raw::scalar)));
+        t.f2::<Text, Text, Text>(name, |a, at| Ok(json_raw::at(a, &path(at)?).and_then(json_raw::scalar)));
         t.f1::<Json, Text>(name, |a| Ok(scalar_text(&parse(a)?)));
         t.f2::<Json, Text, Text>(name, scalar_at);
     }
     for name in ["JSON_QUERY", "JSON_EXTRACT"] {
-        t.f1::<Text, Text>(name, |a| Ok(lenient(a).map(|value| value.to_string())));
-        t.f2::<Text, Text, Text>(name, |a, at| query_at(a, at).map(|found| found.filter(|text| text != "null")));
+        t.f1::<Text, Text>(name, |a| Ok(json_raw::at(a, &[]).map(json_raw::compact)));
+        t.f2::<Text, Text, Text>(name, |a, at| {
+            Ok(json_raw::at(a, &path(at)?).map(json_raw::compact).filter(|text| text != "null"))
+        });
         t.f1::<Json, Json>(name, |a| ok(a.to_owned()));
         t.f2::<Json, Text, Json>(name, query_at);
     }
@@ -180,19 +187,14 @@ pub(super) fn whole(value: &Value) -> Result<i64, Fail> {
     number::int(float).map_err(|_| fail())
 }
 
-/// Text that is not JSON has no values in it.
-fn lenient(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok()
-}
-
 fn scalar_at(text: &str, at: &str) -> Out<String> {
     let steps = path(at)?;
-    Ok(lenient(text).and_then(|value| follow(&value, &steps).and_then(scalar_text)))
+    Ok(follow(&parse(text)?, &steps).and_then(scalar_text))
 }
 
 fn query_at(text: &str, at: &str) -> Out<String> {
     let steps = path(at)?;
-    Ok(lenient(text).and_then(|value| follow(&value, &steps).map(ToString::to_string)))
+    Ok(follow(&parse(text)?, &steps).map(ToString::to_string))
 }
 
 fn kind(value: &Value) -> &'static str {

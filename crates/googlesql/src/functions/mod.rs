@@ -16,6 +16,7 @@ mod encode;
 mod hash;
 pub(crate) mod json;
 mod json_array;
+mod json_raw;
 pub(crate) mod math;
 mod net;
 pub(crate) mod number;

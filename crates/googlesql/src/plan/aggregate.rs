@@ -534,13 +534,22 @@ impl Planner<'_> {
         let mut piece =
             Piece::new(array_agg_udaf(), vec![value.expr.clone()], SqlType::Array(Box::new(value.ty.clone())));
         piece.distinct = clauses.distinct;
-        piece.order_by = order_by;
+        // The engine sorts distinct values as the first of several aggregates asks, whatever the others ask.
+        let sorted = order_by.first().filter(|_| clauses.distinct).map(|sort| (sort.asc, sort.nulls_first));
+        piece.order_by = if clauses.distinct { Vec::new() } else { order_by };
         if name == "STRING_AGG" || clauses.ignore_nulls == Some(true) {
             piece = piece.filter(value.expr.is_not_null());
         }
         let ty = piece.ty.clone();
         Ok(Aggregation::finished(piece, move |planner, list| {
-            let list = Typed::new(list.expr, ty);
+            let list = Typed::new(list.expr, ty.clone());
+            let list = match sorted {
+                Some((asc, nulls_first)) => {
+                    let kernel = totals::sorted_list(asc, nulls_first);
+                    Self::settled(format!("sorted[{asc} {nulls_first}]"), vec![list], ty, kernel, false)
+                }
+                None => list,
+            };
             let list = most.map_or(list.clone(), |most| Self::limit_array(list, most));
             match delimiter {
                 Some(delimiter) => planner.joined_text(list, delimiter),

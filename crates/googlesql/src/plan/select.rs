@@ -1,7 +1,7 @@
 //! One SELECT: from, where, group, having, windows, qualify, list, distinct, order; in that order.
 
 use datafusion::{
-    common::tree_node::{Transformed, TreeNode as _},
+    common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
     logical_expr::{Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder},
 };
 use sqlparser::{
@@ -458,9 +458,7 @@ impl Regroup {
         }
         let rewritten = expr.transform_down(|part| {
             Ok(match self.keys.iter().find(|(key, _)| *key == part) {
-                Some((_, id)) => {
-                    Transformed::new(column_expr(id), true, datafusion::common::tree_node::TreeNodeRecursion::Jump)
-                }
+                Some((_, id)) => Transformed::new(column_expr(id), true, TreeNodeRecursion::Jump),
                 None => Transformed::no(part),
             })
         })?;
@@ -476,6 +474,7 @@ pub(super) fn aggregate_plan(
 ) -> Result<LogicalPlan> {
     let computed = grouping.keys.iter().filter(|key| !matches!(key.expr, Expr::Column(_)));
     let plan = Planner::extend(plan, computed.map(|key| (key.expr.clone(), key.id.clone())).collect())?;
+    let (plan, aggregates) = lifted(plan, aggregates)?;
     let keys: Vec<String> = grouping.keys.iter().map(|key| key.id.clone()).collect();
     let names: Vec<String> = aggregates.iter().map(|(_, id)| id.clone()).collect();
     let exprs: Vec<Expr> = aggregates.into_iter().map(|(expr, id)| expr.alias(id)).collect();
@@ -493,6 +492,25 @@ pub(super) fn aggregate_plan(
     // The id of the set is of no use above, and would be seen by rewrites that keep all columns.
     let kept: Vec<Expr> = keys.iter().chain(&names).map(|id| column_expr(id)).collect();
     Ok(LogicalPlanBuilder::from(plan).project(kept)?.build()?)
+}
+
+/// Takes subqueries out of aggregates' arguments: the engine knows them in projections and filters only.
+fn lifted(plan: LogicalPlan, aggregates: Vec<(Expr, String)>) -> Result<(LogicalPlan, Vec<(Expr, String)>)> {
+    let mut added = Vec::new();
+    let mut kept = Vec::with_capacity(aggregates.len());
+    for (aggregate, id) in aggregates {
+        let changed = aggregate.transform_down(|part| {
+            if !matches!(part, Expr::ScalarSubquery(_)) {
+                return Ok(Transformed::no(part));
+            }
+            let name = format!("{id}.{}", added.len());
+            let column = column_expr(&name);
+            added.push((part, name));
+            Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
+        })?;
+        kept.push((changed.data, id));
+    }
+    Ok((Planner::extend(plan, added)?, kept))
 }
 
 /// Adds the window calls' columns.

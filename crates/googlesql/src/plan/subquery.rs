@@ -11,6 +11,7 @@ use datafusion::{
     logical_expr::{
         Expr, LogicalPlan, LogicalPlanBuilder, Subquery,
         expr::{AggregateFunction, Exists, InSubquery, Sort},
+        lit,
     },
 };
 use sqlparser::ast::Query;
@@ -126,6 +127,16 @@ impl Planner<'_> {
 
     pub(super) fn exists(&mut self, query: &Query, negated: bool, cx: &mut Cx) -> Result<Typed> {
         let rel = self.inner_query(query, cx)?;
+        if !matches!(cx.clause, "WHERE" | "HAVING" | "QUALIFY") {
+            // The engine knows EXISTS in filters only; anywhere else the rows are counted.
+            let id = self.fresh("exists");
+            let rows = datafusion::functions_aggregate::expr_fn::count(lit(1_i64)).alias(&id);
+            let plan = LogicalPlanBuilder::from(rel.plan).aggregate(Vec::<Expr>::new(), vec![rows])?.build()?;
+            let count =
+                datafusion::functions::expr_fn::coalesce(vec![Expr::ScalarSubquery(subquery(plan)), lit(0_i64)]);
+            let found = if negated { count.eq(lit(0_i64)) } else { count.gt(lit(0_i64)) };
+            return Ok(Typed::new(found, SqlType::Bool));
+        }
         Ok(Typed::new(Expr::Exists(Exists::new(subquery(rel.plan), negated)), SqlType::Bool))
     }
 

@@ -139,6 +139,26 @@ fn sorted(values: &ArrayRef, start: usize, end: usize) -> PlanResult<Vec<usize>>
     Ok(places)
 }
 
+/// Each list in order.
+pub(super) fn sorted_list(asc: bool, nulls_first: bool) -> Kernel {
+    let options = SortOptions { descending: !asc, nulls_first };
+    Arc::new(move |args| {
+        let list = list_of(args)?;
+        let order = make_comparator(list.values(), list.values(), options)?;
+        let (mut rows, mut lengths, mut valid) = (Vec::<u64>::new(), Vec::new(), Vec::new());
+        for row in 0..args.rows {
+            let (start, end) = bounds(list, row).unwrap_or_default();
+            let mut places: Vec<usize> = (start..end).collect();
+            places.sort_by(|a, b| order(*a, *b));
+            rows.extend(places.iter().filter_map(|place| u64::try_from(*place).ok()));
+            lengths.push(places.len());
+            valid.push(list.is_valid(row));
+        }
+        let flat = arrow::compute::take(list.values(), &UInt64Array::from(rows), None)?;
+        Ok(crate::functions::cell::list_of(flat, lengths, valid))
+    })
+}
+
 /// The least value, the ones at each boundary between equal parts, and the greatest.
 pub(super) fn quantiles(parts: usize) -> Kernel {
     Arc::new(move |args| {
