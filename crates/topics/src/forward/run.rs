@@ -131,6 +131,9 @@ impl Runner {
 
     /// Sends one request, or passes over what need not be sent, and settles it.
     async fn step(&self, course: &mut Course) {
+        if self.shared.is_paused() {
+            return;
+        }
         let taken = course.queue.cut(self.limits(course));
         let records = course.queue.records(taken);
         let count = records.len();

@@ -151,7 +151,10 @@ impl Input {
     }
 
     /// Appends what is new of some messages, then deletes all that are on the log.
-    async fn take(&self, messages: Vec<Message>) -> Result<(), Trouble> {
+    ///
+    /// While the log takes nothing these messages wait here: asking for more, or for the same again, would only count
+    /// them as received too often.
+    async fn take(&self, messages: Vec<Message>, stop: &CancellationToken) -> Result<(), Refused> {
         let (mut receipts, mut ids, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for message in messages {
             let receipt = message.receipt_handle.clone();
@@ -170,35 +173,32 @@ impl Input {
                 }
             }
         }
-        self.append(&ids, &events).await?;
+        let mut backoff = Backoff::new(FIRST, MOST);
+        while let Err(problem) = self.append(&ids, &events).await {
+            self.complain(problem);
+            if stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await.is_none() {
+                return Ok(());
+            }
+        }
         failpoint::hit("sqs.appended");
         if receipts.is_empty() {
             return Ok(());
         }
-        let kept = self.queue.delete(&receipts).await.map_err(Trouble::Queue)?;
+        let kept = self.queue.delete(&receipts).await?;
         self.deleted.fetch_add(u64_from(receipts.len().saturating_sub(kept)), Ordering::Relaxed);
         Ok(())
     }
 
-    async fn append(&self, ids: &[String], events: &[Incoming]) -> Result<(), Trouble> {
+    async fn append(&self, ids: &[String], events: &[Incoming]) -> Result<(), Problem> {
         if events.is_empty() {
             return Ok(());
         }
-        match self.topics.publish(&self.topic, events).await {
-            Ok(_) => {
-                for id in ids {
-                    self.seen.appended(id);
-                }
-                self.appended.fetch_add(u64_from(events.len()), Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => {
-                for id in ids {
-                    self.seen.release(id);
-                }
-                Err(Trouble::Log(error.problem()))
-            }
+        self.topics.publish(&self.topic, events).await.map_err(|error| error.problem())?;
+        for id in ids {
+            self.seen.appended(id);
         }
+        self.appended.fetch_add(u64_from(events.len()), Ordering::Relaxed);
+        Ok(())
     }
 
     fn complain(&self, problem: Problem) {
@@ -207,33 +207,26 @@ impl Input {
     }
 }
 
-/// Why messages were not taken; the queue gives them again.
-enum Trouble {
-    Queue(Refused),
-    Log(Problem),
-}
-
 /// One of a queue's readers.
 async fn read(input: Arc<Input>, stop: CancellationToken) {
     let mut backoff = Backoff::new(FIRST, MOST);
     // A call that waits may be given up: what it was about to bring is given again.
     while let Some(received) = stop.run_until_cancelled(input.queue.receive()).await {
         let done = match received {
-            Ok(messages) => input.take(messages).await,
-            Err(refused) => Err(Trouble::Queue(refused)),
+            Ok(messages) => input.take(messages, &stop).await,
+            Err(refused) => Err(refused),
         };
-        let (problem, lasting) = match done {
+        match done {
             Ok(()) => {
                 backoff.succeeded();
                 *input.problem.lock() = None;
-                continue;
             }
-            Err(Trouble::Queue(refused)) => (refused.problem, refused.lasting),
-            Err(Trouble::Log(problem)) => (problem, false),
-        };
-        input.complain(problem);
-        let wait = if lasting { MOST } else { backoff.next_wait() };
-        stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+            Err(refused) => {
+                input.complain(refused.problem);
+                let wait = if refused.lasting { MOST } else { backoff.next_wait() };
+                stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+            }
+        }
     }
 }
 

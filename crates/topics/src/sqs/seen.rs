@@ -14,7 +14,7 @@ pub(crate) const REMEMBERED: usize = 200_000;
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// Nobody had it: whoever asked appends it, and says how that went.
+    /// Nobody had it: whoever asked appends it, and says when it is durable.
     Yours,
     /// Somebody is appending it: leave it alone.
     Others,
@@ -62,15 +62,6 @@ impl Seen {
             inner.durable.remove(&oldest);
         }
     }
-
-    /// Gives a claim back: the message was not appended.
-    pub(crate) fn release(&self, id: &str) {
-        let hash = xxh3_128(id.as_bytes());
-        let mut inner = self.inner.lock();
-        if inner.durable.get(&hash) == Some(&false) {
-            inner.durable.remove(&hash);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -82,10 +73,7 @@ mod tests {
         let seen = Seen::default();
         assert_eq!(seen.claim("a"), Claim::Yours);
         assert_eq!(seen.claim("a"), Claim::Others);
-        seen.release("a");
-        assert_eq!(seen.claim("a"), Claim::Yours);
         seen.appended("a");
-        seen.release("a");
         assert_eq!(seen.claim("a"), Claim::Durable);
     }
 
