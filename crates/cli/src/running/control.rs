@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::words::lake::ids;
 
-use super::{Running, flow_problem, sources::RunningSource, topics::RunningTopics, vanished};
+use super::{Running, flow_problem, letters, sources::RunningSource, topics::RunningTopics, vanished};
 
 /// Words of the control socket.
 pub struct Commands {
@@ -210,8 +210,14 @@ impl Control for Commands {
     }
 
     async fn call(&self, word: &str, body: Value, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
-        let asked: Asked = serde_json::from_value(body)
-            .map_err(|error| Problem::from_error("cli.request", "the request was not understood", &error))?;
+        let misread =
+            |error: serde_json::Error| Problem::from_error("cli.request", "the request was not understood", &error);
+        if word == "dead.replay" {
+            let asked = serde_json::from_value(body).map_err(misread)?;
+            let done = letters::replay(&self.running.warehouse, self.running.topics()?, &asked).await?;
+            return Ok(json!(done));
+        }
+        let asked: Asked = serde_json::from_value(body).map_err(misread)?;
         match word {
             "sync.resync" | "sync.pause" | "sync.resume" => self.table_word(word, &asked.one_table()?).await,
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,

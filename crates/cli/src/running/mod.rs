@@ -6,6 +6,7 @@
 pub mod comparing;
 pub mod control;
 pub mod edges;
+pub mod letters;
 pub mod listeners;
 pub mod marts;
 pub mod metrics;
@@ -108,6 +109,9 @@ impl Running {
         let topics = if sync { Some(Arc::new(RunningTopics::open(&home, &lake, &store).await?)) } else { None };
         sets.extend(topics.iter().map(|running| running.topics.set()));
         let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
+        if let Some(topics) = &topics {
+            tokio::spawn(letters::tell_fit(warehouse.clone(), Arc::clone(topics), home.project.topics.clone()));
+        }
         let cuts = if sync {
             let engines = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
             Cuts::Running { engines, topics: topics.clone(), store: store.clone() }

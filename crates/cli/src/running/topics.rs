@@ -11,7 +11,7 @@ use naru_lake::{
     live::{Budget, FlushPolicy, LiveSettings},
 };
 use naru_store::Store;
-use naru_topics::{Incoming, Topics, TopicsSettings, log::LogSettings};
+use naru_topics::{Incoming, TopicHandle, Topics, TopicsSettings, log::LogSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -112,20 +112,28 @@ impl RunningTopics {
         done.map_err(|error| error.problem())
     }
 
-    /// Publishes lines as events of one topic.
+    /// A topic by its name.
     ///
     /// # Errors
-    /// The topic does not exist, or the log takes nothing.
-    pub async fn publish(&self, topic: &str, lines: Vec<String>) -> Result<Published, Problem> {
-        let handle = self.topics.get(topic).ok_or_else(|| {
+    /// There is none.
+    pub fn topic(&self, name: &str) -> Result<TopicHandle, Problem> {
+        self.topics.get(name).ok_or_else(|| {
             let known: Vec<String> = self.topics.list().iter().map(|topic| topic.name().to_owned()).collect();
             let hint = if known.is_empty() {
                 "The project has no topics.".to_owned()
             } else {
                 format!("Topics are {}.", known.join(", "))
             };
-            Problem::new("topics.missing", format!("there is no topic \"{topic}\"")).hint(hint)
-        })?;
+            Problem::new("topics.missing", format!("there is no topic \"{name}\"")).hint(hint)
+        })
+    }
+
+    /// Publishes lines as events of one topic.
+    ///
+    /// # Errors
+    /// The topic does not exist, or the log takes nothing.
+    pub async fn publish(&self, topic: &str, lines: Vec<String>) -> Result<Published, Problem> {
+        let handle = self.topic(topic)?;
         let event = |line: String| Incoming { data: line.into(), ..Incoming::default() };
         let events: Vec<Incoming> = lines.into_iter().map(event).collect();
         if events.is_empty() {

@@ -6,7 +6,11 @@ use clap::Args;
 use naru_base::Problem;
 
 use super::Failure;
-use crate::{adapters::front::Front, home, running::sources};
+use crate::{
+    adapters::front::Front,
+    home,
+    running::{letters, sources},
+};
 
 /// Read the whole folder and report every problem, touching nothing.
 #[derive(Debug, Args)]
@@ -31,6 +35,7 @@ impl Check {
             problems.extend(home::not_built(project));
             problems.extend(home::refused_columns(project)?);
             notes.extend(built.notes);
+            notes.extend(letters::fit_now(project).await);
             if self.live {
                 for source in &project.sources {
                     let checked = sources::check_live(source).await;

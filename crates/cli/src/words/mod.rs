@@ -5,6 +5,8 @@
 
 mod check;
 pub mod compare;
+mod dead;
+mod forward;
 mod graph;
 mod history;
 mod init;
@@ -19,6 +21,7 @@ mod steps;
 mod sync;
 mod token;
 mod token_settings;
+mod topic;
 mod topic_lines;
 pub mod up;
 
@@ -58,6 +61,12 @@ enum Word {
     Sync(sync::Sync),
     /// Publish lines of JSON to a topic.
     Publish(publish::Publish),
+    /// Look at events that did not fit, mend them and try them again.
+    #[command(subcommand)]
+    Dead(dead::Dead),
+    /// Look after topics.
+    #[command(subcommand)]
+    Topic(topic::Topic),
     /// Compare source and lake at one same commit: rows and hash.
     Compare(compare::Compare),
     /// Join small files and leave dead rows out.
@@ -106,6 +115,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Sql(word) => word.run(place).await,
         Word::Sync(word) => word.run(place).await,
         Word::Publish(word) => word.run(place).await,
+        Word::Dead(word) => word.run(place).await,
+        Word::Topic(word) => word.run(place).await,
         Word::Compare(word) => word.run(place).await,
         Word::Compact(word) => word.run(place).await,
         Word::Vacuum(word) => word.run(place).await,

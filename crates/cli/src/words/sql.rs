@@ -113,6 +113,12 @@ impl Form {
 }
 
 impl Sql {
+    /// One that another word asks for: printed for eyes, or as JSON.
+    pub(super) fn printing(sql: String, json: bool) -> Self {
+        let format = if json { Form::Json } else { Form::Table };
+        Self { text: Some(sql), format: Some(format), dataset: None, rows: Some(RowsMax::All), bom: false }
+    }
+
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
         let sql = match self.text.as_deref() {
             None | Some("-") => std::io::read_to_string(std::io::stdin())?,

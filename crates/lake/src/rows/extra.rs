@@ -14,6 +14,9 @@ pub(super) enum Step {
     Element(usize),
 }
 
+/// Bytes of memory that are kept for the next row.
+const TEXT_KEPT: usize = 1 << 20;
+
 /// The text of one row at a time.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
@@ -33,6 +36,9 @@ struct Open {
 
 impl Extra {
     pub(super) fn clear(&mut self) {
+        if self.text.capacity() > TEXT_KEPT {
+            self.text = Vec::new();
+        }
         self.text.clear();
         self.open.clear();
     }

@@ -13,8 +13,10 @@ use super::{
 /// Containers in containers; beyond it a text is refused. Other readers of the kept JSON stop at 127.
 pub(super) const DEPTH_MAX: usize = 100;
 
-/// Positions in a text are 32 bits wide.
-pub(super) const TEXT_BYTES_MAX: usize = 1 << 30;
+/// Bytes of one text: more is no event. Positions in a text are 32 bits wide.
+pub(super) const TEXT_BYTES_MAX: usize = 64 << 20;
+/// Nodes whose memory is kept for the next text; one strange text must not hold much for ever.
+const NODES_KEPT: usize = 1 << 16;
 
 /// What stands at a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +57,12 @@ pub(super) struct Tape {
 impl Tape {
     /// Reads `text`, which must be one JSON value with nothing but white space around it.
     pub(super) fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
+        if self.nodes.capacity() > NODES_KEPT {
+            self.nodes = Vec::new();
+        }
         self.nodes.clear();
         if text.len() > TEXT_BYTES_MAX {
-            return Err(Fault::whole(FaultKind::TooLarge, "at most 1 GiB", "more"));
+            return Err(Fault::whole(FaultKind::TooLarge, "at most 64 MiB", "more"));
         }
         if simdutf8::basic::from_utf8(text).is_err() {
             let at = std::str::from_utf8(text).err().map_or(0, |error| error.valid_up_to());

@@ -359,6 +359,8 @@ fn a_full_batch_is_no_fault_of_the_row() {
     assert_eq!(builder.push(long.as_bytes()).unwrap_err().kind, FaultKind::Full);
     assert_eq!(builder.finish().unwrap().num_rows(), 2);
     assert!(builder.push(b"{}").is_ok());
+    let longer = format!("{{\"s\":\"{}\"}}", "x".repeat(64 << 20));
+    assert_eq!(builder.push(longer.as_bytes()).unwrap_err().kind, FaultKind::TooLarge);
 }
 
 #[test]

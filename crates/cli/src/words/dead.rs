@@ -1,0 +1,197 @@
+//! `naru dead`: what did not fit, why, and mending it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use naru_base::Problem;
+use naru_store::Lock;
+use serde_json::json;
+
+use super::{Failure, sql::Sql};
+use crate::{
+    adapters::tables::LiveTables,
+    home::Home,
+    remote,
+    running::{
+        self,
+        letters::{self, Replay, Replayed},
+        topics::RunningTopics,
+    },
+};
+
+/// Look at events that a topic's table or forward could not take, mend them and try them again.
+#[derive(Debug, Subcommand)]
+pub enum Dead {
+    /// Group dead letters by what is wrong with them.
+    List(List),
+    /// Print one dead letter as JSON, with the event that was sent.
+    Show(Show),
+    /// Try dead letters again, mended or as they are: each only in the sink that it died in.
+    Replay(Again),
+}
+
+/// Group dead letters by what is wrong with them.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The topic.
+    topic: String,
+    /// Also those that were replayed or discarded.
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print one dead letter.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The topic.
+    topic: String,
+    /// Its id; `SELECT id FROM topics.NAME__dead` lists them.
+    id: u64,
+}
+
+/// Try dead letters again.
+#[derive(Debug, Args)]
+pub struct Again {
+    /// The topic.
+    topic: String,
+    /// Which: a condition on the columns of topics.NAME__dead, for example "path = '$.user_id'". Default: all dead ones.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+    /// Give a field of the event a value, for example --set user.id=7; may be repeated.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Mend events by a query that gives id and data (and sink, for forwards).
+    #[arg(long, value_name = "SELECT", conflicts_with = "set")]
+    with_sql: Option<String>,
+    /// Only count what would fit.
+    #[arg(long)]
+    dry_run: bool,
+    /// Also those that were tried five times already.
+    #[arg(long)]
+    force: bool,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Dead {
+    pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
+        let home = Home::look(place.clone())?;
+        let topic = match &self {
+            Self::List(list) => &list.topic,
+            Self::Show(show) => &show.topic,
+            Self::Replay(again) => &again.topic,
+        };
+        if !home.project.topics.iter().any(|known| known.name == *topic) {
+            let known: Vec<&str> = home.project.topics.iter().map(|topic| topic.name.as_str()).collect();
+            let hint = format!("Topics with a file are: {}.", known.join(", "));
+            return Err(Problem::new("topics.missing", format!("there is no topic \"{topic}\"")).hint(hint).into());
+        }
+        match self {
+            Self::List(list) => Sql::printing(list.sql(), list.json).run(place).await,
+            Self::Show(show) => Sql::printing(show.sql(), true).run(place).await,
+            Self::Replay(again) => again.run(&home).await,
+        }
+    }
+}
+
+impl List {
+    fn sql(&self) -> String {
+        let (table, status) = (letters::table(&self.topic), if self.all { "" } else { "WHERE status = 'dead' " });
+        let by =
+            if self.all { "status, sink, reason, path, expected, got" } else { "sink, reason, path, expected, got" };
+        format!(
+            "SELECT COUNT(*) AS letters, {by}, MIN(first_seen) AS first_seen, MAX(last_seen) AS last_seen, \
+             MIN(id) AS example FROM {table} {status}GROUP BY {by} ORDER BY letters DESC, example"
+        )
+    }
+}
+
+impl Show {
+    fn sql(&self) -> String {
+        format!(
+            "SELECT id, sink, status, reason, path, expected, got, attempts, schema_revision, first_seen, last_seen, \
+             replayed_at, event_id, ordering_key, attributes, SAFE_CONVERT_BYTES_TO_STRING(data) AS event \
+             FROM {} WHERE id = {} ORDER BY sink",
+            letters::table(&self.topic),
+            self.id
+        )
+    }
+}
+
+impl Again {
+    async fn run(self, home: &Home) -> Result<(), Failure> {
+        let asked = Replay {
+            topic: self.topic,
+            filter: self.filter,
+            set: self.set,
+            with_sql: self.with_sql,
+            dry_run: self.dry_run,
+            force: self.force,
+        };
+        let done = match remote::find(&home.project.root).await? {
+            Some(client) => {
+                let answer = remote::call(&client, "dead.replay", &json!(asked), |_| {}).await?;
+                serde_json::from_value(answer)
+                    .map_err(|error| Problem::from_error("cli.answer", "the answer was not understood", &error))?
+            }
+            None => here(home, &asked).await?,
+        };
+        if self.json {
+            println!("{:#}", json!(done));
+        } else {
+            print(&asked, &done);
+        }
+        Ok(())
+    }
+}
+
+/// With nothing running: the topics are opened for as long as it takes.
+async fn here(home: &Home, asked: &Replay) -> Result<Replayed, Failure> {
+    let lock_path = home.lock_path()?;
+    let _lock = Lock::acquire(&lock_path, "naru dead replay", Duration::from_secs(1))
+        .map_err(|error| Failure::from(error.problem()))?;
+    let (lake, store) = (home.lake().await?, home.store()?);
+    let topics = RunningTopics::open(home, &lake, &store).await?;
+    let live = LiveTables { sets: vec![topics.topics.set()] };
+    let warehouse = running::warehouse(home, &lake, Some(&store), live)?;
+    let settled = topics.settle(&asked.topic).await;
+    let done = match settled {
+        Ok(()) => letters::replay(&warehouse, &topics, asked).await,
+        Err(problem) => Err(problem),
+    };
+    topics.topics.stop().await;
+    Ok(done?)
+}
+
+fn print(asked: &Replay, done: &Replayed) {
+    for fault in &done.faults {
+        eprintln!("{}: {}", fault["id"], fault["why"].as_str().unwrap_or_default());
+    }
+    let told = naru_base::number::u64_from(done.faults.len());
+    let more = (done.unfit + done.unmended).saturating_sub(told);
+    if more > 0 {
+        eprintln!("and {more} more");
+    }
+    println!("{} dead letters chosen", done.letters);
+    let line = |count: u64, what: &str| {
+        if count > 0 {
+            println!("{count} {what}");
+        }
+    };
+    line(done.unfit, "still do not fit and stay as they are");
+    line(done.unmended, "cannot be edited as asked and stay as they are");
+    line(done.worn, "were tried five times already; --force tries them again");
+    line(done.strange, "rows of the query name no dead letter");
+    if asked.dry_run {
+        line(done.unjudged, "would be tried by a forward, which nothing else can judge");
+        println!("{} would fit", done.fit);
+        return;
+    }
+    line(done.unjudged, "go to the forward that they died in");
+    line(done.fit.saturating_sub(done.in_table), "were refused by the table for another reason");
+    println!("{} are in the table now", done.in_table);
+}
