@@ -96,31 +96,17 @@ impl LiveTable {
         Ok(committed)
     }
 
-    /// Removes every committed file of the days before `day` (days since 1970) in one commit, whatever is unflushed of
-    /// those days; rows without a day stay. `None` when there is no such file.
+    /// Removes every committed file of the days before `day` (days since 1970) in one commit. Rows without a day stay, and
+    /// unflushed rows of those days stay until the next call. `None` when there is no such file. Dropping the future does
+    /// not stop it.
     ///
     /// # Errors
     /// [`LakeError`]. After [`LakeError::CommitLost`] or an error once committed, open the table again.
     pub async fn drop_before(&self, day: i32) -> Result<Option<Committed>, LakeError> {
-        let inner = &self.inner;
-        let _maintenance = inner.maintenance.lock().await;
-        let _writer = inner.writer.lock().await;
-        let base = Arc::clone(&inner.state.lock().base);
-        let old = base.files.iter().filter(|file| file.day.is_some_and(|of| of < day));
-        let old: Vec<FileId> = old.map(|file| file.id).collect();
-        if old.is_empty() {
-            return Ok(None);
-        }
-        let remove = Remove::Files(old.clone());
-        let committed =
-            inner.table.commit(Change { remove, operation: Operation::Expire, ..Change::default() }).await?;
-        inner.swap(|state| {
-            state.base = Arc::clone(&committed.view);
-            state.tail.forget(&old);
-            state.published.forget(&old);
-        });
-        inner.save_index(Arc::clone(&committed.view)).await;
-        Ok(Some(committed))
+        let inner = Arc::clone(&self.inner);
+        // A live table that stood on files that are gone would be of no use.
+        let dropping = tokio::spawn(async move { inner.drop_before(day).await });
+        dropping.await.map_err(|error| LakeError::Task(error.to_string()))?
     }
 
     /// Flushes, then gives the table these columns. The key's columns keep their names and types.
@@ -163,6 +149,26 @@ fn same_type(base: &TableView, name: &str, columns: &[Column]) -> bool {
 }
 
 impl Inner {
+    async fn drop_before(self: &Arc<Self>, day: i32) -> Result<Option<Committed>, LakeError> {
+        let _maintenance = self.maintenance.lock().await;
+        let _writer = self.writer.lock().await;
+        let base = Arc::clone(&self.state.lock().base);
+        let old = base.files.iter().filter(|file| file.day.is_some_and(|of| of < day));
+        let old: Vec<FileId> = old.map(|file| file.id).collect();
+        if old.is_empty() {
+            return Ok(None);
+        }
+        let remove = Remove::Files(old.clone());
+        let committed = self.table.commit(Change { remove, operation: Operation::Expire, ..Change::default() }).await?;
+        self.swap(|state| {
+            state.base = Arc::clone(&committed.view);
+            state.tail.forget(&old);
+            state.published.forget(&old);
+        });
+        self.save_index(Arc::clone(&committed.view)).await;
+        Ok(Some(committed))
+    }
+
     /// Reads the keys of files that the index on disk does not know, all of them without a usable index.
     pub(crate) async fn catch_up(self: &Arc<Self>, found: Option<Stamp>) -> Result<(), LakeError> {
         let (base, keys) = {
