@@ -212,7 +212,8 @@ async fn keys_open_their_topics_only_and_are_found_where_each_library_puts_them(
         let got = response.status().as_u16();
         assert_eq!(got, status, "{}", response.text().await.unwrap());
     }
-    assert_eq!(house.log("track").await, ["{\"event\":\"a\",\"properties\":{}}"], "the key is kept");
+    let kept = house.log("track").await;
+    assert!(kept.len() == 1 && kept[0].ends_with("\"properties\":{}}"), "the key is kept: {kept:?}");
     assert_eq!(house.log("calls").await.len(), 3);
     house.tokens.revoke("a").await.unwrap();
     let refused = async || {

@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use naru_access::{Sender, TOKEN_PREFIX, Tokens};
 use naru_project::{IntakeSettings, Keys, Protocol};
-use naru_topics::{Incoming, TopicHandle, Topics};
+use naru_topics::{Incoming, Judged, TopicHandle, Topics};
 use serde::Serialize;
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::http::Metrics;
 
-/// Bodies above this are taken apart on a thread of their own, so that others are not held up.
+/// Bodies above this are taken apart, and their events checked, on a thread of their own, so that others are not held up.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// Similarity (0 to 1, Jaro-Winkler) from which an unknown topic is taken for a slip of a known one.
@@ -197,27 +197,17 @@ impl Inner {
             ids.push(sent.id);
         }
         self.topics.publish(topic, &events).await?;
-        taken.failed = self.judged(topic, &events, &mut ids);
         let bytes = events.iter().map(|event| event.data.len()).sum();
+        let judged = if bytes > INLINE_BYTES_MAX {
+            let (topics, topic) = (self.topics.clone(), topic.clone());
+            // The events are on the log; an answer that names no failed rows is the worst that can come of it.
+            tokio::task::spawn_blocking(move || topics.judge(&topic, &events)).await.unwrap_or_default()
+        } else {
+            self.topics.judge(topic, &events)
+        };
+        taken.failed = failed(judged, &mut ids);
         self.counters.accepted(topic.name(), protocol, accepted, bytes, taken.failed.len());
         Ok(taken)
-    }
-
-    /// What the topic's table says of events that are on the log.
-    fn judged(&self, topic: &TopicHandle, events: &[Incoming], ids: &mut [Option<String>]) -> Vec<Failed> {
-        let judged = self.topics.judge(topic, events);
-        judged
-            .into_iter()
-            .map(|judged| Failed {
-                index: judged.index,
-                event_id: judged.event_id.or_else(|| ids.get_mut(judged.index).and_then(Option::take)),
-                path: judged.fault.path,
-                expected: judged.fault.expected,
-                got: judged.fault.got,
-                schema_revision: judged.schema_revision,
-                kept: true,
-            })
-            .collect()
     }
 
     fn route(&self, aim: &Aim, sender: Option<&Sender>) -> Result<TopicHandle, Refusal> {
@@ -253,6 +243,20 @@ impl Inner {
             Refusal::NoTopic { name: name.to_owned(), nearest: nearest(name, known) }
         })
     }
+}
+
+/// What the topic's table says of events that are on the log, with the senders' ids of them.
+fn failed(judged: Vec<Judged>, ids: &mut [Option<String>]) -> Vec<Failed> {
+    let of = |judged: Judged| Failed {
+        index: judged.index,
+        event_id: judged.event_id.or_else(|| ids.get_mut(judged.index).and_then(Option::take)),
+        path: judged.fault.path,
+        expected: judged.fault.expected,
+        got: judged.fault.got,
+        schema_revision: judged.schema_revision,
+        kept: true,
+    };
+    judged.into_iter().map(of).collect()
 }
 
 fn nearest(name: &str, known: Vec<String>) -> Option<String> {

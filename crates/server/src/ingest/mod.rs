@@ -92,7 +92,17 @@ fn json_events(body: &Bytes, content_type: &str) -> Result<Request, WireError> {
 }
 
 async fn mixpanel_track(State(intake): State<Intake>, request: HttpRequest) -> Response {
-    mixpanel_form(&intake, request, Protocol::MixpanelTrack, mixpanel::track).await
+    mixpanel_form(&intake, request, Protocol::MixpanelTrack, track_now).await
+}
+
+/// The events of `/track`, which arrive now.
+fn track_now(data: &Bytes) -> Result<Request, WireError> {
+    mixpanel::track(data, &now())
+}
+
+/// The time of arrival, as RFC 3339.
+fn now() -> String {
+    jiff::Timestamp::from_microsecond(naru_base::time::now_us()).unwrap_or_default().to_string()
 }
 
 async fn mixpanel_engage(State(intake): State<Intake>, request: HttpRequest) -> Response {
@@ -140,7 +150,7 @@ fn is_set(form: &[u8], name: &str) -> bool {
 async fn mixpanel_import(State(intake): State<Intake>, request: HttpRequest) -> Response {
     let kind = content_type(request.headers()).to_ascii_lowercase();
     if kind.starts_with("application/x-www-form-urlencoded") {
-        return mixpanel_form(&intake, request, Protocol::MixpanelTrack, mixpanel::track).await;
+        return mixpanel_form(&intake, request, Protocol::MixpanelTrack, track_now).await;
     }
     let (parts, body) = request.into_parts();
     let strict = form::text(parts.uri.query().unwrap_or_default().as_bytes(), "strict").is_none_or(|flag| flag != "0");
@@ -150,12 +160,14 @@ async fn mixpanel_import(State(intake): State<Intake>, request: HttpRequest) -> 
 
 async fn segment_batch(State(intake): State<Intake>, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
-    replies::segment(&intake.take(&parts, body, Aim::From(Protocol::Segment), |body| segment::batch(&body)).await)
+    replies::segment(
+        &intake.take(&parts, body, Aim::From(Protocol::Segment), |body| segment::batch(&body, &now())).await,
+    )
 }
 
 async fn segment_single(State(intake): State<Intake>, request: HttpRequest, kind: &'static str) -> Response {
     let (parts, body) = request.into_parts();
-    let parse = move |body: Bytes| segment::single(&body, kind);
+    let parse = move |body: Bytes| segment::single(&body, kind, &now());
     replies::segment(&intake.take(&parts, body, Aim::From(Protocol::Segment), parse).await)
 }
 

@@ -31,14 +31,15 @@ const NAMED: [&str; 5] = ["$token", "$distinct_id", "$group_key", "$group_id", "
 /// Numbers below this are seconds since 1970, from here on milliseconds: the year 5138, and the year 1973.
 const MILLISECONDS_FROM: f64 = 100_000_000_000.0;
 
-/// The events in the `data` of `/track`: JSON, or base64 of it.
-pub fn track(data: &Bytes) -> Result<Request, WireError> {
-    each(split::values(&json(data)?, false)?, event)
+/// The events in the `data` of `/track`: JSON, or base64 of it. One without a time is of `now` (RFC 3339), as Mixpanel
+/// takes it.
+pub fn track(data: &Bytes, now: &str) -> Result<Request, WireError> {
+    each(split::values(&json(data)?, false)?, |value| event(value, Some(now)))
 }
 
 /// The events of `/import`: an array or lines.
 pub fn import(body: &Bytes) -> Result<Request, WireError> {
-    each(split::values(body, false)?, event)
+    each(split::values(body, false)?, |value| event(value, None))
 }
 
 /// The changes in the `data` of `/engage` and `/groups`.
@@ -46,10 +47,8 @@ pub fn changes(data: &Bytes) -> Result<Request, WireError> {
     each(split::values(&json(data)?, false)?, change)
 }
 
-/// What one value becomes, and the token it carried.
-type Shape = fn(&Bytes) -> (Sent, Option<String>);
-
-fn each(values: Vec<Bytes>, shape: Shape) -> Result<Request, WireError> {
+/// `shape` says what one value becomes, and the token it carried.
+fn each(values: Vec<Bytes>, shape: impl Fn(&Bytes) -> (Sent, Option<String>)) -> Result<Request, WireError> {
     let mut request = Request { events: Vec::with_capacity(values.len()), key: None };
     for value in values {
         let (sent, token) = shape(&value);
@@ -80,7 +79,7 @@ fn json(data: &Bytes) -> Result<Bytes, WireError> {
     decoded.map(Bytes::from).map_err(|_| WireError::unreadable(WANTED, "it is neither"))
 }
 
-fn event(value: &Bytes) -> (Sent, Option<String>) {
+fn event(value: &Bytes, now: Option<&str>) -> (Sent, Option<String>) {
     let Some(fields) = Fields::read(value) else { return (Sent::plain(value.clone()), None) };
     let properties = fields.get("properties").and_then(|raw| Fields::read(raw.get().as_bytes()));
     let lifted = |name: &str| properties.as_ref().and_then(|properties| properties.get(name));
@@ -90,8 +89,10 @@ fn event(value: &Bytes) -> (Sent, Option<String>) {
     if let Some(raw) = lifted("distinct_id") {
         out.raw("distinct_id", &name_json(raw));
     }
-    if let Some(raw) = lifted("time") {
-        moment(&mut out, raw);
+    match (lifted("time"), now) {
+        (Some(raw), _) => moment(&mut out, raw),
+        (None, Some(now)) => out.text("time", now),
+        (None, None) => {}
     }
     if let Some(raw) = lifted("$insert_id") {
         out.raw("insert_id", &name_json(raw));
@@ -178,16 +179,18 @@ mod tests {
         let encoded = base64::engine::general_purpose::STANDARD.encode(body);
         for data in [Bytes::from_static(body), encoded.clone().into(), encoded.trim_end_matches('=').to_owned().into()]
         {
-            let request = track(&data).unwrap();
+            let request = track(&data, "now").unwrap();
             assert_eq!(text(&request.events[0].data), wanted);
             assert_eq!((request.events[0].id.as_deref(), request.key.as_deref()), (Some("a-1"), Some("naru_x")));
         }
         assert_eq!(import(&Bytes::from_static(body)).unwrap().events.len(), 1);
-        let odd = track(&Bytes::from_static(
-            br#"[{"event":"a","properties":[1]}, 7, {"event":"b","properties":{"time":"soon"}}]"#,
-        ));
+        let odd = br#"[{"event":"a","properties":[1]}, 7, {"event":"b","properties":{"time":"soon"}}]"#;
+        let odd = track(&Bytes::from_static(odd), "now");
         let odd: Vec<_> = odd.unwrap().events.iter().map(|sent| text(&sent.data).to_owned()).collect();
-        assert_eq!(odd, [r#"{"event":"a","properties":[1]}"#, "7", r#"{"event":"b","time":"soon","properties":{}}"#]);
+        assert_eq!(
+            odd,
+            [r#"{"event":"a","time":"now","properties":[1]}"#, "7", r#"{"event":"b","time":"soon","properties":{}}"#]
+        );
     }
 
     #[test]
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn two_tokens_in_one_request_and_data_of_another_kind_are_refused() {
         let two = br#"[{"event":"a","properties":{"token":"x"}},{"event":"b","properties":{"token":"y"}}]"#;
-        assert_eq!(track(&Bytes::from_static(two)), Err(WireError::Keys));
-        assert!(matches!(track(&Bytes::from_static(b"!!!")), Err(WireError::Unreadable { .. })));
+        assert_eq!(track(&Bytes::from_static(two), ""), Err(WireError::Keys));
+        assert!(matches!(track(&Bytes::from_static(b"!!!"), ""), Err(WireError::Unreadable { .. })));
     }
 }
