@@ -1,6 +1,6 @@
 //! One short run per target. `NARU_FUZZ_SECONDS` makes it longer, `NARU_SEED` replays it.
 
-use naru_fuzz::{rows, search, targets};
+use naru_fuzz::{intake, rows, search, targets};
 
 #[test]
 fn replication_messages_never_panic() {
@@ -30,4 +30,34 @@ fn project_folders_never_panic() {
 #[test]
 fn rows_of_any_bytes_never_panic_and_leave_nothing_behind() {
     search(&rows::ROWS);
+}
+
+#[test]
+fn bodies_of_json_are_taken_apart_as_json_says() {
+    search(&intake::SPLIT);
+}
+
+#[test]
+fn events_of_mixpanel_never_panic() {
+    search(&intake::MIXPANEL);
+}
+
+#[test]
+fn events_of_segment_never_panic() {
+    search(&intake::SEGMENT);
+}
+
+#[test]
+fn cloudevents_of_any_bytes_are_json() {
+    search(&intake::CLOUDEVENTS);
+}
+
+#[test]
+fn logs_in_protobuf_never_panic() {
+    search(&intake::OTLP);
+}
+
+#[test]
+fn logs_in_json_never_panic() {
+    search(&intake::OTLP_JSON);
 }

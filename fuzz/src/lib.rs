@@ -1,4 +1,5 @@
-//! Feeds mutated input to every parser of what comes from outside: replication messages, `COPY` streams, the folder.
+//! Feeds mutated input to every parser of what comes from outside: replication messages, `COPY` streams, the
+//! folder, events of every protocol.
 //!
 //! Owns: the targets, their seeds, the mutation, and the search that keeps an input when it shows behaviour not seen
 //! before. Never uses a sanitizer: cargo-fuzz would build DataFusion once more, on a nightly toolchain; shipped code
@@ -7,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod intake;
 pub mod messages;
 pub mod mutation;
 pub mod rows;
