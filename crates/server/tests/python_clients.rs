@@ -144,6 +144,107 @@ async fn read_with(script: &'static str, orders: RecordBatch) {
     assert!(said.contains("all right"), "{said}");
 }
 
+/// Casts that change a value, arrays behind ANY, COPY in its three forms, and the questions of PostgreSQL's JDBC
+/// driver (as DBeaver and Metabase connect) with the values as it binds them.
+const HABITS: &str = r#"
+import asyncio, datetime, decimal, io, sys, uuid
+import asyncpg, psycopg
+url = sys.argv[1]
+D = decimal.Decimal
+def one(c, sql, *values): return c.execute(sql, values).fetchone()[0]
+def refused(c, sql, *values):
+    try:
+        got = c.execute(sql, values).fetchall()
+    except psycopg.Error as e:
+        c.rollback()
+        return f"{e.diag.message_primary} {e.diag.message_hint}"
+    raise SystemExit(f"{sql} with {values} gave {got}")
+with psycopg.connect(url) as c:
+    for prepared in (5, 0):
+        c.prepare_threshold = prepared
+        assert one(c, "SELECT %s::text", 5) == "5"
+        assert one(c, "SELECT %s::text", datetime.date(2024, 2, 29)) == "2024-02-29"
+        assert one(c, "SELECT %s::numeric(10,2)", D("1.005")) == D("1.01")
+        assert one(c, "SELECT %s::numeric(10,2)", 7) == 7
+        assert one(c, "SELECT %s::varchar(3)", "abc") == "abc" and one(c, "SELECT %s::varchar", "abcd") == "abcd"
+        assert one(c, "SELECT %s::date", "2024-02-29") == datetime.date(2024, 2, 29)
+        assert one(c, "SELECT %s::bigint + 1", 4) == 5
+        assert one(c, "SELECT COUNT(*) FROM shop.orders WHERE id = ANY(%s)", [1, 3]) == 1
+        assert one(c, "SELECT COUNT(*) FROM shop.orders WHERE id <> ALL(%s::int8[])", [1, 3]) == 1
+        assert one(c, "SELECT COUNT(*) FROM shop.orders WHERE name = ANY(%s)", ["김치", "x"]) == 1
+        assert one(c, "SELECT COUNT(*) FROM shop.orders WHERE NOT id = ANY(%s::int8[])", None) == 0
+        assert "ROUND(CAST" in refused(c, "SELECT %s::numeric(10,2)", 1.005)
+        assert "may give another value" in refused(c, "SELECT %s::int", 2.5)
+        assert "more than 3 characters" in refused(c, "SELECT %s::varchar(3)", "abcd")
+        assert one(c, "SELECT %s::uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11") == "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+    c.prepare_threshold = 5
+    cur = c.cursor()
+    def copied(sql):
+        with cur.copy(sql) as rows: return b"".join(rows).decode()
+    asked = "SELECT id, name, total, day FROM shop.orders ORDER BY id"
+    assert copied(f"COPY ({asked}) TO STDOUT (FORMAT csv, HEADER)") == "id,name,total,day\n1,김치,12.5,1970-01-01\n2,,,2024-10-04\n"
+    assert copied(f"copy ( {asked} ) to stdout csv header delimiter ';' null 'NA'") == "id;name;total;day\n1;김치;12.5;1970-01-01\n2;NA;NA;2024-10-04\n"
+    assert copied(f"COPY ({asked}) TO STDOUT") == "1\t김치\t12.5\t1970-01-01\n2\t\\N\t\\N\t2024-10-04\n"
+    assert copied("COPY shop.orders (id, name) TO STDOUT WITH CSV") == "1,김치\n2,\n"
+    assert copied("COPY (SELECT n FROM pg_catalog.pg_namespace AS x JOIN (SELECT 1 AS n) AS y ON x.nspname = 'shop') TO STDOUT") == "1\n"
+    with cur.copy(f"COPY ({asked}) TO STDOUT (FORMAT binary)") as rows:
+        rows.set_types(["int8", "text", "numeric", "date"])
+        assert list(rows.rows()) == [(1, "김치", D("12.5"), datetime.date(1970, 1, 1)), (2, None, None, datetime.date(2024, 10, 4))]
+    with cur.copy(f"COPY ({asked}) TO STDOUT") as rows: assert [row[0] for row in rows.rows()] == ["1", "2"]
+    try:
+        copied("COPY (SELECT id, nope FROM shop.orders) TO STDOUT")
+        raise SystemExit("a missing column was copied")
+    except psycopg.errors.UndefinedColumn as e:
+        assert e.diag.statement_position == "18", e.diag.statement_position
+        c.rollback()
+    try:
+        copied("COPY (SELECT id, 1 / (id - 2) AS x FROM shop.orders ORDER BY id) TO STDOUT")
+        raise SystemExit("a failing copy ended well")
+    except psycopg.Error as e:
+        assert "division by zero" in str(e), e
+        c.rollback()
+    assert one(c, "SELECT COUNT(*) FROM shop.orders") == 2
+    assert refused(c, "COPY shop.orders FROM STDIN") and refused(c, "COPY shop.orders TO '/tmp/orders.csv'")
+    array = "SELECT t.typname, sp.r FROM pg_catalog.pg_type AS t LEFT JOIN (select ns.oid as nspoid, ns.nspname, r.r from pg_namespace as ns join ( select s.r, (current_schemas(false))[s.r] as nspname from generate_series(1, array_upper(current_schemas(false), 1)) as s(r) ) as r using ( nspname )) as sp ON sp.nspoid = typnamespace WHERE typname = %s ORDER BY sp.r, t.oid DESC"
+    assert c.execute(array, ("int8",)).fetchone()[0] == "int8"
+async def typed():
+    c = await asyncpg.connect(url)
+    assert await c.fetchval("SELECT $1::text", "5") == "5"
+    assert await c.fetchval("SELECT $1::numeric(10,2)", D("1.005")) == D("1.01")
+    statement = await c.prepare("SELECT id FROM shop.orders WHERE id = ANY($1) ORDER BY id")
+    for wanted in ([1], [2, 1], [], [None]): assert [r[0] for r in await statement.fetch(wanted)] == sorted(x for x in wanted if x), wanted
+    out = io.BytesIO()
+    await c.copy_from_query("SELECT id, name FROM shop.orders WHERE id < 2 ORDER BY id", output=out, format="csv", header=True)
+    assert out.getvalue().decode() == "id,name\n1,김치\n", out.getvalue()
+    await c.close()
+asyncio.run(typed())
+# As JDBC binds a date and a timestamp: without a type, as text, with a zone.
+with psycopg.connect(url) as c:
+    from psycopg.pq import Format
+    raw = c.pgconn
+    for sql, value, wanted in [
+        (b"SELECT COUNT(*) FROM shop.orders WHERE day = $1", b"1970-01-01 +09", b"1"),
+        (b"SELECT COUNT(*) FROM shop.orders WHERE at <= $1", b"1970-01-01 09:00:00+09", b"1"),
+        (b"SELECT COUNT(*) FROM shop.orders WHERE DATETIME(at) <= $1", b"1970-01-01 00:00:00+09", b"1"),
+    ]:
+        got = raw.exec_params(sql, [value], [0])
+        assert got.get_value(0, 0) == wanted, (sql, got.get_value(0, 0), got.error_message)
+print("all right")
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn casts_arrays_and_copies_as_clients_of_postgresql_send_them() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2]))),
+        ("name", Arc::new(StringArray::from(vec![Some("김치"), None]))),
+        ("total", Arc::new(Decimal128Array::from(vec![Some(1250), None]).with_precision_and_scale(38, 2).unwrap())),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC"))),
+        ("day", Arc::new(Date32Array::from(vec![0, 20_000]))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
+    read_with(HABITS, batch.unwrap()).await;
+}
+
 /// Every type as asyncpg (binary only), psycopg in both forms and pg8000 read it, and as they send it back.
 const EVERY_TYPE: &str = r#"
 import asyncio, datetime, decimal, json, sys, uuid

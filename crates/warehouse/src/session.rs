@@ -212,12 +212,11 @@ impl Session {
     }
 
     /// Columns of one statement whose `$1`, `$2`, … have no values yet, and the type each of them takes: the given one,
-    /// else what its place asks for, else the one in `otherwise`, else STRING.
+    /// else what its place asks for, else STRING.
     pub async fn describe_statement(
         &self,
         sql: &str,
         given: &[Option<SqlType>],
-        otherwise: &[Option<SqlType>],
     ) -> Result<(Vec<SqlType>, SchemaRef), WarehouseError> {
         let mut statements = self.statements(sql)?;
         let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
@@ -229,11 +228,7 @@ impl Session {
         let job = self.job(statement.parsed.clone(), Params::default(), self.live())?;
         let given = given.to_vec();
         let asked = self.on_threads(Box::pin(async move { run::parameter_types(&job, &given).await })).await?;
-        let types = asked.into_iter().enumerate().map(|(at, asked)| {
-            let known = asked.or_else(|| otherwise.get(at).cloned().flatten());
-            known.unwrap_or(SqlType::String)
-        });
-        let types: Vec<SqlType> = types.collect();
+        let types: Vec<SqlType> = asked.into_iter().map(|asked| asked.unwrap_or(SqlType::String)).collect();
         let nulls = types.iter().map(|ty| ScalarValue::try_from(&ty.arrow())).collect::<Result<_, _>>();
         let positional = nulls.map_err(|error| WarehouseError::Engine(error.strip_backtrace()))?;
         let params = Params { positional, ..Params::default() };

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::copy::Copy;
+
 /// One piece of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -155,6 +157,8 @@ pub enum Command {
         /// MOVE: the rows are only counted.
         moved: bool,
     },
+    /// COPY … TO STDOUT.
+    Copy(Box<Copy>),
     /// CLOSE of one cursor; absent for all.
     Close(Option<String>),
     /// Something that changes nothing here (DISCARD, DEALLOCATE, SAVEPOINT, …), with its tag.
@@ -194,6 +198,7 @@ pub fn sort(statement: &str) -> Command {
         "set" => set(&words),
         "show" => Command::Show(words.get(1..).unwrap_or_default().join(" ")),
         "declare" | "fetch" | "move" => cursor(statement, &words),
+        "copy" => Copy::read(statement).map_or(Command::Query, |copy| Command::Copy(Box::new(copy))),
         _ if asks_catalog(&tokens) => Command::Catalog,
         _ => Command::Query,
     }

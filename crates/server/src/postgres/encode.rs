@@ -122,8 +122,17 @@ pub fn row(columns: &[Column], fields: &[FieldInfo], row: usize) -> DataRow {
 }
 
 impl Column {
+    /// Appends a value's text; `false` for NULL.
+    pub fn text_of(&self, row: usize, out: &mut String) -> bool {
+        let there = !self.nulls.is_null(row);
+        if there {
+            self.text(row, out);
+        }
+        there
+    }
+
     /// Appends length and value; -1 for NULL.
-    fn put(&self, row: usize, binary: bool, out: &mut BytesMut) {
+    pub fn put(&self, row: usize, binary: bool, out: &mut BytesMut) {
         if self.nulls.is_null(row) {
             out.put_i32(-1);
             return;

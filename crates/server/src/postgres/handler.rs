@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     command::{self, Command},
+    copy,
     cursor::Cursor,
-    encode, params, problem, settings,
+    encode, params, placeholders, problem, settings,
     startup::{Connection, Connections, Desk, SERVER_VERSION, Startup},
     types::describe,
 };
@@ -120,12 +121,15 @@ async fn run(
         }
         Command::Declare { name, hold, query_at } => {
             let query = statement.get(*query_at..).unwrap_or_default();
-            let opened = declare(connection, query, *hold).await?.map_err(told)?;
+            // Places in the query count from where it begins.
+            let opened = declare(connection, query, *hold).await?;
+            let opened = opened.map_err(|error| problem::of_warehouse(&error, whole, start + query_at))?;
             connection.cursors.lock().insert(name.clone(), opened);
             Ok(Response::Execution(Tag::new("DECLARE CURSOR")))
         }
         Command::Fetch { name, count, moved } => fetch(connection, name, *count, *moved, format).await,
         Command::Close(name) => close(connection, name.as_deref()),
+        Command::Copy(_) => Err(problem::of_state("0A000", "COPY must be the only statement of its message")),
         Command::Nothing(tag) => Ok(Response::Execution(Tag::new(tag))),
         Command::Set { name, value } => settings::set(connection, name, value.as_deref()),
         Command::Show(name) => Ok(Response::Query(settings::show(connection, name, format)?)),
@@ -160,6 +164,31 @@ async fn run(
             })
         }
     }
+}
+
+/// Runs a statement that may need the connection itself.
+async fn run_alone<C>(
+    client: &mut C,
+    connection: &Arc<Connection>,
+    command: &Command,
+    statement: &str,
+    (whole, start): (&str, usize),
+    format: Option<&Format>,
+) -> PgWireResult<Response>
+where
+    C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+    C::Error: Debug,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let Command::Copy(copy) = command else {
+        return run(connection, command, statement, (whole, start), format).await;
+    };
+    let rows = declare(connection, &copy.query, false).await?;
+    let rows = rows.map_err(|error| match copy.query_at {
+        Some(at) => problem::of_warehouse(&error, whole, start + at),
+        None => problem::of_problem(&error.problem()),
+    })?;
+    copy::send(client, connection, copy, rows).await
 }
 
 /// Starts the query of a cursor.
@@ -278,10 +307,17 @@ impl SimpleQueryHandler for Queries {
         let connection = connection(client)?;
         connection.check().await?;
         let mut responses = Vec::new();
-        for (start, statement) in command::split(query) {
+        let statements = command::split(query);
+        let alone = statements.len() == 1;
+        for (start, statement) in statements {
             let command = command::sort(statement);
             refuse_in_failed_transaction(client, &command)?;
-            responses.push(run(&connection, &command, statement, (query, start), None).await?);
+            let place = (query, start);
+            responses.push(if alone {
+                run_alone(client, &connection, &command, statement, place, None).await?
+            } else {
+                run(&connection, &command, statement, place, None).await?
+            });
         }
         if responses.is_empty() {
             responses.push(Response::EmptyQuery);
@@ -331,7 +367,7 @@ async fn describe_statement(
     statement: &str,
     given: &[Option<Type>],
 ) -> Result<(Vec<Type>, Option<arrow::datatypes::SchemaRef>), WarehouseError> {
-    let count = params::count(statement);
+    let count = placeholders::count(statement);
     let declared = |number: usize| {
         let of = given.get(number.saturating_sub(1)).cloned().flatten();
         of.filter(|of| *of != Type::UNKNOWN && of.oid() != 0)
@@ -344,9 +380,9 @@ async fn describe_statement(
             Ok((parameters, (!columns.fields().is_empty()).then_some(columns)))
         }
         Command::Catalog => {
-            let named = |number| declared(number).or_else(|| params::cast_type(statement, number));
+            let named = |number| declared(number).or_else(|| placeholders::cast_type(statement, number));
             let parameters: Vec<Type> = (1..=count).map(|number| named(number).unwrap_or(Type::TEXT)).collect();
-            let sql = params::substitute(statement, |_| Some("NULL".to_owned()));
+            let sql = placeholders::substitute(statement, |_| None, |_| Some("NULL".to_owned()));
             let (columns, _) = postgres_catalog::run(&connection.session, &facts(connection), &sql).await?;
             Ok((parameters, Some(columns)))
         }
@@ -369,21 +405,26 @@ async fn describe_query(
     statement: &str,
     given: &[Option<Type>],
 ) -> Result<(Vec<Type>, arrow::datatypes::SchemaRef), WarehouseError> {
-    // GoogleSQL wants a number behind LIMIT, not NULL; a cast behind a parameter names its type and is left out.
-    let sql = params::substitute(statement, |number| {
-        Some(if params::counts_rows(statement, number) { "1".to_owned() } else { format!("${number}") })
-    });
-    let named = |number: usize| params::cast_type(statement, number);
-    let known: Vec<Option<SqlType>> = given.iter().map(|of| of.as_ref().and_then(params::google_type)).collect();
-    let otherwise: Vec<Option<SqlType>> =
-        (1..=given.len()).map(|number| named(number).as_ref().and_then(params::google_type)).collect();
-    let (types, columns) = connection.session.describe_statement(&sql, &known, &otherwise).await?;
-    let numbered = (1..).zip(given).map(|(number, declared)| {
-        let counts = params::counts_rows(statement, number).then_some(Type::INT8);
-        let text = || named(number).filter(|of| params::google_type(of).is_none());
-        let asked = || types.get(number.saturating_sub(1)).map(params::wire_type);
-        declared.clone().or(counts).or_else(text).or_else(asked).unwrap_or(Type::TEXT)
-    });
+    let said: Vec<Option<Type>> = (1..)
+        .zip(given)
+        .map(|(number, declared)| {
+            let counts = placeholders::counts_rows(statement, number).then_some(Type::INT8);
+            declared.clone().or(counts).or_else(|| placeholders::cast_type(statement, number))
+        })
+        .collect();
+    let type_of = |number: usize| said.get(number.saturating_sub(1)).cloned().flatten();
+    // GoogleSQL wants a number behind LIMIT, not NULL.
+    let sql = placeholders::substitute(
+        statement,
+        |number| type_of(number).or(Some(Type::TEXT)),
+        |number| Some(if placeholders::counts_rows(statement, number) { "1".to_owned() } else { format!("${number}") }),
+    );
+    let known: Vec<Option<SqlType>> = said.iter().map(|of| of.as_ref().and_then(params::google_type)).collect();
+    let (types, columns) = connection.session.describe_statement(&sql, &known).await?;
+    let numbered = said
+        .into_iter()
+        .enumerate()
+        .map(|(at, said)| said.or_else(|| types.get(at).map(params::wire_type)).unwrap_or(Type::TEXT));
     Ok((numbered.collect(), columns))
 }
 
@@ -407,11 +448,12 @@ impl ExtendedQueryHandler for Queries {
         connection.check().await?;
         let prepared = &portal.statement.statement;
         refuse_in_failed_transaction(client, &prepared.command)?;
+        let of_catalog = asks_catalog(prepared);
         let mut literals = Vec::with_capacity(prepared.parameters.len());
         for (position, of) in prepared.parameters.iter().enumerate() {
             let bytes = portal.parameters.get(position).and_then(Option::as_ref).map(AsRef::as_ref);
             // The client may have named a more exact type than the statement was described with.
-            let literal = if prepared.command == Command::Catalog {
+            let literal = if of_catalog {
                 params::postgres_literal(position + 1, of, is_binary(portal, position), bytes)
             } else {
                 params::literal(position + 1, of, is_binary(portal, position), bytes)
@@ -420,14 +462,29 @@ impl ExtendedQueryHandler for Queries {
                 problem::of_state("22P02", format!("parameter ${} is not a valid {}", bad.number, bad.of))
             })?);
         }
-        let sql = params::substitute(&prepared.sql, |number| literals.get(number.checked_sub(1)?).cloned());
+        let sql = placeholders::substitute(
+            &prepared.sql,
+            |number| prepared.parameters.get(number.checked_sub(1)?).filter(|_| !of_catalog).cloned(),
+            |number| literals.get(number.checked_sub(1)?).cloned(),
+        );
         let statement = sql.trim_end().trim_end_matches(';');
-        let done =
-            run(&connection, &prepared.command, statement, (&sql, 0), Some(&portal.result_column_format)).await?;
+        let format = Some(&portal.result_column_format);
+        let done = run_alone(client, &connection, &prepared.command, statement, (&sql, 0), format).await?;
         if let Command::Declare { name, .. } = &prepared.command {
             client.portal_store().put_portal(Arc::new(cursor_portal(&connection, name)?));
         }
         Ok(done)
+    }
+}
+
+/// Whether a statement's text is PostgreSQL's own.
+fn asks_catalog(prepared: &Prepared) -> bool {
+    match &prepared.command {
+        Command::Catalog => true,
+        Command::Declare { query_at, .. } => {
+            command::sort(prepared.sql.get(*query_at..).unwrap_or_default()) == Command::Catalog
+        }
+        _ => false,
     }
 }
 

@@ -6,10 +6,12 @@
 //! Next: `startup` for sign-in, `handler` for queries.
 
 mod command;
+mod copy;
 mod cursor;
 mod encode;
 mod handler;
 mod params;
+mod placeholders;
 mod problem;
 mod settings;
 mod startup;

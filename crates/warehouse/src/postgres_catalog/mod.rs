@@ -8,7 +8,7 @@ mod relations;
 mod rewrite;
 mod types;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int64Array, StringArray},
@@ -49,6 +49,7 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
     };
     // The JDBC driver wants one row, whatever is in it.
     let sql = if sql.contains("pg_get_keywords") { "SELECT '' AS string_agg" } else { sql };
+    let sql = &*without_search_path(sql);
     if sql.contains("typeinfo_tree") {
         let types = relations::type_tree().map_err(|error| wrong(error.strip_backtrace()))?;
         return Ok((types.schema(), vec![types]));
@@ -84,6 +85,20 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
             Ok((Arc::new(Schema::new(fields)), Vec::new()))
         }
         Err(error) => Err(wrong(format!("catalog query: {}", error.strip_backtrace()))),
+    }
+}
+
+/// The JDBC driver's question for a type numbers the schemas of the search path, in a way that the engine cannot plan;
+/// all types here stand in one schema.
+fn without_search_path(sql: &str) -> Cow<'_, str> {
+    let range = || {
+        let start = sql.find("( select s.r, (current_schemas(false))[s.r] as nspname")?;
+        let end = start + sql.get(start..)?.find("as s(r) )")? + "as s(r) )".len();
+        Some((sql.get(..start)?, sql.get(end..)?))
+    };
+    match range() {
+        Some((before, after)) => Cow::Owned(format!("{before}( SELECT 1 AS r, 'pg_catalog' AS nspname ){after}")),
+        None => Cow::Borrowed(sql),
     }
 }
 
