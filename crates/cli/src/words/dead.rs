@@ -100,12 +100,16 @@ impl Dead {
 
 impl List {
     fn sql(&self) -> String {
-        let (table, status) = (letters::table(&self.topic), if self.all { "" } else { "WHERE status = 'dead' " });
-        let by =
-            if self.all { "status, sink, reason, path, expected, got" } else { "sink, reason, path, expected, got" };
+        let (table, filter) = (letters::table(&self.topic), if self.all { "TRUE" } else { "status = 'dead'" });
+        let status = if self.all { "status, " } else { "" };
+        let by = format!("{status}sink, reason, path, expected, got");
+        // Which element of an array, and which byte of a text, is not what is wrong with it.
+        let alike =
+            r"REGEXP_REPLACE(path, r'\[[0-9]+\]', '[*]') AS path, REGEXP_REPLACE(got, r' at byte [0-9]+', '') AS got";
         format!(
             "SELECT COUNT(*) AS letters, {by}, MIN(first_seen) AS first_seen, MAX(last_seen) AS last_seen, \
-             MIN(id) AS example FROM {table} {status}GROUP BY {by} ORDER BY letters DESC, example"
+             MIN(id) AS example FROM (SELECT * REPLACE ({alike}) FROM {table} WHERE {filter}) \
+             GROUP BY {by} ORDER BY letters DESC, example"
         )
     }
 }
