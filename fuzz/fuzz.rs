@@ -1,6 +1,6 @@
 //! One short run per target. `NARU_FUZZ_SECONDS` makes it longer, `NARU_SEED` replays it.
 
-use naru_fuzz::{intake, rows, search, targets};
+use naru_fuzz::{intake, pubsub, rows, search, targets};
 
 #[test]
 fn replication_messages_never_panic() {
@@ -60,4 +60,24 @@ fn logs_in_protobuf_never_panic() {
 #[test]
 fn logs_in_json_never_panic() {
     search(&intake::OTLP_JSON);
+}
+
+#[test]
+fn filters_of_subscriptions_never_panic() {
+    search(&pubsub::FILTER);
+}
+
+#[test]
+fn requests_of_pubsub_over_rest_never_panic() {
+    search(&pubsub::REST);
+}
+
+#[test]
+fn schemas_of_any_text_never_panic() {
+    search(&pubsub::SCHEMA);
+}
+
+#[test]
+fn messages_of_any_bytes_are_checked_without_harm() {
+    search(&pubsub::MESSAGE);
 }

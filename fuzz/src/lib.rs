@@ -11,6 +11,7 @@
 pub mod intake;
 pub mod messages;
 pub mod mutation;
+pub mod pubsub;
 pub mod rows;
 pub mod search;
 pub mod targets;

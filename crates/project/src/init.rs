@@ -99,6 +99,6 @@ fn gitignore() -> String {
 fn settings_text(name: &str, timezone: &str) -> String {
     format!(
         "[project]\nname = \"{name}\"\ntimezone = \"{timezone}\"\n\n[lake]\nlocation = \"lake\"\n\n[server]\n\
-         http = \"127.0.0.1:6278\"\npostgres = \"127.0.0.1:6279\"\n"
+         http = \"127.0.0.1:6278\"\npostgres = \"127.0.0.1:6279\"\npubsub = \"127.0.0.1:6280\"\n"
     )
 }

@@ -55,14 +55,15 @@ pub struct LakeSettings {
     pub flush_bytes: u64,
 }
 
-/// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`. `pubsub` can only be off
-/// until topics are served.
+/// `[server]`: each listener is an address, a port on loopback (0: any free), or `false`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// HTTP: metrics, health, console. Default `127.0.0.1:6278`; `None` is off.
     pub http: Option<SocketAddr>,
     /// Postgres wire. Default `127.0.0.1:6279`.
     pub postgres: Option<SocketAddr>,
+    /// Pub/Sub, gRPC and REST. Default `127.0.0.1:6280`; on loopback only.
+    pub pubsub: Option<SocketAddr>,
     /// Certificate of the HTTP listener; with it, that one may listen beyond loopback.
     pub tls: Option<TlsSettings>,
 }
@@ -106,7 +107,7 @@ impl Default for LakeSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), tls: None }
+        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), pubsub: Some(loopback(6280)), tls: None }
     }
 }
 
@@ -246,15 +247,7 @@ fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut
     let reach = if server.tls.is_some() { Reach::Anywhere } else { Reach::WithTls };
     server.http = read_listener(reading, &mut section, "http", server.http, reach);
     server.postgres = read_listener(reading, &mut section, "postgres", server.postgres, Reach::Loopback);
-    if let Some(node) = section.node("pubsub")
-        && !matches!(node.value, Value::Boolean(false))
-    {
-        let mistake = Mistake::NotBuilt {
-            what: "the Pub/Sub listener (\"pubsub\")".to_owned(),
-            instead: "Leave the line out, or write `pubsub = false`; it comes with topics.".to_owned(),
-        };
-        reading.add(&node.span, mistake);
-    }
+    server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub, Reach::Loopback);
     section.finish(reading);
 }
 

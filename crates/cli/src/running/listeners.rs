@@ -1,4 +1,4 @@
-//! The doors of `naru up`: HTTP for health, metrics and events, the Postgres wire, the control socket.
+//! The doors of `naru up`: HTTP for health, metrics and events, the Postgres wire, Pub/Sub, the control socket.
 //!
 //! Owns: opening and closing them in order. Never answers anything itself.
 
@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use naru_access::Tokens;
 use naru_server::{Door, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
+use naru_topics::subscribe::Subscriptions;
 use serde_json::{Value, json};
 
 use super::{Running, control::Commands};
@@ -18,6 +19,8 @@ const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Listeners {
     http: Option<Door>,
     postgres: Option<Door>,
+    pubsub: Option<Door>,
+    subscriptions: Option<Subscriptions>,
     control: ControlDoor,
 }
 
@@ -44,16 +47,29 @@ impl Listeners {
         let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
             .await
             .map_err(failed)?;
+        let (subscriptions, pubsub) = Self::open_pubsub(running, listen(settings.pubsub)).await?;
         let addresses = json!({
             "http": http.as_ref().map(|door| door.address.to_string()),
             "postgres": postgres.as_ref().map(|door| door.address.to_string()),
+            "pubsub": pubsub.as_ref().map(|door| door.address.to_string()),
         });
         let commands = Arc::new(Commands { running: running.clone(), listeners: addresses });
         let root = &running.home.project.root;
         let control = naru_server::control::serve(root, crate::remote::VERSION, running.warehouse.clone(), commands)
             .await
             .map_err(failed)?;
-        Ok(Self { http, postgres, control })
+        Ok(Self { http, postgres, pubsub, subscriptions, control })
+    }
+
+    /// Subscriptions are open also when their door is off: they hold the log.
+    async fn open_pubsub(running: &Running, listen: Listen) -> Result<(Option<Subscriptions>, Option<Door>), Failure> {
+        let Some(topics) = running.topics.as_ref().map(|running_topics| running_topics.topics.clone()) else {
+            return Ok((None, None));
+        };
+        let subscriptions = Subscriptions::open(topics.clone()).await;
+        let subscriptions = subscriptions.map_err(|error| Failure::from(error.problem()))?;
+        let door = naru_server::pubsub::serve(listen, topics, subscriptions.clone()).await;
+        Ok((Some(subscriptions), door.map_err(|error| Failure::from(error.problem()))?))
     }
 
     /// Where they listen, for the log.
@@ -61,6 +77,7 @@ impl Listeners {
         json!({
             "http": self.http.as_ref().map(|door| door.address.to_string()),
             "postgres": self.postgres.as_ref().map(|door| door.address.to_string()),
+            "pubsub": self.pubsub.as_ref().map(|door| door.address.to_string()),
             "control": self.control.path.display().to_string(),
         })
     }
@@ -71,6 +88,13 @@ impl Listeners {
             door.close().await;
         }
         if let Some(door) = self.http {
+            door.close().await;
+        }
+        // Streams end with their subscriptions; what was acknowledged is durable then.
+        if let Some(subscriptions) = self.subscriptions {
+            subscriptions.stop().await;
+        }
+        if let Some(door) = self.pubsub {
             door.close().await;
         }
         self.control.close(CONTROL_PATIENCE).await;

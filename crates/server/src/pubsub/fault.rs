@@ -15,6 +15,9 @@ pub(super) const ACK_STALE: &str = "PERMANENT_FAILURE_INVALID_ACK_ID";
 /// The acknowledgement could not be stored; the same id may be tried again.
 pub(super) const ACK_NOT_STORED: &str = "TRANSIENT_FAILURE_NOT_STORED";
 
+/// One before it of its ordering key is not acknowledged yet; the same id may be tried again.
+pub(super) const ACK_UNORDERED: &str = "TRANSIENT_FAILURE_UNORDERED_ACK_ID";
+
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
@@ -89,6 +92,24 @@ pub(super) fn subscription(error: &SubscribeError) -> Status {
 /// The state database refused.
 pub(super) fn store(error: &naru_store::StoreError) -> Status {
     Status::unavailable(error.problem().to_string())
+}
+
+/// The details of a status as JSON, for REST; `None` without any that are known here.
+pub(super) fn details(details: &[u8]) -> Option<serde_json::Value> {
+    let status = RpcStatus::decode(details).ok()?;
+    let known = status.details.iter().filter(|detail| detail.type_url.ends_with("/google.rpc.ErrorInfo"));
+    let shown: Vec<serde_json::Value> = known
+        .filter_map(|detail| {
+            let info = ErrorInfo::decode(detail.value.as_slice()).ok()?;
+            Some(serde_json::json!({
+                "@type": detail.type_url,
+                "reason": info.reason,
+                "domain": info.domain,
+                "metadata": info.metadata,
+            }))
+        })
+        .collect();
+    (!shown.is_empty()).then(|| shown.into())
 }
 
 /// Acknowledgements that failed under exactly-once, each with why; client libraries read them from the details.

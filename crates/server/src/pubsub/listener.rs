@@ -12,14 +12,13 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::service::Routes;
 
 use crate::{Door, ServerError};
 
 /// How long requests that are being answered may take to end when the door closes.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that says nothing is asked whether it is alive.
-const ALIVE_EVERY: Duration = Duration::from_secs(60);
+const ALIVE_EVERY: Duration = Duration::from_mins(1);
 /// Streams of one connection.
 const STREAMS_MAX: u32 = 1000;
 /// Bytes that may be on the way to us on one stream and one connection.
@@ -27,10 +26,9 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Serves a bound listener.
-pub(super) fn serve(listener: TcpListener, routes: Routes) -> Result<Door, ServerError> {
+pub(super) fn serve(listener: TcpListener, router: Router) -> Result<Door, ServerError> {
     let address =
         listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
-    let router = routes.into_axum_router();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let (ended, connections) = (stop.clone(), tasks.clone());
     tasks.spawn(async move {

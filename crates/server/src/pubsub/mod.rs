@@ -1,36 +1,46 @@
 //! The Pub/Sub door: Google's client libraries work unchanged with `PUBSUB_EMULATOR_HOST` set to its address.
 //!
-//! Owns: gRPC over HTTP/2 without TLS, the translation between Google's messages and topics, and what Google's
+//! Owns: gRPC over HTTP/2 without TLS, REST on the same port, the translation between Google's messages and topics, and what Google's
 //! configuration says that naru keeps for show.
 //! Never decides who gets which message when: [`naru_topics::subscribe`] does.
 //! Read next: [`publisher`], [`subscriber`], [`stream`]; [`listener`] for connections.
 
 mod convert;
 mod fault;
+mod iam;
 mod listener;
 mod mask;
 mod names;
 mod pages;
 mod publisher;
+mod push;
+pub mod rest;
+pub mod schemas;
 mod stream;
 mod subscriber;
 
 use std::{collections::HashMap, sync::Arc};
 
+use axum::{Router, extract::Request};
 use naru_store::subscriptions as stored;
-use naru_topics::{
-    Incoming, Topics,
-    subscribe::{Subscription, Subscriptions},
-};
+use naru_topics::{Topics, subscribe::Subscriptions};
 use parking_lot::RwLock;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tonic::{Status, service::Routes};
 
+use push::{PushKey, Pushes};
+use rest::Rest;
+use schemas::Schemas;
+
 use crate::{
     Door, Listen, ServerError,
-    generated::google::pubsub::v1::{
-        self as pb, publisher_server::PublisherServer, subscriber_server::SubscriberServer,
+    generated::google::{
+        iam::v1::iam_policy_server::IamPolicyServer,
+        pubsub::v1::{
+            self as pb, publisher_server::PublisherServer, schema_service_server::SchemaServiceServer,
+            subscriber_server::SubscriberServer,
+        },
     },
 };
 
@@ -52,6 +62,8 @@ struct Inner {
     descriptors: DescriptorPool,
     /// What was said of topics, by name.
     configs: RwLock<HashMap<String, pb::Topic>>,
+    pushes: Pushes,
+    schemas: Schemas,
 }
 
 /// Opens the door; `None` when it is off.
@@ -60,19 +72,31 @@ struct Inner {
 /// [`ServerError::Bind`], [`ServerError::NotLoopback`]; [`ServerError::Lost`] when the state cannot be read.
 pub async fn serve(listen: Listen, topics: Topics, subscriptions: Subscriptions) -> Result<Option<Door>, ServerError> {
     let Some(bound) = listen.bind("pubsub", false).await? else { return Ok(None) };
-    let service = PubSub::open(topics, subscriptions).await?;
-    listener::serve(bound, service.routes()).map(Some)
+    let address = bound.local_addr().map_err(|error| ServerError::Lost(format!("no address: {error}")))?;
+    let service = PubSub::open(topics, subscriptions, format!("http://{address}")).await?;
+    service.subscriptions().list().iter().for_each(|subscription| service.pushes().follow(subscription));
+    listener::serve(bound, service.router()).map(Some)
 }
 
 impl PubSub {
-    async fn open(topics: Topics, subscriptions: Subscriptions) -> Result<Self, ServerError> {
+    async fn open(topics: Topics, subscriptions: Subscriptions, issuer: String) -> Result<Self, ServerError> {
         let lost = |error: String| ServerError::Lost(error);
         let rows = topics.store().read(|db| stored::topic_configs(db)).await;
         let rows = rows.map_err(|error| lost(error.problem().to_string()))?;
         let read = |(name, bytes): (String, Vec<u8>)| Some((name, pb::Topic::decode(bytes.as_slice()).ok()?));
         let configs = RwLock::new(rows.into_iter().filter_map(read).collect());
         let descriptors = mask::descriptors().map_err(|error| lost(error.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { topics, subscriptions, descriptors, configs }) })
+        let key = PushKey::open(topics.store(), issuer).await.map_err(|error| lost(error.problem().to_string()))?;
+        let schemas = Schemas::open(topics.store()).await.map_err(|error| lost(error.problem().to_string()))?;
+        let pushes = Pushes::new(key, topics.project().to_owned()).map_err(|error| lost(error.to_string()))?;
+        Ok(Self { inner: Arc::new(Inner { topics, subscriptions, descriptors, configs, pushes, schemas }) })
+    }
+
+    /// gRPC by its paths, and REST for everything else.
+    fn router(&self) -> Router {
+        let routes = self.routes();
+        let rest = Rest::new(self.descriptors(), routes.clone(), self.pushes().key().clone());
+        routes.into_axum_router().fallback(move |request: Request| rest.clone().answer(request))
     }
 
     fn routes(&self) -> Routes {
@@ -82,7 +106,11 @@ impl PubSub {
         let subscriber = SubscriberServer::new(self.clone())
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
-        Routes::new(publisher).add_service(subscriber).prepare()
+        Routes::new(publisher)
+            .add_service(subscriber)
+            .add_service(IamPolicyServer::new(self.clone()))
+            .add_service(SchemaServiceServer::new(self.clone()))
+            .prepare()
     }
 
     fn topics(&self) -> &Topics {
@@ -91,6 +119,14 @@ impl PubSub {
 
     fn subscriptions(&self) -> &Subscriptions {
         &self.inner.subscriptions
+    }
+
+    fn schemas(&self) -> &Schemas {
+        &self.inner.schemas
+    }
+
+    fn pushes(&self) -> &Pushes {
+        &self.inner.pushes
     }
 
     fn descriptors(&self) -> &DescriptorPool {
@@ -118,21 +154,4 @@ impl PubSub {
         self.inner.configs.write().remove(id);
         Ok(())
     }
-
-    fn check_topic_config(&self, config: &pb::Topic) -> Result<(), Status> {
-        match &config.schema_settings {
-            Some(_) => Err(Status::unimplemented("Schemas of topics are not served.")),
-            None => Ok(()),
-        }
-    }
-
-    fn check_schema(&self, _topic: &str, _events: &[Incoming]) -> Result<(), Status> {
-        Ok(())
-    }
-
-    fn check_push(&self, _config: &pb::Subscription) -> Result<(), Status> {
-        Ok(())
-    }
-
-    fn pushes(&self, _subscription: &Subscription) {}
 }

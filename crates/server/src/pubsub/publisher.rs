@@ -10,6 +10,7 @@ use super::{
     PubSub, convert, fault, mask,
     names::{self, Kind},
     pages,
+    subscriber::config,
 };
 use crate::generated::google::pubsub::v1::{self as pb, publisher_server::Publisher};
 
@@ -59,8 +60,8 @@ impl PubSub {
                 "Request payload size exceeds the limit: {PUBLISH_BYTES_MAX} bytes."
             )));
         }
-        let events = request.messages.into_iter().map(convert::incoming).collect::<Result<Vec<_>, _>>()?;
-        self.check_schema(topic.name(), &events)?;
+        let mut events = request.messages.into_iter().map(convert::incoming).collect::<Result<Vec<_>, _>>()?;
+        self.check_schema(topic.name(), &mut events)?;
         let first = self.topics().publish(&topic, &events).await.map_err(|error| fault::publish(&error))?;
         let end = first.saturating_add(naru_base::number::u64_from(count));
         Ok(pb::PublishResponse { message_ids: (first..end).map(|offset| offset.to_string()).collect() })
@@ -160,11 +161,11 @@ impl Publisher for PubSub {
     ) -> Result<Response<pb::DetachSubscriptionResponse>, Status> {
         let request = request.into_inner();
         let subscription = self.subscription(names::read(Kind::Subscriptions, &request.subscription)?.id)?;
-        let mut config = self.subscription_config(&subscription)?;
-        config.detached = true;
+        let mut changed = config(&subscription)?;
+        changed.detached = true;
         let mut settings = subscription.settings();
         settings.detached = true;
-        self.configure(&subscription, settings, &config).await?;
+        self.configure(&subscription, settings, &changed).await?;
         Ok(Response::new(pb::DetachSubscriptionResponse {}))
     }
 }

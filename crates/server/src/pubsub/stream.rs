@@ -26,7 +26,7 @@ const RESPONSE_BYTES_MAX: usize = 1 << 20;
 const OUTSTANDING_MESSAGES_MAX: usize = 20_000;
 const OUTSTANDING_BYTES_MAX: usize = 200 << 20;
 /// A stream ends before this, so that clients spread over what serves them; they open another at once.
-const LIFE_MAX: Duration = Duration::from_secs(29 * 60);
+const LIFE_MAX: Duration = Duration::from_mins(29);
 /// Shortest lease of a stream, seconds.
 const DEADLINE_MIN_S: u32 = 10;
 
@@ -51,7 +51,7 @@ pub(super) async fn open(
     let first = inbound.message().await?;
     let first = first.ok_or_else(|| convert::invalid("The first request of a stream must name a subscription."))?;
     let subscription = service.pulled(&first.subscription)?;
-    let config = service.subscription_config(&subscription)?;
+    let config = subscriber::config(&subscription)?;
     if config.push_config.is_some_and(|push| !push.push_endpoint.is_empty()) {
         return Err(Status::failed_precondition("This method is not supported for this subscription type."));
     }
@@ -171,11 +171,12 @@ impl Open {
         if !request.ack_ids.is_empty() {
             let failed = subscriber::acknowledge(&self.subscription, &request.ack_ids).await;
             if exactly_once {
-                let holds = |id: &&String| !failed.stale.contains(id) && !failed.not_stored.contains(id);
+                let missed = [&failed.stale, &failed.not_stored, &failed.unordered];
+                let holds = |id: &&String| !missed.iter().any(|missed| missed.contains(id));
                 let confirmation = AcknowledgeConfirmation {
                     ack_ids: request.ack_ids.iter().filter(holds).cloned().collect(),
                     invalid_ack_ids: failed.stale.clone(),
-                    unordered_ack_ids: Vec::new(),
+                    unordered_ack_ids: failed.unordered.clone(),
                     temporary_failed_ack_ids: failed.not_stored.clone(),
                 };
                 let response =

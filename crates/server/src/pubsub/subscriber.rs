@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     PubSub, convert, fault, mask,
     names::{self, DELETED_TOPIC, Kind},
-    pages, stream,
+    pages, push, stream,
 };
 use crate::generated::google::pubsub::v1::{self as pb, seek_request::Target, subscriber_server::Subscriber};
 
@@ -31,6 +31,12 @@ const FIXED: &[&str] =
 /// What an update of a snapshot cannot change.
 const SNAPSHOT_FIXED: &[&str] = &["name", "topic"];
 
+/// A subscription as its maker wrote it.
+pub(super) fn config(subscription: &Subscription) -> Result<pb::Subscription, Status> {
+    pb::Subscription::decode(subscription.config())
+        .map_err(|_| Status::internal("a stored subscription cannot be read"))
+}
+
 impl PubSub {
     pub(super) fn subscription(&self, id: &str) -> Result<Subscription, Status> {
         self.subscriptions().get(id).ok_or_else(|| fault::missing(id))
@@ -45,14 +51,9 @@ impl PubSub {
         Ok(subscription)
     }
 
-    pub(super) fn subscription_config(&self, subscription: &Subscription) -> Result<pb::Subscription, Status> {
-        pb::Subscription::decode(subscription.config())
-            .map_err(|_| Status::internal("a stored subscription cannot be read"))
-    }
-
     /// A subscription as `project` sees it.
     fn subscription_shown(&self, project: &str, subscription: &Subscription) -> Result<pb::Subscription, Status> {
-        let mut shown = self.subscription_config(subscription)?;
+        let mut shown = config(subscription)?;
         shown.name = names::write(project, Kind::Subscriptions, subscription.name());
         let gone = subscription.settings().topic_deleted || self.topics().get(subscription.topic_name()).is_none();
         shown.topic = if gone {
@@ -77,8 +78,8 @@ impl PubSub {
     /// Takes messages for one request; waits for the first until `wait` is over.
     async fn take(&self, request: &pb::PullRequest, wait: Duration) -> Result<pb::PullResponse, Status> {
         let subscription = self.pulled(&request.subscription)?;
-        let config = self.subscription_config(&subscription)?;
-        if config.push_config.is_some_and(|push| !push.push_endpoint.is_empty()) {
+        let shown = config(&subscription)?;
+        if shown.push_config.is_some_and(|push| !push.push_endpoint.is_empty()) {
             return Err(Status::failed_precondition("This method is not supported for this subscription type."));
         }
         let most = usize::try_from(request.max_messages).unwrap_or(0);
@@ -126,16 +127,18 @@ impl PubSub {
 pub(super) struct Failed {
     pub(super) stale: Vec<String>,
     pub(super) not_stored: Vec<String>,
+    pub(super) unordered: Vec<String>,
 }
 
 impl Failed {
     fn into_result(self) -> Result<(), Status> {
-        if self.stale.is_empty() && self.not_stored.is_empty() {
+        if self.stale.is_empty() && self.not_stored.is_empty() && self.unordered.is_empty() {
             return Ok(());
         }
         let stale = self.stale.into_iter().map(|id| (id, fault::ACK_STALE.to_owned()));
         let not_stored = self.not_stored.into_iter().map(|id| (id, fault::ACK_NOT_STORED.to_owned()));
-        Err(fault::acknowledgements(stale.chain(not_stored).collect::<HashMap<_, _>>()))
+        let unordered = self.unordered.into_iter().map(|id| (id, fault::ACK_UNORDERED.to_owned()));
+        Err(fault::acknowledgements(stale.chain(not_stored).chain(unordered).collect::<HashMap<_, _>>()))
     }
 }
 
@@ -158,6 +161,7 @@ pub(super) async fn acknowledge(subscription: &Subscription, texts: &[String]) -
             Confirmation::Done => {}
             Confirmation::Stale => failed.stale.push(text.clone()),
             Confirmation::NotDurable => failed.not_stored.push(text.clone()),
+            Confirmation::Unordered => failed.unordered.push(text.clone()),
         }
     }
     if subscription.settings().exactly_once { failed } else { Failed::default() }
@@ -225,11 +229,11 @@ impl Subscriber for PubSub {
         let topic = self.topic(names::read(Kind::Topics, &config.topic)?.id)?;
         config.detached = false;
         let settings = convert::settings(&mut config)?;
-        self.check_push(&config)?;
+        push::check(&config)?;
         let new = NewSubscription { name: name.id.to_owned(), settings, config: Bytes::from(config.encode_to_vec()) };
         let made = self.subscriptions().create(&topic, new).await;
         let made = made.map_err(|error| fault::subscription(&error))?;
-        self.pushes(&made);
+        self.pushes().follow(&made);
         Ok(Response::new(self.subscription_shown(name.project, &made)?))
     }
 
@@ -250,14 +254,14 @@ impl Subscriber for PubSub {
         let new = request.subscription.ok_or_else(|| convert::invalid("The subscription must be set."))?;
         let name = names::read(Kind::Subscriptions, &new.name)?;
         let subscription = self.subscription(name.id)?;
-        let old = self.subscription_config(&subscription)?;
+        let old = config(&subscription)?;
         let mask = request.update_mask.as_ref();
         let mut merged = mask::merged(self.descriptors(), "google.pubsub.v1.Subscription", &old, &new, mask, FIXED)?;
         let settings = convert::settings(&mut merged)?;
-        self.check_push(&merged)?;
+        push::check(&merged)?;
         let settings = Settings { topic_deleted: subscription.settings().topic_deleted, ..settings };
         self.configure(&subscription, settings, &merged).await?;
-        self.pushes(&subscription);
+        self.pushes().follow(&subscription);
         Ok(Response::new(self.subscription_shown(name.project, &subscription)?))
     }
 
@@ -321,11 +325,11 @@ impl Subscriber for PubSub {
     async fn modify_push_config(&self, request: Request<pb::ModifyPushConfigRequest>) -> Result<Response<()>, Status> {
         let request = request.into_inner();
         let subscription = self.subscription(names::read(Kind::Subscriptions, &request.subscription)?.id)?;
-        let mut config = self.subscription_config(&subscription)?;
-        config.push_config = Some(request.push_config.unwrap_or_default());
-        self.check_push(&config)?;
-        self.configure(&subscription, subscription.settings(), &config).await?;
-        self.pushes(&subscription);
+        let mut changed = config(&subscription)?;
+        changed.push_config = Some(request.push_config.unwrap_or_default());
+        push::check(&changed)?;
+        self.configure(&subscription, subscription.settings(), &changed).await?;
+        self.pushes().follow(&subscription);
         Ok(Response::new(()))
     }
 

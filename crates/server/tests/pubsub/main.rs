@@ -4,4 +4,6 @@
 
 mod grpc;
 mod libraries;
+mod push;
+mod rest;
 mod world;

@@ -11,8 +11,7 @@ use naru_lake::{Lake, LakeSettings};
 use naru_server::{
     Door,
     generated::google::pubsub::v1::{
-        self as pb, publisher_client::PublisherClient, schema_service_client::SchemaServiceClient,
-        subscriber_client::SubscriberClient,
+        self as pb, publisher_client::PublisherClient, subscriber_client::SubscriberClient,
     },
 };
 use naru_store::Store;
@@ -71,11 +70,6 @@ impl World {
     pub fn subscriber(&self) -> SubscriberClient<Channel> {
         let (channel, origin) = self.channel();
         SubscriberClient::with_origin(channel, origin)
-    }
-
-    pub fn schemas(&self) -> SchemaServiceClient<Channel> {
-        let (channel, origin) = self.channel();
-        SchemaServiceClient::with_origin(channel, origin)
     }
 
     /// Makes a topic with one subscription of the same id.

@@ -38,6 +38,8 @@ pub enum Confirmation {
     Stale,
     /// It could not be made durable; the lease goes on. Only with exactly-once.
     NotDurable,
+    /// One before it of its ordering key is not acknowledged yet; the lease goes on. Only with exactly-once.
+    Unordered,
 }
 
 /// A subscription. Clones are the same.
@@ -184,7 +186,13 @@ impl Subscription {
         }
         let (begun, revision) = {
             let mut deliveries = inner.deliveries.lock();
-            let begun: Vec<Outcome> = ids.iter().map(|id| deliveries.begin_ack(*id)).collect();
+            // In the order of the events, so that a whole chain can be acknowledged by one call in any order.
+            let mut places: Vec<(usize, AckId)> = ids.iter().copied().enumerate().collect();
+            places.sort_unstable_by_key(|(_, id)| *id);
+            let mut begun: Vec<(usize, Outcome)> =
+                places.into_iter().map(|(place, id)| (place, deliveries.begin_ack(id))).collect();
+            begun.sort_unstable_by_key(|(place, _)| *place);
+            let begun: Vec<Outcome> = begun.into_iter().map(|(_, outcome)| outcome).collect();
             (begun, deliveries.revision())
         };
         // Ends what was begun also when the caller goes away meanwhile.
@@ -202,6 +210,7 @@ impl Subscription {
         let not_durable = |outcome| match outcome {
             Outcome::Done => Confirmation::NotDurable,
             Outcome::Stale => Confirmation::Stale,
+            Outcome::Unordered => Confirmation::Unordered,
         };
         let of = |outcome| if durable.is_ok() { Confirmation::of(outcome) } else { not_durable(outcome) };
         begun.into_iter().map(of).collect()
@@ -271,6 +280,7 @@ impl Confirmation {
         match outcome {
             Outcome::Done => Self::Done,
             Outcome::Stale => Self::Stale,
+            Outcome::Unordered => Self::Unordered,
         }
     }
 }

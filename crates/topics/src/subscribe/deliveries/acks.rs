@@ -21,13 +21,20 @@ pub enum Outcome {
     Done,
     /// Nobody has that event under this delivery any more. An error only with exactly-once.
     Stale,
+    /// One before it of its ordering key is not acknowledged yet. Only with exactly-once, which confirms nothing that
+    /// may come again.
+    Unordered,
 }
 
 impl Deliveries {
     /// Acknowledges without waiting for the disk. `end` is the end of the log.
     pub fn acknowledge(&mut self, id: AckId, end: u64) -> Outcome {
         if self.lease_of(id.offset).is_some_and(|lease| lease.nonce == id.nonce) {
-            self.settle(id.offset);
+            if self.is_behind_another(id.offset) {
+                self.acknowledge_early(id.offset);
+            } else {
+                self.settle(id.offset);
+            }
             return Outcome::Done;
         }
         let known = id.nonce >= self.acks_from && id.nonce <= self.nonce && id.offset < end;
@@ -53,6 +60,9 @@ impl Deliveries {
         let Some(lease) = self.lease_of(id.offset).filter(|lease| lease.nonce == id.nonce) else {
             return Outcome::Stale;
         };
+        if self.is_behind_another(id.offset) {
+            return Outcome::Unordered;
+        }
         self.leases.remove(&(lease.deadline_us, id.offset));
         if let Some(held) = self.held.get_mut(&id.offset) {
             held.stand = Stand::Leased(super::Lease { acking: true, ..lease });

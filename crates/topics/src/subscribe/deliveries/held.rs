@@ -29,6 +29,8 @@ pub(super) enum Stand {
     Later { at_us: i64 },
     /// Somebody has it.
     Leased(Lease),
+    /// Acknowledged, and one before it of its key is not: it counts when that one is, and comes again if that one does.
+    Early,
     /// It failed too often; its copy is on the way to the dead-letter topic.
     Forwarding,
 }
@@ -56,7 +58,7 @@ impl Deliveries {
     pub(super) fn lease_of(&self, offset: u64) -> Option<Lease> {
         match self.held.get(&offset)?.stand {
             Stand::Leased(lease) => Some(lease),
-            Stand::Ready | Stand::Behind | Stand::Later { .. } | Stand::Forwarding => None,
+            Stand::Ready | Stand::Behind | Stand::Later { .. } | Stand::Early | Stand::Forwarding => None,
         }
     }
 

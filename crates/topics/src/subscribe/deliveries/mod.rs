@@ -183,8 +183,17 @@ impl Deliveries {
         }
     }
 
-    /// Takes an event out for good.
+    /// Takes an event out for good, and those of its chain that were only waiting for it.
     fn settle(&mut self, offset: u64) {
+        let key = self.held.get(&offset).and_then(|held| held.key.clone());
+        self.settle_one(offset);
+        let Some(key) = key else { return };
+        while let Some(next) = self.next_early(&key) {
+            self.settle_one(next);
+        }
+    }
+
+    fn settle_one(&mut self, offset: u64) {
         self.end_lease(offset);
         let Some(held) = self.held.remove(&offset) else { return };
         self.held_bytes = self.held_bytes.saturating_sub(held.event.bytes());
@@ -198,7 +207,7 @@ impl Deliveries {
             Stand::Forwarding => {
                 self.forwards.remove(&offset);
             }
-            Stand::Behind | Stand::Leased(_) => {}
+            Stand::Behind | Stand::Leased(_) | Stand::Early => {}
         }
         if let Some(key) = held.key {
             if let Some(chain) = self.keys.get_mut(&key) {

@@ -18,6 +18,7 @@ const RETENTION_US: i64 = 1_000 * 1_000_000;
 enum Is {
     Waiting,
     Leased { nonce: u64, until: i64, by: Receiver, acking: bool },
+    Early,
     Forwarding,
     Gone,
 }
@@ -67,7 +68,7 @@ impl Reference {
         let failures = self.lines[at].failures;
         if self.keyed(at) {
             for other in self.same_key(at).into_iter().filter(|other| *other > at) {
-                if matches!(self.lines[other].is, Is::Leased { acking: false, .. }) {
+                if matches!(self.lines[other].is, Is::Leased { acking: false, .. } | Is::Early) {
                     self.lines[other].is = Is::Waiting;
                 }
             }
@@ -90,6 +91,22 @@ impl Reference {
         }
     }
 
+    fn behind_another(&self, at: usize) -> bool {
+        let unanswered = |is: Is| matches!(is, Is::Leased { acking: false, .. } | Is::Early | Is::Forwarding);
+        self.keyed(at) && self.same_key(at).into_iter().any(|other| other < at && unanswered(self.lines[other].is))
+    }
+
+    /// What was acknowledged early counts once nothing of its chain is before it.
+    fn count_early(&mut self) {
+        for at in 0..self.lines.len() {
+            let out = |is: Is| matches!(is, Is::Leased { .. } | Is::Early | Is::Forwarding);
+            let first = !self.same_key(at).into_iter().any(|other| other < at && out(self.lines[other].is));
+            if self.lines[at].is == Is::Early && first {
+                self.lines[at].is = Is::Gone;
+            }
+        }
+    }
+
     fn tick(&mut self, now: i64) {
         let mut ended: Vec<(i64, usize)> = Vec::new();
         loop {
@@ -109,7 +126,7 @@ impl Reference {
             match line.is {
                 Is::Gone => {}
                 Is::Waiting if line.time < now - RETENTION_US => line.is = Is::Gone,
-                Is::Waiting | Is::Leased { .. } | Is::Forwarding => break,
+                Is::Waiting | Is::Leased { .. } | Is::Early | Is::Forwarding => break,
             }
         }
         let lines = &self.lines;
@@ -255,7 +272,8 @@ impl World {
                     let done = live || late;
                     assert_eq!(outcome == Outcome::Done, done, "ack of {at}");
                     if done {
-                        self.reference.lines[at].is = Is::Gone;
+                        let early = live && self.reference.behind_another(at);
+                        self.reference.lines[at].is = if early { Is::Early } else { Is::Gone };
                     }
                 }
             }
@@ -268,9 +286,12 @@ impl World {
             Step::Begin { which } => {
                 if let Some((at, id)) = self.pick(which) {
                     let live = self.is_live(at, id);
-                    assert_eq!(self.real.begin_ack(id) == Outcome::Done, live);
+                    let unordered = live && self.reference.behind_another(at);
+                    let expected = if unordered { Outcome::Unordered } else { Outcome::Done };
+                    let expected = if live { expected } else { Outcome::Stale };
+                    assert_eq!(self.real.begin_ack(id), expected);
                     if let Is::Leased { acking, .. } = &mut self.reference.lines[at].is
-                        && live
+                        && expected == Outcome::Done
                     {
                         *acking = true;
                         self.begun.push((at, id));
@@ -309,8 +330,10 @@ impl World {
             }
             Step::Restart => self.restart(),
         }
+        self.reference.count_early();
         self.real.tick(self.now);
         self.reference.tick(self.now);
+        self.reference.count_early();
         self.agree();
     }
 
@@ -371,7 +394,7 @@ impl World {
             match line.is {
                 Is::Gone => {}
                 Is::Leased { acking: true, .. } => line.is = Is::Gone,
-                Is::Waiting | Is::Leased { .. } | Is::Forwarding => {
+                Is::Waiting | Is::Leased { .. } | Is::Early | Is::Forwarding => {
                     line.is = if line.time < self.now - RETENTION_US { Is::Gone } else { Is::Waiting };
                 }
             }
