@@ -170,8 +170,8 @@ fn cast_behind(rest: &[Placed<'_>]) -> Option<CastBehind> {
 /// The type that a cast right behind a parameter names: `$1::BIGINT`. The first one that stands behind it counts.
 pub fn cast_type(sql: &str, number: usize) -> Option<Type> {
     let all = tokens(sql);
-    let places = all.iter().enumerate().filter(|(_, placed)| placed.token == Token::Parameter(number));
-    places.filter_map(|(at, _)| cast_behind(all.get(at + 1..)?)?.named()).next()
+    let mut places = all.iter().enumerate().filter(|(_, placed)| placed.token == Token::Parameter(number));
+    places.find_map(|(at, _)| cast_behind(all.get(at + 1..)?)?.named())
 }
 
 /// Parameters that stand after LIMIT or OFFSET, where NULL has no meaning.
