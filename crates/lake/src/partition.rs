@@ -3,7 +3,7 @@
 //! Owns: splitting a batch by the value of the table's partition column, that value's form in the log, and what it says
 //! about a file. Never works a day out; the rows bring it along.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use arrow::{
     array::{AsArray as _, UInt32Array},
@@ -35,14 +35,10 @@ pub(crate) struct Part {
 
 impl Part {
     /// What belongs to these rows of something that the batch has one of for each row.
-    pub(crate) fn pick<T: Copy>(&self, of_batch: &[T]) -> Vec<T> {
-        match &self.picks {
-            None => of_batch.to_vec(),
-            Some(picks) => {
-                let at = |pick: &u32| usize::try_from(*pick).ok().and_then(|at| of_batch.get(at)).copied();
-                picks.iter().filter_map(at).collect()
-            }
-        }
+    pub(crate) fn pick<'a, T: Copy>(&self, of_batch: &'a [T]) -> Cow<'a, [T]> {
+        let Some(picks) = &self.picks else { return Cow::Borrowed(of_batch) };
+        let at = |pick: &u32| usize::try_from(*pick).ok().and_then(|at| of_batch.get(at)).copied();
+        picks.iter().filter_map(at).collect()
     }
 }
 

@@ -335,7 +335,7 @@ impl State {
             for part in partition::split(&base, rows)? {
                 let hashes = part.pick(&hashes);
                 let first = self.tail.append(part.day, part.rows, || table.reserve_file())?;
-                for (row, hash) in (first.row..).zip(hashes) {
+                for (row, hash) in (first.row..).zip(hashes.iter().copied()) {
                     self.fresh.put(hash, Position { row, ..first });
                 }
             }

@@ -240,7 +240,7 @@ impl Work {
             for part in partition::split(base, rows)? {
                 let hashes = part.pick(&hashes);
                 let first = self.tail.append(part.day, part.rows, || inner.table.reserve_file())?;
-                for (row, hash) in (first.row..).zip(hashes) {
+                for (row, hash) in (first.row..).zip(hashes.iter().copied()) {
                     self.layer.put(hash, Position { row, ..first });
                 }
             }
