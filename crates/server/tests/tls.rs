@@ -34,7 +34,8 @@ async fn shown(address: SocketAddr) -> String {
 async fn a_changed_certificate_is_shown_without_a_restart_and_half_a_change_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    ["first", "second"].iter().for_each(|name| make(root, name));
+    make(root, "first");
+    make(root, "second");
     put(root, "first.pem", "cert.pem");
     put(root, "first.key", "key.pem");
     let files = Tls { certificate: root.join("cert.pem"), key: root.join("key.pem") };

@@ -45,9 +45,9 @@ impl Token {
                 println!("{}", issued.secret.expose());
                 match http_base(&home).await? {
                     Some(base) => {
-                        token_settings::lines(&base, issued.secret.expose(), &topics)
-                            .iter()
-                            .for_each(|line| println!("{line}"));
+                        for line in token_settings::lines(&base, issued.secret.expose(), &topics) {
+                            println!("{line}");
+                        }
                     }
                     None => eprintln!("the HTTP listener is off, or its port is known only while `naru up` runs"),
                 }

@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 const MEMORY_KIB: usize = 256 << 10;
 
 /// How long a body may take to come.
-const BODY_WAIT_MAX: Duration = Duration::from_secs(60);
+const BODY_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Bytes that are decompressed between two looks at the limits.
 const STEP_BYTES: usize = 64 << 10;

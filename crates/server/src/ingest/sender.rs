@@ -48,13 +48,16 @@ fn basic(pair: String) -> Option<String> {
     ours.or(any).map(str::to_owned)
 }
 
+/// Senders by the hash of their key, and when each was looked up.
+type Known = HashMap<[u8; 32], (Instant, Arc<Sender>)>;
+
 /// Senders' keys and how fast each sends.
 #[derive(Debug)]
 pub struct Senders {
     tokens: Tokens,
     required: bool,
     rate: Option<u64>,
-    known: Mutex<HashMap<[u8; 32], (Instant, Arc<Sender>)>>,
+    known: Mutex<Known>,
     buckets: Mutex<HashMap<(String, TopicNo), Bucket>>,
 }
 
@@ -131,7 +134,7 @@ impl Bucket {
         self.left = (self.left + now.duration_since(self.at).as_secs_f64() * rate).min(rate);
         self.at = now;
         if self.left <= 0.0 {
-            let wait = Duration::try_from_secs_f64(-self.left / rate).unwrap_or(Duration::from_secs(60));
+            let wait = Duration::try_from_secs_f64(-self.left / rate).unwrap_or(Duration::from_mins(1));
             return Err(wait.as_secs() + 1);
         }
         self.left -= naru_base::number::f64_from(naru_base::number::u64_from(events));

@@ -21,8 +21,11 @@ use crate::generated::opentelemetry::proto::{
 
 pub(super) const WANTED: &str = "OTLP logs request";
 
+/// A name, and which numbers it is for.
+type NotNumber = (&'static str, fn(f64) -> bool);
+
 /// Text among an object's values that JSON has no number for.
-const NOT_NUMBERS: [(&str, fn(f64) -> bool); 3] =
+const NOT_NUMBERS: [NotNumber; 3] =
     [("NaN", f64::is_nan), ("Infinity", |n| n == f64::INFINITY), ("-Infinity", |n| n == f64::NEG_INFINITY)];
 
 /// The records of a protobuf request.

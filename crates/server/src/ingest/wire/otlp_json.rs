@@ -18,7 +18,7 @@ pub fn json(body: &[u8]) -> Result<Request, WireError> {
         let why = format!("{:?} at line {}, column {}", error.classify(), error.line(), error.column());
         WireError::unreadable(otlp::WANTED, why.to_lowercase())
     })?;
-    let resource_logs = read.resource_logs.into_iter().map(|logs| logs.message()).collect();
+    let resource_logs = read.resource_logs.into_iter().map(ResourceLogs::message).collect();
     otlp::records(ExportLogsServiceRequest { resource_logs })
 }
 
@@ -29,9 +29,8 @@ struct Body {
     resource_logs: Vec<ResourceLogs>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct ResourceLogs {
     resource: Scope,
     scope_logs: Vec<ScopeLogs>,
@@ -77,15 +76,22 @@ struct Pair {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct Any {
-    string_value: Option<String>,
-    bool_value: Option<bool>,
-    int_value: Option<Long<i64>>,
-    double_value: Option<Double>,
-    array_value: Option<Values<Any>>,
-    kvlist_value: Option<Values<Pair>>,
-    bytes_value: Option<Base64>,
+    #[serde(rename = "stringValue")]
+    string: Option<String>,
+    #[serde(rename = "boolValue")]
+    bool: Option<bool>,
+    #[serde(rename = "intValue")]
+    int: Option<Long<i64>>,
+    #[serde(rename = "doubleValue")]
+    double: Option<Double>,
+    #[serde(rename = "arrayValue")]
+    array: Option<Values<Any>>,
+    #[serde(rename = "kvlistValue")]
+    kvlist: Option<Values<Pair>>,
+    #[serde(rename = "bytesValue")]
+    bytes: Option<Base64>,
 }
 
 #[derive(Deserialize)]
@@ -198,13 +204,13 @@ impl Any {
         let pairs =
             |list: Values<Pair>| common::KeyValueList { values: list.values.into_iter().map(Pair::message).collect() };
         let value = None
-            .or(self.string_value.map(Value::StringValue))
-            .or(self.bool_value.map(Value::BoolValue))
-            .or(self.int_value.map(|number| Value::IntValue(number.0)))
-            .or(self.double_value.map(|number| Value::DoubleValue(number.0)))
-            .or_else(|| self.array_value.map(|list| Value::ArrayValue(array(list))))
-            .or_else(|| self.kvlist_value.map(|list| Value::KvlistValue(pairs(list))))
-            .or(self.bytes_value.map(|bytes| Value::BytesValue(bytes.0)));
+            .or(self.string.map(Value::StringValue))
+            .or(self.bool.map(Value::BoolValue))
+            .or(self.int.map(|number| Value::IntValue(number.0)))
+            .or(self.double.map(|number| Value::DoubleValue(number.0)))
+            .or_else(|| self.array.map(|list| Value::ArrayValue(array(list))))
+            .or_else(|| self.kvlist.map(|list| Value::KvlistValue(pairs(list))))
+            .or(self.bytes.map(|bytes| Value::BytesValue(bytes.0)));
         common::AnyValue { value }
     }
 }

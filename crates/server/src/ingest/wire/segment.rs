@@ -72,7 +72,9 @@ fn message(value: &Bytes, kind: Option<&'static str>, batch: &Fields<'_>, now: &
         Some(original) => out.raw("timestamp", original.get()),
         None => out.text("timestamp", now),
     }
-    shared.into_iter().for_each(|(name, raw)| out.raw(name, raw.get()));
+    for (name, raw) in shared {
+        out.raw(name, raw.get());
+    }
     (Sent { data: out.finish(), id }, key)
 }
 

@@ -67,24 +67,22 @@ fn array(body: &Bytes, start: usize) -> Result<Vec<Bytes>, WireError> {
     let bad = |why: String| WireError::unreadable(WANTED, why);
     let mut found = Vec::new();
     let mut at = skip_blank(body, start + 1);
-    if body.get(at) != Some(&b']') {
-        loop {
-            let end = end_of_element(body, at).ok_or_else(|| bad(format!("element {} does not end", found.len())))?;
-            let element = trimmed(body, at, end);
-            if element.is_empty() {
-                return Err(bad(format!("element {} is empty", found.len())));
-            }
-            found.push(element);
-            if found.len() > EVENTS_MAX {
-                return Err(WireError::TooMany);
-            }
-            at = end + 1;
-            if body.get(end) == Some(&b']') {
-                break;
-            }
-        }
-    } else {
+    let mut open = body.get(at) != Some(&b']');
+    if !open {
         at += 1;
+    }
+    while open {
+        let end = end_of_element(body, at).ok_or_else(|| bad(format!("element {} does not end", found.len())))?;
+        let element = trimmed(body, at, end);
+        if element.is_empty() {
+            return Err(bad(format!("element {} is empty", found.len())));
+        }
+        found.push(element);
+        if found.len() > EVENTS_MAX {
+            return Err(WireError::TooMany);
+        }
+        at = end + 1;
+        open = body.get(end) == Some(&b',');
     }
     if skip_blank(body, at) == body.len() {
         Ok(found)
