@@ -15,7 +15,7 @@ use arrow::{
 };
 use naru_base::{
     Lsn, TableId,
-    number::{i64_from, u64_from_signed},
+    number::{i64_from, u64_from, u64_from_signed},
 };
 use naru_lake::{
     ChangeBatch, Column, Lake, NaruType, Op, TableSpec,
@@ -147,14 +147,26 @@ impl DeadLetters {
         Ok(Self { live, set })
     }
 
-    /// Writes letters; the same ones again change nothing. They are shown by [`DeadLetters::show`].
-    pub(crate) async fn write(&self, letters: &[DeadLetter]) -> Result<(), TopicError> {
+    /// How many wait to be mended.
+    pub(crate) async fn waiting(&self, lake: &Lake) -> Result<u64, TopicError> {
+        let dead = read::is("status", DeadStatus::Dead.word());
+        let (mut rows, mut waiting) = (read::stream(lake, &self.live.view(), &["id"], dead).await?, 0);
+        while let Some(batch) = read::next(&mut rows).await? {
+            waiting += u64_from(batch.num_rows());
+        }
+        Ok(waiting)
+    }
+
+    /// Writes letters; the same ones again change nothing. They are shown by [`DeadLetters::show`]. How many are new.
+    pub(crate) async fn write(&self, letters: &[DeadLetter]) -> Result<u64, TopicError> {
+        let mut new = 0;
         for some in letters.chunks(ROWS_MAX) {
             let rows = batch(&self.live, arrays(some))?;
             let ops = vec![Op::Insert; some.len()];
-            self.apply(ChangeBatch { rows, ops, unchanged: Vec::new() }).await?;
+            let counts = self.live.apply(ChangeBatch { rows, ops, unchanged: Vec::new() }).await?;
+            new += counts.inserts.saturating_sub(counts.replaced);
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Says what became of letters that are there. `by` is the offset of the event that says so, one a letter.
@@ -187,11 +199,8 @@ impl DeadLetters {
         };
         let unchanged = columns.columns.iter().map(kept).collect();
         let rows = batch(&self.live, known)?;
-        self.apply(ChangeBatch { rows, ops: vec![Op::Update; count], unchanged }).await
-    }
-
-    async fn apply(&self, changes: ChangeBatch) -> Result<(), TopicError> {
-        self.live.apply(changes).await.map(drop).map_err(TopicError::from)
+        self.live.apply(ChangeBatch { rows, ops: vec![Op::Update; count], unchanged }).await?;
+        Ok(())
     }
 
     /// Shows what was written.

@@ -20,6 +20,11 @@ pub(crate) fn between(column: &str, least: i64, most: i64) -> Expr {
     ident(column).between(lit(least), lit(most))
 }
 
+/// Rows whose column is this text.
+pub(crate) fn is(column: &str, text: &str) -> Expr {
+    ident(column).eq(lit(text))
+}
+
 /// Rows whose column is at least a value.
 pub(crate) fn from(column: &str, least: i64) -> Expr {
     ident(column).gt_eq(lit(least))

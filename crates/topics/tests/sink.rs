@@ -216,10 +216,19 @@ async fn a_clock_far_ahead_is_a_dead_letter_and_a_late_one_is_not() {
     let world =
         World::new(&[("log", "partition = \"day(at)\"\nwrite_metadata = true\n[columns]\nat = \"TIMESTAMP\"\n")]);
     let open = world.open().await;
-    open.send("log", &[r#"{"at": "2999-01-01T00:00:00Z"}"#, r#"{"at": "2001-01-01T00:00:00Z"}"#, r"{}"]).await;
+    open.send(
+        "log",
+        &[
+            r#"{"at": "2999-01-01T00:00:00Z"}"#,
+            r#"{"at": "2020-01-01T00:00:00Z"}"#,
+            r"{}",
+            r#"{"at": "1970-01-01T00:00:01Z"}"#,
+        ],
+    )
+    .await;
     open.settle("log").await;
     let rows = open.rows("log", "SELECT at, message_id, attributes FROM t", false).await;
-    assert!(rows.contains("| 2001-01-01T00:00:00Z | 1          | {}") && rows.lines().count() == 6, "{rows}");
+    assert!(rows.contains("| 2020-01-01T00:00:00Z | 1          | {}") && rows.lines().count() == 6, "{rows}");
     assert!(open.rows("log__dead", "SELECT reason, path FROM t", false).await.contains("topics.clock_ahead | $.at"));
     open.topics.stop().await;
 }
@@ -239,11 +248,11 @@ async fn late_events_go_to_their_own_day_and_old_days_go_with_the_retention() {
     open.topics.stop().await;
     drop(open);
     let open = world.open().await;
-    open.send("log", &[r#"{"at": "2001-01-01T00:00:00Z"}"#, r#"{"at": null}"#]).await;
+    open.send("log", &[r#"{"at": "2020-01-01T00:00:00Z"}"#, r#"{"at": null}"#]).await;
     // The first look for old days comes with the first flush.
     open.topics.flush(&open.topics.get("log").unwrap()).await.unwrap();
     let rows = open.rows("log", "SELECT at FROM t", false).await;
-    assert!(!rows.contains("2001") && rows.lines().count() == 8, "{rows}");
+    assert!(!rows.contains("2020") && rows.lines().count() == 8, "{rows}");
     open.topics.stop().await;
 }
 
@@ -305,6 +314,7 @@ async fn a_mended_dead_letter_makes_one_row_and_a_settled_one_none() {
         assert!(dead.contains("| 0  | 1        | replayed"), "{dead}");
         assert!(dead.contains("| 1  | 2        | dead"), "{dead}");
         assert!(dead.contains("| 2  | 1        | discarded"), "{dead}");
+        assert_eq!(open.topics.status().topics[0].table.as_ref().unwrap().dead_letters, 1);
         tokio::time::timeout(Duration::from_mins(1), open.topics.flush(&log)).await.unwrap().unwrap().unwrap();
     }
     open.topics.stop().await;

@@ -11,6 +11,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use arrow::array::AsArray as _;
@@ -26,6 +27,8 @@ use naru_topics::{Incoming, Topics, TopicsSettings, log::LogSettings};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 const FOLDER: &str = "NARU_SINK_KILL_TEST_FOLDER";
+/// A number that no other child of the test has.
+const ROUND: &str = "NARU_SINK_KILL_TEST_ROUND";
 /// Set for a child that stops cleanly after some batches.
 const STOPS: &str = "NARU_SINK_KILL_TEST_STOPS";
 const TOPIC: &str = "flush_interval = \"100ms\"\nunknown = \"extra\"\ndedup = { key = \"id\", window = \"1h\" }\n[columns]\nid = \"STRING\"\nn = \"INT64\"\n";
@@ -79,8 +82,10 @@ async fn work(folder: &Path) {
         let topics = topics.clone();
         tokio::spawn(async move {
             let log = topics.get("log").unwrap();
+            // Not the process's number: those are given again.
+            let round = std::env::var(ROUND).unwrap();
             for i in 0..most {
-                let name = format!("{}-{writer}-{i}", std::process::id());
+                let name = format!("{round}-{writer}-{i}");
                 let first = topics.publish(&log, &batch(&name)).await.unwrap();
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "answered {first} {name}.").unwrap();
@@ -103,6 +108,8 @@ async fn child_of_the_kill_test() {
     }
 }
 
+static ROUNDS: AtomicU32 = AtomicU32::new(0);
+
 /// First offset of every answered batch, with its name.
 type Answers = BTreeMap<u64, String>;
 
@@ -110,7 +117,12 @@ type Answers = BTreeMap<u64, String>;
 fn run(folder: &Path, faults: &Failpoints, stops: bool, kill_after: Option<usize>, all: &mut Answers) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child_of_the_kill_test", "--nocapture"]).env(FOLDER, folder);
-    command.env(Failpoints::VARIABLE, faults.value()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let rounds = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    command
+        .env(ROUND, rounds.to_string())
+        .env(Failpoints::VARIABLE, faults.value())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     if stops {
         command.env(STOPS, "1");
     }

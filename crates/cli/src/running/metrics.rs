@@ -105,6 +105,8 @@ impl Status {
         family(encoder, "naru_topic_backlog", "Accepted events that the table has yet to take", &backlog)?;
         family(encoder, "naru_topic_rows", "Rows written since the start", &sink(|table| table.written))?;
         family(encoder, "naru_topic_dead", "Dead letters since the start", &sink(|table| table.dead))?;
+        let waiting = sink(|table| table.dead_letters);
+        family(encoder, "naru_topic_dead_letters", "Dead letters that wait to be mended", &waiting)?;
         family(
             encoder,
             "naru_topic_duplicates",

@@ -41,15 +41,16 @@ fn topic_line(topic: &Value) -> String {
     let state = table["state"].as_str().unwrap_or(if topic["declared"] == true { "stopped" } else { "log only" });
     let rows = table["rows"].as_u64().map_or(String::new(), |rows| format!("{rows} rows"));
     let behind = number(&topic["next"]).saturating_sub(number(&table["next"]));
-    let count = |value: u64, what: &str| (value > 0).then(|| format!("{value} {what}"));
+    let some = |value: u64, what: &str| (value > 0).then(|| format!("{value} {what}"));
+    let count = |value: u64, what: &str| some(value, &if value == 1 { what.to_owned() } else { format!("{what}s") });
     let rate = topic["rate"].as_f64().filter(|rate| *rate >= 0.05).map(|rate| format!("{rate:.1}/s"));
     let remarks = [
         rate,
-        count(if table.is_object() { behind } else { 0 }, "waiting"),
-        count(number(&table["dead"]), "dead letters"),
-        count(number(&table["duplicates"]), "duplicates"),
-        count(number(&table["lost"]), "lost by damage"),
-        count(number(&topic["refused"]), "refused"),
+        some(if table.is_object() { behind } else { 0 }, "waiting"),
+        count(number(&table["dead_letters"]), "dead letter"),
+        count(number(&table["duplicates"]), "duplicate"),
+        some(number(&table["lost"]), "lost by damage"),
+        some(number(&topic["refused"]), "refused"),
     ];
     let remarks: Vec<String> = remarks.into_iter().flatten().collect();
     let name = format!("topics.{}", topic["topic"].as_str().unwrap_or("-"));
@@ -65,7 +66,7 @@ fn forward_lines(forward: &Value) -> Vec<String> {
     let remarks = [
         (waits > 0).then(|| format!("{waits} waiting for {behind} s")),
         count("sent", "sent"),
-        count("dead", "dead letters"),
+        count("dead", if forward["dead"] == 1 { "dead letter" } else { "dead letters" }),
         count("lost", "lost by damage"),
         retry,
     ];

@@ -44,6 +44,16 @@ pub(super) struct Fitting {
     pub(super) events: Vec<Event>,
 }
 
+/// How the clock of an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    Fits,
+    /// Further ahead than is likely.
+    Ahead,
+    /// Longer past than is likely.
+    Late,
+}
+
 /// What became of some events.
 #[derive(Debug, Default)]
 pub(super) struct Built {
@@ -90,13 +100,16 @@ impl Fitting {
         Ok((Self { rows, events }, others))
     }
 
-    /// Which events' clocks are not further ahead than allowed, of the moment they were accepted.
-    pub(super) fn clocks(&self, column: &str, ahead_us: i64) -> Vec<bool> {
-        let Some(values) = self.column(column) else { return vec![true; self.events.len()] };
+    /// How events' clocks stand, as of the moment they were accepted.
+    pub(super) fn clocks(&self, column: &str, ahead_us: i64, late_us: i64) -> Vec<Clock> {
+        let Some(values) = self.column(column) else { return vec![Clock::Fits; self.events.len()] };
         let of = instants(values);
-        let fits =
-            |(row, event): (usize, &Event)| of(row).is_none_or(|at| at <= event.time_us.saturating_add(ahead_us));
-        self.events.iter().enumerate().map(fits).collect()
+        let clock = |(row, event): (usize, &Event)| match of(row) {
+            Some(at) if at > event.time_us.saturating_add(ahead_us) => Clock::Ahead,
+            Some(at) if at < event.time_us.saturating_sub(late_us) => Clock::Late,
+            Some(_) | None => Clock::Fits,
+        };
+        self.events.iter().enumerate().map(clock).collect()
     }
 
     /// A column by its name, whatever its case.

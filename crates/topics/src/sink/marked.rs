@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use naru_base::number::u64_from;
 use naru_lake::rows::{Fault, FaultKind};
 
 use super::run::Sink;
@@ -97,7 +98,11 @@ impl Sink {
         let (letters, by): (Vec<_>, Vec<_>) = there.map(|(letter, event)| (letter, event.offset)).unzip();
         let Some(at_us) = events.first().map(|event| event.time_us) else { return Ok(()) };
         self.take_flush(true).await?;
-        self.dead.settle(&letters, status, &by, at_us).await
+        self.dead.settle(&letters, status, &by, at_us).await?;
+        let waited = letters.iter().filter(|letter| standings.get(*letter).is_some_and(|standing| standing.dead));
+        let settled = u64_from(waited.count());
+        self.context.cell.change(|status| status.dead_letters = status.dead_letters.saturating_sub(settled));
+        Ok(())
     }
 }
 

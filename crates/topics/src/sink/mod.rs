@@ -104,6 +104,8 @@ pub struct SinkStatus {
     pub flushed: u64,
     /// Rows in the table, unflushed ones included.
     pub rows: u64,
+    /// Dead letters that wait to be mended.
+    pub dead_letters: u64,
     /// Rows written, dead letters and duplicates since the start.
     pub written: u64,
     /// See `written`.

@@ -54,11 +54,13 @@ impl Sink {
             Some(dedup) => Some(open_seen(context, dedup, &table).await?),
             None => None,
         };
+        let waiting = dead.waiting(&context.lake).await?;
         context.set.insert(&table);
         context.topic.hold(READER, next);
         context.cell.change(|status| {
             (status.state, status.problem, status.revision) = ("running", None, revision);
             (status.next, status.flushed, status.rows) = (next, next, table.rows());
+            status.dead_letters = waiting;
         });
         Ok(Self {
             context: Arc::clone(context),

@@ -13,7 +13,7 @@ use naru_lake::{
 
 use super::{
     blocking,
-    build::{Built, Fitting, build},
+    build::{Built, Clock, Fitting, build},
     marked::is_marked,
     run::Sink,
 };
@@ -25,6 +25,10 @@ use crate::{
 
 /// The reason of an event whose clock is ahead.
 const CLOCK_AHEAD: &str = "topics.clock_ahead";
+/// That of one whose clock is far behind.
+const CLOCK_LATE: &str = "topics.clock_late";
+/// How late an event may be: ten years, as BigQuery has it for what is streamed into partitions.
+const LATE_MAX: Duration = Duration::from_hours(24 * 3_653);
 
 /// What became of some events.
 #[derive(Debug, Default)]
@@ -87,9 +91,11 @@ impl Sink {
             return Ok(());
         }
         self.take_flush(true).await?;
-        self.dead.write(&letters).await?;
-        let dead = u64_from(letters.len());
-        self.context.cell.change(|status| status.dead += dead);
+        let (new, dead) = (self.dead.write(&letters).await?, u64_from(letters.len()));
+        self.context.cell.change(|status| {
+            status.dead += dead;
+            status.dead_letters += new;
+        });
         Ok(())
     }
 
@@ -125,17 +131,23 @@ impl Sink {
         Ok(judged)
     }
 
-    /// Leaves out events whose clock is too far ahead: their partitions would never be read and never go.
-    fn in_time(&self, fitting: Fitting, judged: &mut Judged) -> Result<Fitting, TopicError> {
+    /// Leaves out events whose clock cannot be right: each makes a file of its own day, which is never read and, far
+    /// ahead, never goes.
+    fn in_time(&self, mut fitting: Fitting, judged: &mut Judged) -> Result<Fitting, TopicError> {
         let declared = &self.context.declared;
         let Some(partition) = &declared.partition else { return Ok(fitting) };
-        let ahead_us = i64::try_from(declared.ahead_max.as_micros()).unwrap_or(i64::MAX);
-        let mask = fitting.clocks(&partition.column, ahead_us);
-        let (fitting, ahead) = fitting.keep(&mask).map_err(|error| TopicError::Lake(error.into()))?;
-        judged.faults.extend(ahead.into_iter().map(|event| {
-            let fault = clock_fault(&partition.column, declared.ahead_max);
-            (event, fault, CLOCK_AHEAD.to_owned())
-        }));
+        let us = |most: Duration| i64::try_from(most.as_micros()).unwrap_or(i64::MAX);
+        for (wrong, most, reason) in
+            [(Clock::Ahead, declared.ahead_max, CLOCK_AHEAD), (Clock::Late, LATE_MAX, CLOCK_LATE)]
+        {
+            let clocks = fitting.clocks(&partition.column, us(declared.ahead_max), us(LATE_MAX));
+            let mask: Vec<bool> = clocks.iter().map(|clock| *clock != wrong).collect();
+            let (kept, others) = fitting.keep(&mask).map_err(|error| TopicError::Lake(error.into()))?;
+            fitting = kept;
+            judged.faults.extend(
+                others.into_iter().map(|event| (event, clock_fault(&partition.column, wrong, most), reason.to_owned())),
+            );
+        }
         Ok(fitting)
     }
 
@@ -181,11 +193,12 @@ pub(crate) fn event_id(key: &str, data: &[u8]) -> Option<String> {
     }
 }
 
-fn clock_fault(column: &str, most: Duration) -> Fault {
+fn clock_fault(column: &str, wrong: Clock, most: Duration) -> Fault {
+    let (side, got) = if wrong == Clock::Late { ("before", "an earlier time") } else { ("after", "a later time") };
     Fault {
         path: format!("$.{column}"),
-        expected: format!("at most {} s after it was accepted", most.as_secs()),
-        got: "a later time".to_owned(),
+        expected: format!("at most {} s {side} it was accepted", most.as_secs()),
+        got: got.to_owned(),
         kind: FaultKind::Value,
     }
 }
