@@ -122,6 +122,14 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// The patterns of `include` that match none of these tables, given as schema and name.
+    pub fn unmatched<'t>(&self, tables: &[(&'t str, &'t str)]) -> Vec<&Pattern> {
+        let missed = |pattern: &&Pattern| !tables.iter().any(|(schema, table)| pattern.matches_table(schema, table));
+        self.include.iter().filter(missed).collect()
+    }
+}
+
 /// Schemas that belong to PostgreSQL itself.
 pub fn is_system_schema(schema: &str) -> bool {
     schema == "information_schema" || schema.starts_with("pg_")
@@ -163,6 +171,16 @@ mod tests {
         assert!(hangul.takes_table("public", "주문내역") && hangul.takes_table("public", &decomposed));
         assert!(hangul.takes_table("public", "a.*") && !hangul.takes_table("public", "a.b"));
         assert!(!hangul.takes_table("Public", "주문"));
+    }
+
+    #[test]
+    fn a_pattern_that_includes_nothing_is_found() {
+        let some =
+            Selection { include: patterns(&["public.orders", "pubic.*", "public.orders.totl"]), exclude: vec![] };
+        let missed: Vec<&str> =
+            some.unmatched(&[("public", "orders"), ("eu", "orders")]).into_iter().map(Pattern::text).collect();
+        assert_eq!(missed, ["pubic.*"]);
+        assert_eq!(some.unmatched(&[]).len(), 3);
     }
 
     #[test]

@@ -184,6 +184,14 @@ impl LakeExecutor {
 fn columns(rows: &ResultSet, work: &StageWork) -> Result<Vec<Column>, Problem> {
     let mut columns = Vec::new();
     for field in rows.schema.fields() {
+        if let Some((path, of)) = storable::unstorable(field) {
+            return Err(Problem::new(
+                "flow.unstorable",
+                format!("column \"{}\" of mart {} has {of} inside a STRUCT", field.name(), work.mart),
+            )
+            .detail(format!("{path} is {of}, which the lake stores as a column and not as a field of a STRUCT."))
+            .hint(format!("Write CAST(... AS STRING) for {path}, or make it a column of its own.")));
+        }
         let mut column = column_of(field);
         column.comment = work.column_comments.get(field.name()).cloned();
         if columns.iter().any(|other: &Column| other.name.eq_ignore_ascii_case(&column.name)) {

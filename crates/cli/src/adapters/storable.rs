@@ -23,6 +23,26 @@ pub(super) fn column_of(field: &Field) -> Column {
     column
 }
 
+/// The first part of a STRUCT that the lake does not hold: its path and its type in GoogleSQL's words.
+///
+/// A column says what it is in its own mark; the fields of a STRUCT have none.
+pub(super) fn unstorable(field: &Field) -> Option<(String, String)> {
+    let fields = match field.data_type() {
+        DataType::Struct(fields) => fields,
+        DataType::List(item) | DataType::LargeList(item) => {
+            let named = item.as_ref().clone().with_name(field.name());
+            return unstorable(&named);
+        }
+        _ => return None,
+    };
+    fields.iter().find_map(|part| {
+        if storage(part.data_type()).1.is_some() {
+            return Some((format!("{}.{}", field.name(), part.name()), sql_type(part)));
+        }
+        unstorable(part).map(|(path, of)| (format!("{}.{path}", field.name()), of))
+    })
+}
+
 fn storage(data_type: &DataType) -> (DataType, Option<NaruType>) {
     match data_type {
         DataType::Int8

@@ -37,7 +37,10 @@ impl Check {
             notes.extend(built.notes);
             notes.extend(letters::fit_now(project).await);
             if self.live {
-                for source in &project.sources {
+                // One whose URL could not be read has its problem already.
+                let named =
+                    |source: &&naru_project::Source| source.postgres().is_none_or(|p| !p.url.expose().is_empty());
+                for source in project.sources.iter().filter(named) {
                     let checked = sources::check_live(source).await;
                     problems.extend(checked.problems);
                     notes.extend(checked.notes);

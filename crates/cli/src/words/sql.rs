@@ -1,7 +1,9 @@
 //! `naru sql`: runs SQL over the lake, with unflushed rows when a naru is up. Rows go to standard output.
 
 use std::{
+    fs::File,
     io::{IsTerminal as _, Write as _},
+    os::fd::AsFd as _,
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -220,7 +222,12 @@ async fn here(home: &Home, asked: SqlRequest, print: Print) -> Result<(), Failur
 
 /// Where an answer goes: rows to standard output, talk to standard error.
 struct Rows {
-    writer: Box<dyn RowWriter>,
+    print: Print,
+    schema: SchemaRef,
+    /// Begun with the first rows, so that a query that fails before them writes nothing.
+    writer: Option<Box<dyn RowWriter>>,
+    /// Taken back when the rows do not come to their end.
+    file: Option<Unfinished>,
     count: usize,
     max: RowsMax,
     more: bool,
@@ -230,13 +237,24 @@ struct Rows {
 
 impl Rows {
     fn new(print: Print, schema: &SchemaRef) -> Result<Self, Failure> {
-        let mut out = std::io::BufWriter::new(std::io::stdout());
-        if print.bom {
-            out.write_all("\u{feff}".as_bytes())?;
-        }
-        let writer = output::writer(print.format, schema, out).map_err(|error| Failure::from(error.problem()))?;
+        // Without an end a Parquet file is nothing that could be read.
+        let file = if print.format == Format::Parquet { Unfinished::stdout()? } else { None };
         let (line, tick) = (ProgressLine::begin(), tokio::time::interval(PROGRESS_EVERY));
-        Ok(Self { writer, count: 0, max: print.rows, more: false, line, tick })
+        let max = print.rows;
+        Ok(Self { print, schema: schema.clone(), writer: None, file, count: 0, max, more: false, line, tick })
+    }
+
+    fn writer(&mut self) -> Result<&mut Box<dyn RowWriter>, Failure> {
+        let begun = if let Some(writer) = self.writer.take() {
+            writer
+        } else {
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            if self.print.bom {
+                out.write_all("\u{feff}".as_bytes())?;
+            }
+            output::writer(self.print.format, &self.schema, out).map_err(|error| Failure::from(error.problem()))?
+        };
+        Ok(self.writer.insert(begun))
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<Reader, Failure> {
@@ -248,7 +266,7 @@ impl Rows {
         let shown = batch.num_rows().min(room);
         self.more = shown < batch.num_rows();
         self.count += shown;
-        match self.writer.write(&batch.slice(0, shown)) {
+        match self.writer()?.write(&batch.slice(0, shown)) {
             Err(error) if error.reader_went_away() => Ok(Reader::Gone),
             Err(error) => Err(error.problem().into()),
             Ok(()) if self.more => Ok(Reader::HasEnough),
@@ -258,13 +276,45 @@ impl Rows {
 
     fn finish(mut self, zone: &str) -> Result<(), Failure> {
         self.line.clear();
-        match self.writer.finish() {
+        match self.writer()?.finish() {
             Err(error) if error.reader_went_away() => Ok(()),
             Err(error) => Err(error.problem().into()),
             Ok(()) => {
+                self.file = None;
                 footer(self.count, self.more, zone);
                 Ok(())
             }
+        }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        // What the writer holds back goes first, then the file loses all of it.
+        drop(self.writer.take());
+        if let Some(file) = self.file.take() {
+            file.take_back();
+        }
+    }
+}
+
+/// Standard output that is a file, and how long it was before the rows.
+struct Unfinished {
+    file: File,
+    length: u64,
+}
+
+impl Unfinished {
+    /// `None` if standard output is no file.
+    fn stdout() -> std::io::Result<Option<Self>> {
+        let file = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        let about = file.metadata()?;
+        Ok(about.is_file().then(|| Self { length: about.len(), file }))
+    }
+
+    fn take_back(self) {
+        if let Err(error) = self.file.set_len(self.length) {
+            tracing::warn!(%error, "the unfinished file could not be emptied");
         }
     }
 }

@@ -3,10 +3,10 @@
 //! Owns: the order of these steps and what survives from an earlier run (generation, positions, states).
 //! Never streams or copies.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use naru_base::{Lsn, Problem, number::u64_from_signed};
-use naru_project::{PostgresSource, Source};
+use naru_project::{Pattern, PostgresSource, Source, is_system_schema};
 use naru_store::sync_tables::{self, TableState as Stored};
 
 use super::{
@@ -355,6 +355,22 @@ pub struct Checked {
     pub notes: Vec<Problem>,
 }
 
+/// A pattern of `include` for which the source has no table.
+fn matches_nothing(pattern: &Pattern, source: &str, tables: &[(&str, &str)]) -> Problem {
+    let schemas: BTreeSet<&str> =
+        tables.iter().map(|(schema, _)| *schema).filter(|schema| !is_system_schema(schema)).collect();
+    let schemas: Vec<&str> = schemas.into_iter().collect();
+    let problem =
+        Problem::new("sync.include", format!("\"{pattern}\" in include matches no table of source \"{source}\""))
+            .at(pattern.place().clone());
+    if schemas.is_empty() {
+        return problem.detail("The database has no table that this role may see.");
+    }
+    problem
+        .detail(format!("The database has tables in the schemas {}.", schemas.join(", ")))
+        .hint("Names are written as PostgreSQL keeps them, in lowercase unless they were quoted when made.")
+}
+
 /// Looks at a source and changes nothing there.
 pub async fn check_live(
     source: &Source,
@@ -365,14 +381,18 @@ pub async fn check_live(
     let facts = catalog::server_facts(&client).await?;
     let accepted = Accepted { wal_unbounded: postgres.wal_unbounded_accepted };
     let mut checked = Checked { problems: source_problems(&facts, accepted), notes: Vec::new() };
-    for image in catalog::tables(&client).await? {
+    let images = catalog::tables(&client).await?;
+    for image in &images {
         if image.is_partition || !postgres.selection.takes_table(&image.schema, &image.name) {
             continue;
         }
-        if let Verdict::Quarantine(problem) = verdict_with(postgres, &image, &facts) {
+        if let Verdict::Quarantine(problem) = verdict_with(postgres, image, &facts) {
             checked.problems.push(problem);
         }
     }
+    let tables: Vec<(&str, &str)> = images.iter().map(|image| (image.schema.as_str(), image.name.as_str())).collect();
+    let missed = postgres.selection.unmatched(&tables).into_iter();
+    checked.problems.extend(missed.map(|pattern| matches_nothing(pattern, &source.name, &tables)));
     if postgres.event_trigger && !facts.superuser && !publication::some_trigger(&client).await? {
         checked.notes.push(no_trigger(&facts));
     }
