@@ -44,7 +44,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["naru-sync", "naru"]),
     ("deltalake-core", &["naru-lake"]),
     ("buoyant_kernel", &["naru-lake"]),
-    ("datafusion", &["naru-warehouse", "naru-googlesql", "naru-lake"]),
+    // Topics read a range of their own tables back through the lake's provider, until the lake has a word for it.
+    ("datafusion", &["naru-warehouse", "naru-googlesql", "naru-lake", "naru-topics"]),
     ("sqlparser", &["naru-googlesql"]),
     ("toml", &["naru-project"]),
     // The folder checks a schedule, the flow keeps it.
