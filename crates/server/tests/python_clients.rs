@@ -207,12 +207,17 @@ with psycopg.connect(url) as c:
     assert refused(c, "COPY shop.orders FROM STDIN") and refused(c, "COPY shop.orders TO '/tmp/orders.csv'")
     array = "SELECT t.typname, sp.r FROM pg_catalog.pg_type AS t LEFT JOIN (select ns.oid as nspoid, ns.nspname, r.r from pg_namespace as ns join ( select s.r, (current_schemas(false))[s.r] as nspname from generate_series(1, array_upper(current_schemas(false), 1)) as s(r) ) as r using ( nspname )) as sp ON sp.nspoid = typnamespace WHERE typname = %s ORDER BY sp.r, t.oid DESC"
     assert c.execute(array, ("int8",)).fetchone()[0] == "int8"
+    arrays = "SELECT typinput = 'pg_catalog.array_in'::regproc AS is_array, typname FROM pg_catalog.pg_type WHERE typname = 'int8'"
+    assert c.execute(arrays).fetchone() == (False, "int8")
 async def typed():
     c = await asyncpg.connect(url)
     assert await c.fetchval("SELECT $1::text", "5") == "5"
     assert await c.fetchval("SELECT $1::numeric(10,2)", D("1.005")) == D("1.01")
     statement = await c.prepare("SELECT id FROM shop.orders WHERE id = ANY($1) ORDER BY id")
     for wanted in ([1], [2, 1], [], [None]): assert [r[0] for r in await statement.fetch(wanted)] == sorted(x for x in wanted if x), wanted
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        # A connection that goes back into the pool is put into its first state.
+        for n in (1, 2): assert await pool.fetchval("SELECT COUNT(*) FROM shop.orders WHERE id = $1", n) == 1
     out = io.BytesIO()
     await c.copy_from_query("SELECT id, name FROM shop.orders WHERE id < 2 ORDER BY id", output=out, format="csv", header=True)
     assert out.getvalue().decode() == "id,name\n1,김치\n", out.getvalue()

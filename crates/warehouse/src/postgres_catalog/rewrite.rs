@@ -252,6 +252,7 @@ impl Pass<'_> {
             "regclass" | "oid" | "regtype" | "regproc" | "regnamespace" | "regrole" => match literal(expr) {
                 Some(digits) if digits.parse::<i64>().is_ok() => Some(number(digits.parse().ok()?)),
                 Some(relation) if name == "regclass" => Some(number(self.tables.find(relation).unwrap_or(0))),
+                Some(function) if name == "regproc" => Some(text(function.rsplit('.').next().unwrap_or(function))),
                 Some(_) => Some(number(0)),
                 None if name == "regtype" => Some(call("format_type", vec![expr.clone(), number(-1)])),
                 None => Some(expr.clone()),
@@ -384,6 +385,7 @@ fn constant(name: &str) -> Option<Expr> {
         | "pg_get_statisticsobjdef_columns"
         | "inet_server_addr"
         | "inet_client_addr"
+        | "pg_advisory_unlock_all"
         | "array" => null_text(),
         _ => return None,
     })
