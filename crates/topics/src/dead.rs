@@ -18,12 +18,12 @@ use naru_base::{
     number::{i64_from, u64_from, u64_from_signed},
 };
 use naru_lake::{
-    ChangeBatch, Column, Lake, NaruType, Op, TableSpec,
+    ChangeBatch, Column, Lake, NaruType, Only, Op, TableSpec,
     live::{LiveSet, LiveSettings, LiveTable},
     rows::Fault,
 };
 
-use crate::{error::TopicError, log::Event, read, schema::OFFSET, text};
+use crate::{error::TopicError, log::Event, schema::OFFSET, text};
 
 /// The sink whose dead letters are those of the topic's own table.
 pub const TABLE_SINK: &str = "table";
@@ -149,9 +149,9 @@ impl DeadLetters {
 
     /// How many wait to be mended.
     pub(crate) async fn waiting(&self, lake: &Lake) -> Result<u64, TopicError> {
-        let dead = read::is("status", DeadStatus::Dead.word());
-        let (mut rows, mut waiting) = (read::stream(lake, &self.live.view(), &["id"], dead).await?, 0);
-        while let Some(batch) = read::next(&mut rows).await? {
+        let dead = Only::is("status", DeadStatus::Dead.word());
+        let (mut rows, mut waiting) = (lake.read(&self.live.view(), &["id"], dead).await?, 0);
+        while let Some(batch) = rows.next().await? {
             waiting += u64_from(batch.num_rows());
         }
         Ok(waiting)
@@ -216,10 +216,10 @@ impl DeadLetters {
     ) -> Result<HashMap<(u64, String), Standing>, TopicError> {
         let (Some(least), Some(most)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashMap::new()) };
         let wanted = ["id", "sink", "status", OFFSET, "first_seen"];
-        let filter = read::between("id", i64_from(*least), i64_from(*most));
+        let filter = Only::between("id", i64_from(*least), i64_from(*most));
         let mut found = HashMap::new();
-        let mut rows = read::stream(lake, &self.live.view(), &wanted, filter).await?;
-        while let Some(batch) = read::next(&mut rows).await? {
+        let mut rows = lake.read(&self.live.view(), &wanted, filter).await?;
+        while let Some(batch) = rows.next().await? {
             standing_of(&batch, &mut found);
         }
         Ok(found)

@@ -14,7 +14,6 @@ mod keep;
 pub mod log;
 pub mod marks;
 pub mod mend;
-mod read;
 pub mod replay;
 mod schema;
 mod signature;

@@ -44,8 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["naru-sync", "naru"]),
     ("deltalake-core", &["naru-lake"]),
     ("buoyant_kernel", &["naru-lake"]),
-    // Topics read a range of their own tables back through the lake's provider, until the lake has a word for it.
-    ("datafusion", &["naru-warehouse", "naru-googlesql", "naru-lake", "naru-topics"]),
+    ("datafusion", &["naru-warehouse", "naru-googlesql", "naru-lake"]),
     ("sqlparser", &["naru-googlesql"]),
     ("toml", &["naru-project"]),
     // The folder checks a schedule, the flow keeps it.

@@ -17,14 +17,13 @@ use naru_base::{
     number::{i64_from, u64_from_signed},
     time::now_us,
 };
-use naru_lake::{LakeError, TableSpec, live::LiveTable};
+use naru_lake::{LakeError, Only, TableSpec, live::LiveTable};
 use naru_project::topic::Dedup;
 
 use super::{APP, Context, READER, blocking, build::day_of, dedup::Seen, run::Sink};
 use crate::{
     dead::DeadLetters,
     error::TopicError,
-    read,
     schema::{self, OFFSET, Shape, Sightings, TIME, table_columns},
 };
 
@@ -117,9 +116,9 @@ async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable) -> Resul
     let window_us = i64::try_from(dedup.window.as_micros()).unwrap_or(i64::MAX);
     let (key, now) = (column.data_type.clone(), now_us());
     let mut seen = blocking(move || Seen::open(&dir, &owner, &key, window_us)).await??;
-    let since = read::from(OFFSET, i64_from(seen.saved())).and(read::since(TIME, seen.oldest_us(now)));
-    let mut rows = read::stream(&context.lake, &view, &[&column.name, OFFSET, TIME], since).await?;
-    while let Some(batch) = read::next(&mut rows).await? {
+    let since = Only::at_least(OFFSET, i64_from(seen.saved())).and(Only::since(TIME, seen.oldest_us(now)));
+    let mut rows = context.lake.read(&view, &[&column.name, OFFSET, TIME], since).await?;
+    while let Some(batch) = rows.next().await? {
         let [keys, offsets, times] = batch.columns() else { break };
         let (Some(offsets), Some(times)) =
             (offsets.as_primitive_opt::<Int64Type>(), times.as_primitive_opt::<TimestampMicrosecondType>())
