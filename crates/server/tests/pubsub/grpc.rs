@@ -32,7 +32,7 @@ impl Stream {
     }
 
     async fn next(&mut self) -> pb::StreamingPullResponse {
-        let next = tokio::time::timeout(Duration::from_secs(60), self.responses.message());
+        let next = tokio::time::timeout(Duration::from_mins(1), self.responses.message());
         next.await.expect("a response within a minute").unwrap().expect("an open stream")
     }
 

@@ -48,7 +48,7 @@ async fn endpoint(refuse: usize) -> (String, mpsc::UnboundedReceiver<Seen>) {
 }
 
 async fn next(taken: &mut mpsc::UnboundedReceiver<Seen>) -> Seen {
-    tokio::time::timeout(Duration::from_secs(60), taken.recv()).await.expect("a push within a minute").unwrap()
+    tokio::time::timeout(Duration::from_mins(1), taken.recv()).await.expect("a push within a minute").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

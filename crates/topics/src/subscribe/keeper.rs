@@ -13,7 +13,9 @@ use crate::{Incoming, log::Event};
 
 /// How long acknowledgements gather before they are stored together.
 const GATHER: Duration = Duration::from_millis(500);
-/// How often a subscription looks at its retention though nothing is due.
+/// How often retention and snapshots are looked at.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How often a subscription gives up what is past its retention though nothing else is due.
 const LOOK_AT_LEAST_US: i64 = 60_000_000;
 /// How long an event waits when its dead-letter topic did not take it.
 const FORWARD_AGAIN_US: i64 = 10_000_000;
@@ -27,6 +29,8 @@ impl Subscriptions {
         let inner = &subscription.inner;
         loop {
             let now = now_us();
+            // Whatever becomes due while this looks is told.
+            inner.planned_us.store(i64::MAX, Ordering::Relaxed);
             let due_us = inner.deliveries.lock().due_us().unwrap_or(i64::MAX);
             let planned_us = due_us.min(now.saturating_add(LOOK_AT_LEAST_US));
             inner.planned_us.store(planned_us, Ordering::Relaxed);
@@ -34,12 +38,23 @@ impl Subscriptions {
             tokio::select! {
                 () = inner.end.cancelled() => return,
                 () = inner.earlier.notified() => {}
-                () = tokio::time::sleep(wait) => self.retain(&subscription).await,
+                () = tokio::time::sleep(wait) => {}
             }
             for forward in subscription.tick() {
                 self.forward(&subscription, forward).await;
             }
         }
+    }
+
+    /// What goes by the clock alone: snapshots expire, and retained events become too old.
+    async fn look_at_the_clock(&self) {
+        if let Err(error) = self.forget_expired().await {
+            tracing::warn!(problem = %error.problem(), "an expired snapshot stays a while");
+        }
+        for subscription in self.list() {
+            self.retain(&subscription).await;
+        }
+        self.hold_what_is_needed();
     }
 
     /// For a subscription that retains what was acknowledged: from where on.
@@ -99,9 +114,14 @@ impl Subscriptions {
 
     /// Makes durable what changed, soon after it changed; ends when naru stops.
     pub(super) async fn persist_changes(self) {
+        let mut clock = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = self.stopping().cancelled() => return,
+                _ = clock.tick() => {
+                    self.look_at_the_clock().await;
+                    continue;
+                }
                 () = self.dirty().notified() => {}
             }
             if self.stopping().run_until_cancelled(tokio::time::sleep(GATHER)).await.is_none() {

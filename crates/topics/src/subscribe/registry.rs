@@ -76,6 +76,7 @@ impl Subscriptions {
             let snapshot = Snapshot::of_row(row)?;
             subscriptions.inner.snapshots.write().insert(snapshot.name.clone(), snapshot);
         }
+        subscriptions.forget_expired().await?;
         for row in rows {
             let subscription = subscriptions.build(row)?;
             subscriptions.begin(subscription);
@@ -230,6 +231,22 @@ impl Subscriptions {
         for subscription in self.list().into_iter().filter(of_it) {
             let settings = Settings { topic_deleted: true, ..subscription.settings() };
             self.update(&subscription, settings, subscription.config()).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets snapshots that have expired; their events may go then.
+    pub(super) async fn forget_expired(&self) -> Result<(), SubscribeError> {
+        let now = now_us();
+        let expired: Vec<Snapshot> =
+            self.inner.snapshots.read().values().filter(|snapshot| snapshot.expires_us <= now).cloned().collect();
+        for snapshot in expired {
+            let removed = snapshot.name.clone();
+            self.inner.topics.store().write(move |db| stored::remove_snapshot(db, &removed)).await?;
+            self.inner.snapshots.write().remove(&snapshot.name);
+            if let Some(topic) = self.inner.topics.get(&snapshot.topic_name) {
+                self.inner.topics.release(&topic, &Snapshot::reader(&snapshot.name));
+            }
         }
         Ok(())
     }

@@ -139,8 +139,14 @@ impl Subscription {
     /// Reads ahead; whether there is more to give than before.
     async fn load(&self) -> Result<bool, SubscribeError> {
         let inner = &self.inner;
+        let before = inner.deliveries.lock().wants();
         let _turn = inner.loading.lock().await;
-        let Some((from, era)) = inner.deliveries.lock().wants() else { return Ok(false) };
+        let wants = inner.deliveries.lock().wants();
+        if wants != before {
+            // Somebody else has read meanwhile.
+            return Ok(true);
+        }
+        let Some((from, era)) = wants else { return Ok(false) };
         if inner.log.bounds(inner.topic).end <= from {
             return Ok(false);
         }
@@ -326,9 +332,14 @@ impl OpenReceiver {
                     return Err(SubscribeError::Detached(self.subscription.inner.name.clone()));
                 }
                 let taken = deliveries.take(self.receiver, limits, now_us());
+                let more = deliveries.has_ready();
                 drop(deliveries);
                 if !taken.is_empty() {
                     self.subscription.note_changes();
+                    if more {
+                        // Others may have what this one may not.
+                        self.subscription.inner.news.notify_waiters();
+                    }
                     return Ok(taken);
                 }
             }

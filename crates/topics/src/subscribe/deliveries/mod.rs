@@ -122,10 +122,16 @@ impl Deliveries {
         self.revision
     }
 
-    /// Where to read on, and what to hand back with it; `None` when enough is held.
+    /// Where to read on, and what to hand back with it; `None` while somebody could have more of what is held, or
+    /// when enough is held.
     pub fn wants(&self) -> Option<(u64, u64)> {
         let room = self.held_bytes < HELD_BYTES_MAX && self.held.len() < HELD_MAX;
-        (room && !self.settings.detached).then_some((self.next, self.era))
+        (room && self.ready.is_empty() && !self.settings.detached).then_some((self.next, self.era))
+    }
+
+    /// Whether there is something that a receiver may have whose limits allow it.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// Takes in what was read for [`Self::wants`]. What is missing on the log counts as acknowledged.

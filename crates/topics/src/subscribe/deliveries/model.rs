@@ -230,7 +230,7 @@ impl World {
     }
 
     fn load(&mut self, events: Vec<Event>, gaps: Vec<Gap>, next: u64) {
-        let (_, era) = self.real.wants().unwrap();
+        let era = self.real.era;
         self.real.load(Chunk { events, next, gaps }, era, self.now);
     }
 
@@ -262,42 +262,14 @@ impl World {
                 self.load(Vec::new(), vec![Gap { offsets: at..at + 1, trimmed: false }], at + 1);
             }
             Step::Take { receiver, messages, bytes, deadline } => self.take(receiver, messages, bytes, deadline),
-            Step::Ack { which } => {
-                if let Some((at, id)) = self.pick(which) {
-                    let live = self.is_live(at, id);
-                    let outcome = self.real.acknowledge(id, u64::MAX);
-                    let keyed = self.reference.keyed(at);
-                    let waits = !matches!(self.reference.lines[at].is, Is::Gone);
-                    let late = !self.reference.settings.exactly_once && !keyed && waits;
-                    let done = live || late;
-                    assert_eq!(outcome == Outcome::Done, done, "ack of {at}");
-                    if done {
-                        let early = live && self.reference.behind_another(at);
-                        self.reference.lines[at].is = if early { Is::Early } else { Is::Gone };
-                    }
-                }
-            }
+            Step::Ack { which } => self.acknowledge(which),
             Step::AckLate { which } => {
                 // Nobody was ever given what is not on the log.
                 let end = u64::try_from(self.reference.lines.len()).unwrap();
                 let id = AckId { offset: end + u64::from(which), nonce: 1 };
                 assert_eq!(self.real.acknowledge(id, end), Outcome::Stale);
             }
-            Step::Begin { which } => {
-                if let Some((at, id)) = self.pick(which) {
-                    let live = self.is_live(at, id);
-                    let unordered = live && self.reference.behind_another(at);
-                    let expected = if unordered { Outcome::Unordered } else { Outcome::Done };
-                    let expected = if live { expected } else { Outcome::Stale };
-                    assert_eq!(self.real.begin_ack(id), expected);
-                    if let Is::Leased { acking, .. } = &mut self.reference.lines[at].is
-                        && expected == Outcome::Done
-                    {
-                        *acking = true;
-                        self.begun.push((at, id));
-                    }
-                }
-            }
+            Step::Begin { which } => self.begin(which),
             Step::Finish { durable } => {
                 for (at, id) in std::mem::take(&mut self.begun) {
                     self.real.finish_ack(id, durable);
@@ -311,23 +283,7 @@ impl World {
             }
             Step::Modify { which, seconds } => self.modify(which, seconds),
             Step::Pass { seconds } => self.now += i64::from(seconds) * 1_000_000,
-            Step::Forwarded { yes } => {
-                self.forwards.extend(self.real.take_forwards().iter().map(|forward| forward.event.offset));
-                for offset in std::mem::take(&mut self.forwards) {
-                    let at = usize::try_from(offset).unwrap();
-                    let forwarding = self.reference.lines[at].is == Is::Forwarding;
-                    if yes {
-                        self.real.forwarded(offset);
-                    } else {
-                        self.real.not_forwarded(offset, self.now, 5_000_000);
-                    }
-                    match (forwarding, yes) {
-                        (true, true) => self.reference.lines[at].is = Is::Gone,
-                        (true, false) => self.reference.wait(at, self.now + 5_000_000),
-                        (false, _) => {}
-                    }
-                }
-            }
+            Step::Forwarded { yes } => self.forward(yes),
             Step::Restart => self.restart(),
         }
         self.reference.count_early();
@@ -335,6 +291,56 @@ impl World {
         self.reference.tick(self.now);
         self.reference.count_early();
         self.agree();
+    }
+
+    fn acknowledge(&mut self, which: u8) {
+        if let Some((at, id)) = self.pick(which) {
+            let live = self.is_live(at, id);
+            let outcome = self.real.acknowledge(id, u64::MAX);
+            let keyed = self.reference.keyed(at);
+            let waits = !matches!(self.reference.lines[at].is, Is::Gone);
+            let late = !self.reference.settings.exactly_once && !keyed && waits;
+            let done = live || late;
+            assert_eq!(outcome == Outcome::Done, done, "ack of {at}");
+            if done {
+                let early = live && self.reference.behind_another(at);
+                self.reference.lines[at].is = if early { Is::Early } else { Is::Gone };
+            }
+        }
+    }
+
+    fn begin(&mut self, which: u8) {
+        if let Some((at, id)) = self.pick(which) {
+            let live = self.is_live(at, id);
+            let unordered = live && self.reference.behind_another(at);
+            let expected = if unordered { Outcome::Unordered } else { Outcome::Done };
+            let expected = if live { expected } else { Outcome::Stale };
+            assert_eq!(self.real.begin_ack(id), expected);
+            if let Is::Leased { acking, .. } = &mut self.reference.lines[at].is
+                && expected == Outcome::Done
+            {
+                *acking = true;
+                self.begun.push((at, id));
+            }
+        }
+    }
+
+    fn forward(&mut self, yes: bool) {
+        self.forwards.extend(self.real.take_forwards().iter().map(|forward| forward.event.offset));
+        for offset in std::mem::take(&mut self.forwards) {
+            let at = usize::try_from(offset).unwrap();
+            let forwarding = self.reference.lines[at].is == Is::Forwarding;
+            if yes {
+                self.real.forwarded(offset);
+            } else {
+                self.real.not_forwarded(offset, self.now, 5_000_000);
+            }
+            match (forwarding, yes) {
+                (true, true) => self.reference.lines[at].is = Is::Gone,
+                (true, false) => self.reference.wait(at, self.now + 5_000_000),
+                (false, _) => {}
+            }
+        }
     }
 
     fn take(&mut self, receiver: u8, messages: u8, bytes: u8, deadline: u8) {
@@ -478,7 +484,7 @@ fn a_seek_makes_exactly_its_events_come_again_and_old_ids_worthless() {
 #[test]
 fn an_acknowledgement_from_before_a_restart_counts_unless_exactly_once_or_an_order_forbids_it() {
     for (exactly_once, ordered) in [(false, false), (true, false), (false, true)] {
-        let mut world = World::new(Settings { exactly_once, ordered, ..Settings::default() });
+        let mut world = World::new(Settings { ordered, exactly_once, ..Settings::default() });
         for key in [0, 1] {
             world.step(&Step::Publish { key, bytes: 5 });
         }
