@@ -7,7 +7,7 @@ use naru_flow::history;
 use naru_store::{sync_sources, sync_tables};
 use serde_json::{Value, json};
 
-use super::{Failure, steps::padded};
+use super::{Failure, steps::padded, topic_lines};
 use crate::{
     home::{self, Home},
     remote,
@@ -66,8 +66,10 @@ async fn at_rest(home: &Home) -> Result<Value, Failure> {
         sources.push(json!({"source": source.source, "phase": "stopped", "problem": null, "tables": of_source}));
     }
     sources.extend(vanished::list(home, &store).await?);
+    let topics: Vec<Value> =
+        home.project.topics.iter().map(|topic| json!({"topic": topic.name, "declared": true})).collect();
     Ok(json!({"project": name, "running": false, "ready": false, "sources": sources,
-              "marts": marts.unwrap_or_default()}))
+              "marts": marts.unwrap_or_default(), "topics": {"topics": topics}}))
 }
 
 fn word(value: &Value) -> &str {
@@ -94,6 +96,7 @@ pub fn text(status: &Value) -> String {
             lines.extend(table["fix"].as_str().map(|fix| format!("      {fix}")));
         }
     }
+    lines.extend(topic_lines::lines(&status["topics"]));
     for problem in status["folder"].as_array().into_iter().flatten() {
         let place = &problem["place"];
         let (file, line) = (word(&place["file"]), &place["line"]);
