@@ -4,11 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Gathering, Member,
-    text::quoted,
-    types::Type,
-};
+use super::{Gathering, Member, text::quoted, types::Type};
 
 /// Keys that are read; any other is noted.
 const READ: [&str; 7] = ["name", "type", "mode", "description", "fields", "precision", "scale"];

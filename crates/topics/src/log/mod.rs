@@ -26,10 +26,10 @@ mod writer;
 use std::ops::Range;
 
 pub use error::LogError;
-pub(crate) use lazy::LazyLog;
 #[cfg(test)]
 pub(crate) use event::records;
 pub use event::{Batch, Event};
+pub(crate) use lazy::LazyLog;
 pub use local::{LocalLog, LogSettings, Sync};
 pub use status::{LogStatus, Quarantined};
 
