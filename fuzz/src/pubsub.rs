@@ -137,7 +137,7 @@ fn schema(input: &[u8]) -> u64 {
     let (first, text) = input.split_first().unwrap_or((&b'a', &[]));
     let kind = if *first == b'a' { Type::Avro } else { Type::ProtocolBuffer };
     let read = Definition::parse(kind, &String::from_utf8_lossy(text));
-    behaviour(&read.map_or_else(|why| why.chars().take(40).collect(), |_| "understood".to_owned()))
+    behaviour(&read.map_or_else(|why| why.chars().take(40).collect(), |_| format!("{kind:?} understood")))
 }
 
 fn message(input: &[u8]) -> u64 {
