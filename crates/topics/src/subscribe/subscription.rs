@@ -158,6 +158,10 @@ impl Subscription {
         }
         let moved = chunk.next > from;
         inner.deliveries.lock().load(chunk, era, now_us());
+        if moved {
+            // Who reads ahead what it may not have must not keep it from the others.
+            inner.news.notify_waiters();
+        }
         self.note_changes();
         Ok(moved)
     }
