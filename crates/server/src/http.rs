@@ -3,20 +3,25 @@
 //! Owns: `/healthz`, `/readyz`, `/metrics`, and the listener below them all, with TLS or without. What ready means is
 //! the caller's [`Readiness`]; events are [`crate::ingest`]'s.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    body::Body,
+    extract::{ConnectInfo, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
-    serve::{IncomingStream, Listener},
+    serve::Listener,
+};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
 };
 use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,6 +29,9 @@ use crate::{
     ingest::{self, Intake},
     tls::{Tls, TlsListener},
 };
+
+/// How long requests that are being answered may take to end when the door closes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says whether naru serves what its folder promises.
 pub trait Readiness: Send + Sync {
@@ -43,18 +51,6 @@ pub type Metrics = Arc<Mutex<Registry>>;
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
 struct Peer(SocketAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
 
 #[derive(Clone)]
 struct Answers {
@@ -97,19 +93,39 @@ pub async fn serve(
     Ok(Some(Door { address, stop, tasks }))
 }
 
-fn run<L>(listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
+fn run<L>(mut listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
 where
     L: Listener<Addr = SocketAddr>,
-    Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
-    let ended = stop.clone();
+    let (ended, connections) = (stop.clone(), tasks.clone());
     tasks.spawn(async move {
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(ended.cancelled_owned());
-        if let Err(error) = serving.into_future().await {
-            tracing::warn!(%error, "the HTTP door closed");
+        while let Some((stream, peer)) = ended.run_until_cancelled(listener.accept()).await {
+            connections.spawn(connection::<L>(stream, Peer(peer), router.clone(), ended.clone()));
         }
     });
+}
+
+async fn connection<L: Listener>(stream: L::Io, peer: Peer, router: Router, ended: CancellationToken) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        tonic::codegen::Service::call(&mut router.clone(), request)
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        result = serving.as_mut() => {
+            if let Err(error) = result {
+                tracing::debug!(error, "an HTTP connection broke");
+            }
+            return;
+        }
+        () = ended.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    if tokio::time::timeout(PATIENCE, serving).await.is_err() {
+        tracing::debug!("an HTTP connection was cut");
+    }
 }
 
 async fn this_machine_only(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
