@@ -9,7 +9,7 @@ mod request;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use naru_topics::subscribe::{Delivered, Limits, Subscription, subscription::OpenReceiver};
+use naru_topics::subscribe::{Delivered, Limits, SubscribeError, Subscription, subscription::OpenReceiver};
 use parking_lot::Mutex;
 use prost::Message as _;
 use reqwest::Client;
@@ -66,7 +66,11 @@ impl Pushes {
             return;
         }
         let stop = subscription.end().child_token();
-        self.inner.running.lock().insert(subscription.name().to_owned(), stop.clone());
+        let other = self.inner.running.lock().insert(subscription.name().to_owned(), stop.clone());
+        if let Some(other) = other {
+            // Somebody followed it at the same time.
+            other.cancel();
+        }
         let (pushes, subscription) = (self.clone(), subscription.clone());
         tokio::spawn(async move {
             let target = Target::new(&pushes.inner.project, &subscription, push);
@@ -129,11 +133,19 @@ async fn take(subscription: &Subscription, receiver: &OpenReceiver, window: usiz
         outstanding_bytes_max: BYTES_MAX,
         deadline_s: subscription.settings().ack_deadline_s,
     };
-    match receiver.next(limits).await {
-        Ok(taken) => Some(taken),
-        Err(error) => {
-            tracing::debug!(subscription = subscription.name(), problem = %error.problem(), "pushing ended");
-            None
+    let mut wait = WAIT_MIN;
+    loop {
+        match receiver.next(limits).await {
+            Ok(taken) => return Some(taken),
+            Err(error @ (SubscribeError::Ended(_) | SubscribeError::Detached(_))) => {
+                tracing::debug!(subscription = subscription.name(), problem = %error.problem(), "pushing ended");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(subscription = subscription.name(), problem = %error.problem(), "pushing waits");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
         }
     }
 }
