@@ -162,7 +162,7 @@ impl Intake {
             Ok::<_, Refusal>((parse(plain)?, share))
         };
         let (request, _share) =
-            if large { tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Broken)?? } else { read()? };
+            if large { tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Unread)?? } else { read()? };
         let sender = match early {
             Some(sender) => Some(sender),
             None => inner.senders.admit(request.key.as_deref().or(key.as_deref())).await?,

@@ -70,6 +70,9 @@ pub enum Refusal {
     /// The sender went away in the middle.
     #[error("the request's body broke off")]
     Broken,
+    /// naru failed while it took the body apart.
+    #[error("naru could not read the request's body")]
+    Unread,
     /// Other requests fill the memory for bodies.
     #[error("too many requests are held in memory")]
     Busy,
@@ -110,11 +113,13 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Rate { .. } | Self::Publish(PublishError::Full(_) | PublishError::Busy) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Publish(PublishError::Stopped(_)) | Self::Access(_) => StatusCode::SERVICE_UNAVAILABLE,
+            // Not 408, which senders of OTLP do not repeat.
+            Self::Slow { .. } | Self::Unread | Self::Publish(PublishError::Stopped(_)) | Self::Access(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -122,7 +127,7 @@ impl Refusal {
     pub fn wait(&self) -> Option<u64> {
         match self {
             Self::Rate { wait, .. } => Some(*wait),
-            Self::Busy | Self::Publish(PublishError::Busy) => Some(1),
+            Self::Busy | Self::Slow { .. } | Self::Unread | Self::Publish(PublishError::Busy) => Some(1),
             Self::Publish(PublishError::Full(_)) => Some(10),
             Self::Publish(PublishError::Stopped(_)) | Self::Access(_) => Some(30),
             _ => None,
@@ -143,7 +148,7 @@ impl Refusal {
             Self::Busy | Self::Publish(PublishError::Busy) => "busy",
             Self::Rate { .. } => "rate",
             Self::Publish(PublishError::Full(_)) => "full",
-            Self::Publish(PublishError::Stopped(_)) | Self::Access(_) => "stopped",
+            Self::Unread | Self::Publish(PublishError::Stopped(_)) | Self::Access(_) => "stopped",
         }
     }
 
@@ -177,7 +182,7 @@ impl Refusal {
             Self::Compressed(_) => problem("intake.compressed").hint("Leave the content encoding out if there is none."),
             Self::TooLarge { .. } => problem("intake.too_large")
                 .hint("Send fewer events at once, or raise `body_max` under [intake] in naru.toml."),
-            Self::Slow { .. } | Self::Broken => problem("intake.broken_off").hint("Nothing was kept; send it again.").later(),
+            Self::Slow { .. } | Self::Broken | Self::Unread => problem("intake.broken_off").hint("Nothing was kept; send it again.").later(),
             Self::Busy => problem("intake.busy").hint("Send it again after a moment.").later(),
             Self::Rate { .. } => problem("intake.rate")
                 .hint("Wait as Retry-After says, or raise `rate` under [intake] in naru.toml.")
