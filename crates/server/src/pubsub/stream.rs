@@ -27,6 +27,8 @@ const OUTSTANDING_MESSAGES_MAX: usize = 20_000;
 const OUTSTANDING_BYTES_MAX: usize = 200 << 20;
 /// A stream ends before this, so that clients spread over what serves them; they open another at once.
 const LIFE_MAX: Duration = Duration::from_mins(29);
+/// How long a stream may be open before its first request.
+const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Shortest lease of a stream, seconds.
 const DEADLINE_MIN_S: u32 = 10;
 
@@ -48,7 +50,8 @@ pub(super) async fn open(
     service: &PubSub,
     mut inbound: Streaming<pb::StreamingPullRequest>,
 ) -> Result<impl Stream<Item = Result<pb::StreamingPullResponse, Status>> + Send + 'static, Status> {
-    let first = inbound.message().await?;
+    let first = tokio::time::timeout(FIRST_WAIT_MAX, inbound.message()).await;
+    let first = first.map_err(|_| Status::unavailable("The first request of the stream did not come in time."))??;
     let first = first.ok_or_else(|| convert::invalid("The first request of a stream must name a subscription."))?;
     let subscription = service.pulled(&first.subscription)?;
     let config = subscriber::config(&subscription)?;
