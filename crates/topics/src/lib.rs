@@ -28,6 +28,6 @@ pub use dead::{DeadStatus, TABLE_SINK};
 pub use error::{PublishError, TopicError};
 pub use handle::TopicHandle;
 pub use schema::refused;
-pub use sink::{SinkCut, SinkStatus, tables};
+pub use sink::{CLOCK_AHEAD, CLOCK_LATE, SinkCut, SinkStatus, tables};
 pub use status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus};
 pub use topics::{Incoming, Judged, Topics, TopicsSettings};

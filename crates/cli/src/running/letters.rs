@@ -23,7 +23,7 @@ use naru_base::{
 use naru_project::{Project, Topic};
 use naru_store::DATABASE_FILE;
 use naru_topics::{
-    Incoming, TABLE_SINK,
+    CLOCK_AHEAD, CLOCK_LATE, Incoming, TABLE_SINK,
     mend::{Edit, mend},
     replay::{ATTEMPTS_MAX, Checker, Letter},
 };
@@ -125,7 +125,8 @@ pub async fn replay(warehouse: &Warehouse, topics: &RunningTopics, asked: &Repla
 async fn would_fit(warehouse: &Warehouse, topic: &Topic) -> Result<(u64, u64), Problem> {
     let mut checker = Checker::of(topic).map_err(|error| error.problem())?;
     let sql = format!(
-        "SELECT data FROM {} WHERE status = 'dead' AND sink = '{TABLE_SINK}' LIMIT {LOOKED_AT_MAX}",
+        "SELECT data FROM {} WHERE status = 'dead' AND sink = '{TABLE_SINK}' \
+         AND reason NOT IN ('{CLOCK_AHEAD}', '{CLOCK_LATE}') LIMIT {LOOKED_AT_MAX}",
         table(&topic.name)
     );
     let mut rows = match run(warehouse, &sql).await {

@@ -3,7 +3,7 @@
 //! Owns: [`LazyLog`], so that a project without topics reserves no space on its disk.
 //! Never differs otherwise from the log on this machine's disk.
 
-use std::{ops::Range, path::PathBuf};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use naru_store::Store;
 use tokio::sync::{Notify, OnceCell};
@@ -16,14 +16,14 @@ pub(crate) struct LazyLog {
     folder: PathBuf,
     settings: LogSettings,
     store: Store,
-    log: OnceCell<LocalLog>,
+    log: Arc<OnceCell<LocalLog>>,
     made: Notify,
 }
 
 impl LazyLog {
     /// Nothing is touched before [`LazyLog::open`] or the first append.
     pub(crate) fn new(folder: PathBuf, settings: LogSettings, store: Store) -> Self {
-        Self { folder, settings, store, log: OnceCell::new(), made: Notify::new() }
+        Self { folder, settings, store, log: Arc::default(), made: Notify::new() }
     }
 
     /// Whether a log lies in the folder.
@@ -36,14 +36,22 @@ impl LazyLog {
     /// # Errors
     /// Those of [`LocalLog::open`]; the next call tries again.
     pub(crate) async fn open(&self) -> Result<&LocalLog, LogError> {
-        let log = self.log.get_or_try_init(|| async {
-            let (folder, settings, store) = (self.folder.clone(), self.settings.clone(), self.store.clone());
-            let opening = tokio::task::spawn_blocking(move || LocalLog::open(&folder, settings, store));
-            opening.await.map_err(|_| LogError::Closing)?
+        if let Some(log) = self.log.get() {
+            return Ok(log);
+        }
+        let (folder, settings, store) = (self.folder.clone(), self.settings.clone(), self.store.clone());
+        let cell = Arc::clone(&self.log);
+        // A caller that goes away leaves no second log being opened over the same folder.
+        let opening = tokio::spawn(async move {
+            let open = || async {
+                let opening = tokio::task::spawn_blocking(move || LocalLog::open(&folder, settings, store));
+                opening.await.map_err(|_| LogError::Closing)?
+            };
+            cell.get_or_try_init(open).await.map(|_| ())
         });
-        let log = log.await?;
+        opening.await.map_err(|_| LogError::Closing)??;
         self.made.notify_waiters();
-        Ok(log)
+        self.log.get().ok_or(LogError::Closing)
     }
 
     /// None before it was made.

@@ -19,7 +19,7 @@ use arrow::{
 use jiff::{Timestamp, tz::TimeZone};
 use naru_base::number::i64_from;
 use naru_lake::{
-    PartitionOf, TableView,
+    Column, NaruType, PartitionOf, TableView,
     rows::{Fault, RowBuilder, Sighting},
 };
 
@@ -120,7 +120,7 @@ impl Fitting {
     }
 
     /// The rows with all columns of the table, in its order.
-    pub(super) fn complete(&self, table: &TableView) -> Result<RecordBatch, ArrowError> {
+    pub(super) fn complete(&self, table: &TableView, write_metadata: bool) -> Result<RecordBatch, ArrowError> {
         let arrays = table.columns.iter().map(|column| {
             let array = match column.name.as_str() {
                 OFFSET => Arc::new(self.events.iter().map(|e| i64_from(e.offset)).collect::<Int64Array>()),
@@ -128,8 +128,9 @@ impl Fitting {
                 name => match self.column(name) {
                     Some(array) => Arc::clone(array),
                     None => match &column.partition {
-                        Some(partition) => self.days(partition),
-                        None => self.metadata(name, &column.data_type),
+                        Some(partition) => self.days(partition, is_civil(table, &partition.of)),
+                        None if write_metadata => self.metadata(name, &column.data_type),
+                        None => new_null_array(&column.data_type, self.events.len()),
                     },
                 },
             };
@@ -159,9 +160,11 @@ impl Fitting {
     }
 
     /// The day of a column, in the zone that the table was made with.
-    fn days(&self, partition: &PartitionOf) -> ArrayRef {
+    fn days(&self, partition: &PartitionOf, civil: bool) -> ArrayRef {
         // A zone that this machine does not know any more: UTC is as good as any, and rows are not lost.
         let zone = TimeZone::get(&partition.zone).unwrap_or(TimeZone::UTC);
+        // A DATETIME is of a zone already.
+        let zone = if civil { TimeZone::UTC } else { zone };
         let mut days = Days::of(&zone);
         let values: Vec<Option<i32>> = match self.column(&partition.of) {
             None if partition.of == TIME => self.events.iter().map(|event| days.day(event.time_us)).collect(),
@@ -178,6 +181,12 @@ impl Fitting {
         };
         Arc::new(Date32Array::from(values))
     }
+}
+
+/// Whether a column is a DATETIME: its values are what a clock on the wall says.
+fn is_civil(table: &TableView, name: &str) -> bool {
+    let named = |column: &&Column| column.name.eq_ignore_ascii_case(name);
+    table.columns.iter().find(named).is_some_and(|column| column.naru_type == Some(NaruType::Datetime))
 }
 
 /// Microseconds of a row of a DATE, DATETIME or TIMESTAMP column.

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use open::table_of;
 pub(crate) use process::event_id;
+pub use process::{CLOCK_AHEAD, CLOCK_LATE};
 
 use crate::{error::TopicError, handle::TopicHandle, log::TopicLog};
 

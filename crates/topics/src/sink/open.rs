@@ -50,7 +50,7 @@ impl Sink {
         // A table that is new begins with what the log still has.
         let next = position.unwrap_or(bounds.start);
         let seen = match &declared.dedup {
-            Some(dedup) => Some(open_seen(context, dedup, &table).await?),
+            Some(dedup) => Some(open_seen(context, dedup, &table, first_us(context, next).await?).await?),
             None => None,
         };
         let waiting = dead.waiting(&context.lake).await?;
@@ -72,6 +72,8 @@ impl Sink {
             flushed: next,
             flushing: None,
             flush_failed: None,
+            rotated_at: next,
+            reached_us: now_us(),
             since: Instant::now(),
             expired: None,
         })
@@ -101,8 +103,18 @@ async fn open_table(context: &Context) -> Result<LiveTable, TopicError> {
     Ok(live)
 }
 
-/// Opens the keys of earlier events and brings them up to the table.
-async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable) -> Result<Seen, TopicError> {
+/// When the first event that waits on the log was accepted; now when none does.
+async fn first_us(context: &Context, next: u64) -> Result<i64, TopicError> {
+    let number = context.topic.number();
+    if context.log.bounds(number).end <= next {
+        return Ok(now_us());
+    }
+    let first = context.log.read(number, next, 1).await?.events.first().map(|event| event.time_us);
+    Ok(first.unwrap_or_else(now_us))
+}
+
+/// Opens the keys of earlier events and brings them up to the table; `now` is the time of the next event.
+async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable, now: i64) -> Result<Seen, TopicError> {
     let view = table.view();
     let column = view.columns.iter().find(|column| column.name.eq_ignore_ascii_case(&dedup.key));
     let Some(column) = column.cloned() else {
@@ -114,7 +126,7 @@ async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable) -> Resul
     let owner = format!("{} {}", view.uid, column.name);
     let dir = context.cache.join(context.topic.number().0.to_string());
     let window_us = i64::try_from(dedup.window.as_micros()).unwrap_or(i64::MAX);
-    let (key, now) = (column.data_type.clone(), now_us());
+    let key = column.data_type.clone();
     let mut seen = blocking(move || Seen::open(&dir, &owner, &key, window_us)).await??;
     let since = Only::at_least(OFFSET, i64_from(seen.saved())).and(Only::since(TIME, seen.oldest_us(now)));
     let mut rows = context.lake.read(&view, &[&column.name, OFFSET, TIME], since).await?;

@@ -24,11 +24,13 @@ use crate::{
 };
 
 /// The reason of an event whose clock is ahead.
-const CLOCK_AHEAD: &str = "topics.clock_ahead";
+pub const CLOCK_AHEAD: &str = "topics.clock_ahead";
 /// That of one whose clock is far behind.
-const CLOCK_LATE: &str = "topics.clock_late";
+pub const CLOCK_LATE: &str = "topics.clock_late";
 /// How late an event may be: ten years, as BigQuery has it for what is streamed into partitions.
 const LATE_MAX: Duration = Duration::from_hours(24 * 3_653);
+/// No zone is further from UTC.
+const ZONE_MAX: Duration = Duration::from_hours(14);
 
 /// What became of some events.
 #[derive(Debug, Default)]
@@ -102,7 +104,9 @@ impl Sink {
     /// Writes rows.
     pub(super) async fn write(&mut self, fitting: Fitting) -> Result<(), TopicError> {
         let view = self.table.table().view();
-        let rows = fitting.complete(&view).map_err(|error| TopicError::Lake(error.into()))?;
+        let rows = fitting
+            .complete(&view, self.context.declared.write_metadata)
+            .map_err(|error| TopicError::Lake(error.into()))?;
         let count = rows.num_rows();
         let changes = ChangeBatch { rows, ops: vec![Op::Insert; count], unchanged: Vec::new() };
         self.table.apply(changes).await?;
@@ -136,11 +140,15 @@ impl Sink {
     fn in_time(&self, mut fitting: Fitting, judged: &mut Judged) -> Result<Fitting, TopicError> {
         let declared = &self.context.declared;
         let Some(partition) = &declared.partition else { return Ok(fitting) };
+        // What a clock on the wall says, and a date, may be ahead by its zone.
+        let column = declared.columns.iter().find(|column| column.name.eq_ignore_ascii_case(&partition.column));
+        let zoned = column.is_none_or(|column| column.type_name == "TIMESTAMP");
+        let ahead = declared.ahead_max.saturating_add(if zoned { Duration::ZERO } else { ZONE_MAX });
         let us = |most: Duration| i64::try_from(most.as_micros()).unwrap_or(i64::MAX);
         for (wrong, most, reason) in
             [(Clock::Ahead, declared.ahead_max, CLOCK_AHEAD), (Clock::Late, LATE_MAX, CLOCK_LATE)]
         {
-            let clocks = fitting.clocks(&partition.column, us(declared.ahead_max), us(LATE_MAX));
+            let clocks = fitting.clocks(&partition.column, us(ahead), us(LATE_MAX));
             let mask: Vec<bool> = clocks.iter().map(|clock| *clock != wrong).collect();
             let (kept, others) = fitting.keep(&mask).map_err(|error| TopicError::Lake(error.into()))?;
             fitting = kept;

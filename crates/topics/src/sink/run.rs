@@ -58,6 +58,10 @@ pub(super) struct Sink {
     pub(super) flushed: u64,
     pub(super) flushing: Option<JoinHandle<Result<u64, LakeError>>>,
     pub(super) flush_failed: Option<Instant>,
+    /// Where the sink stood when the last flush began: keys of events before it are saved with that flush.
+    pub(super) rotated_at: u64,
+    /// When the last event that was taken had been accepted, microseconds since 1970.
+    pub(super) reached_us: i64,
     /// When the last flush began.
     pub(super) since: Instant,
     /// When old days were looked for last.
@@ -86,7 +90,7 @@ impl Sink {
             self.flush_if_due();
             if more {
                 if let Ok(one) = asked.try_recv() {
-                    self.answer(one).await?;
+                    self.answer(one, stop).await?;
                 }
                 self.take_flush(false).await?;
                 continue;
@@ -96,7 +100,7 @@ impl Sink {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = log.grown(number, next), if reads => tokio::time::sleep(GATHER).await,
-                Some(one) = asked.recv() => self.answer(one).await?,
+                Some(one) = asked.recv() => self.answer(one, stop).await?,
                 ended = ended(&mut self.flushing), if self.flushing.is_some() => self.flush_ended(ended).await?,
                 () = tokio::time::sleep(TICK) => {}
             }
@@ -140,13 +144,21 @@ impl Sink {
             self.context.cell.change(|status| status.lost += gap.offsets.end - gap.offsets.start);
         }
         let moved = chunk.next > self.next;
+        self.reached_us = chunk.events.last().map_or(self.reached_us, |event| event.time_us);
         self.process(chunk.events, chunk.next).await?;
         Ok(moved)
     }
 
-    async fn answer(&mut self, asked: Asked) -> Result<(), TopicError> {
+    /// Takes what is on the log now, then answers. At a stop nobody is answered.
+    async fn answer(&mut self, asked: Asked, stop: &CancellationToken) -> Result<(), TopicError> {
         let end = self.context.log.bounds(self.context.topic.number()).end;
-        while self.next < end && self.step().await? {}
+        while self.next < end && self.step().await? {
+            self.flush_if_due();
+            self.take_flush(false).await?;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
         match asked {
             Asked::Settle(answer) => drop(answer.send(Ok(()))),
             Asked::Flush(answer) => match self.flush_all().await {
@@ -183,6 +195,7 @@ impl Sink {
         if let Some(seen) = &mut self.seen {
             seen.rotate();
         }
+        self.rotated_at = self.next;
         let (dead, table, position) = (self.dead.clone(), self.table.clone(), self.next);
         self.flushing = Some(tokio::spawn(flush(dead, table, position)));
     }
@@ -221,8 +234,10 @@ impl Sink {
         }
         self.context.cell.change(|status| status.flushed = position);
         if let Some(mut seen) = self.seen.take() {
-            let now = now_us();
-            self.seen = Some(blocking(move || seen.save(position, now).map(|()| seen)).await??);
+            // A flush may cover events that came after it began; their keys are in memory only. And the window is that
+            // of the events: a backlog of days is not older than what it repeats.
+            let (covered, now) = (position.min(self.rotated_at), now_us().min(self.reached_us));
+            self.seen = Some(blocking(move || seen.save(covered, now).map(|()| seen)).await??);
         }
         self.expire().await
     }
