@@ -70,6 +70,13 @@ pub struct Settings {
     pub topic_deleted: bool,
 }
 
+impl Settings {
+    /// Whether it takes nothing from the log any more.
+    pub fn takes_nothing(&self) -> bool {
+        self.detached || self.topic_deleted
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

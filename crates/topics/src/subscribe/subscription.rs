@@ -275,7 +275,7 @@ impl Subscription {
     /// The offset that must stay on the log.
     pub(super) fn needs_from(&self) -> u64 {
         let deliveries = self.inner.deliveries.lock();
-        if deliveries.settings().detached {
+        if deliveries.settings().takes_nothing() {
             return u64::MAX;
         }
         if deliveries.settings().retain_acked {

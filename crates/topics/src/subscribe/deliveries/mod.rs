@@ -126,7 +126,7 @@ impl Deliveries {
     /// when enough is held.
     pub fn wants(&self) -> Option<(u64, u64)> {
         let room = self.held_bytes < HELD_BYTES_MAX && self.held.len() < HELD_MAX;
-        (room && self.ready.is_empty() && !self.settings.detached).then_some((self.next, self.era))
+        (room && self.ready.is_empty() && !self.settings.takes_nothing()).then_some((self.next, self.era))
     }
 
     /// Whether there is something that a receiver may have whose limits allow it.

@@ -498,3 +498,19 @@ fn an_acknowledgement_from_before_a_restart_counts_unless_exactly_once_or_an_ord
         assert_eq!(again.backlog(2), if expected == Outcome::Done { 0 } else { 2 });
     }
 }
+
+#[test]
+fn nothing_is_taken_from_a_topic_that_has_the_name_of_a_deleted_one() {
+    let mut world = World::new(Settings::default());
+    world.step(&Step::Publish { key: 0, bytes: 5 });
+    world.real.set(Settings { topic_deleted: true, ..Settings::default() });
+    let limits = Limits {
+        messages_max: 9,
+        bytes_max: 999,
+        outstanding_messages_max: 9,
+        outstanding_bytes_max: 999,
+        deadline_s: 10,
+    };
+    assert!(world.real.take(world.receivers[0], limits, world.now).is_empty());
+    assert_eq!(world.real.wants(), None);
+}

@@ -62,7 +62,7 @@ impl Deliveries {
     pub fn take(&mut self, receiver: Receiver, limits: Limits, now_us: i64) -> Vec<Delivered> {
         let mut taken = Vec::new();
         let mut bytes = 0;
-        if self.settings.detached {
+        if self.settings.takes_nothing() {
             return taken;
         }
         while let Some(offset) = self.ready.first().copied() {
