@@ -57,16 +57,21 @@ impl Subscriptions {
         self.hold_what_is_needed();
     }
 
-    /// For a subscription that retains what was acknowledged: from where on.
+    /// Gives up what is past the retention, also when nobody reads the subscription.
     async fn retain(&self, subscription: &Subscription) {
-        let settings = subscription.settings();
-        if !settings.retain_acked {
+        let (inner, settings) = (&subscription.inner, subscription.settings());
+        if settings.takes_nothing() {
             return;
         }
         let kept = i64::try_from(settings.retention_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         let from = now_us().saturating_sub(kept);
-        match seek::offset_at(&*subscription.inner.log, subscription.inner.topic, from).await {
-            Ok(offset) => subscription.inner.retained_from.store(offset, Ordering::Relaxed),
+        match seek::offset_at(&*inner.log, inner.topic, from).await {
+            Ok(offset) => {
+                inner.retained_from.store(offset, Ordering::Relaxed);
+                inner.deliveries.lock().give_up_before(offset);
+                inner.news.notify_waiters();
+                subscription.note_changes();
+            }
             Err(error) => {
                 tracing::warn!(subscription = subscription.name(), problem = %error.problem(), "the retention stays");
             }

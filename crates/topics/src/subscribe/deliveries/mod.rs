@@ -258,6 +258,27 @@ impl Deliveries {
         changed || self.ready.len() > before
     }
 
+    /// Gives up what is before an offset and was never acknowledged, held or not; what is leased, on its way to the
+    /// dead letters, or behind such an event stays.
+    pub fn give_up_before(&mut self, offset: u64) {
+        let mut end = offset;
+        while let Some((first, held)) = self.held.first_key_value().filter(|(first, _)| **first < offset) {
+            let first = *first;
+            if !matches!(held.stand, Stand::Ready | Stand::Behind | Stand::Later { .. }) {
+                end = first;
+                break;
+            }
+            self.settle(first);
+        }
+        if self.acked.missing_before(end) == 0 {
+            return;
+        }
+        self.acked.add(0..end);
+        self.failed_before = self.failed_before.split_off(&end);
+        self.next = self.next.max(end);
+        self.revision += 1;
+    }
+
     /// When [`Self::tick`] is due next.
     pub fn due_us(&self) -> Option<i64> {
         let lease = self.leases.first().map(|(at_us, _)| *at_us);

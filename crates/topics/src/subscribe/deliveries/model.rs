@@ -500,6 +500,28 @@ fn an_acknowledgement_from_before_a_restart_counts_unless_exactly_once_or_an_ord
 }
 
 #[test]
+fn what_is_past_its_retention_is_given_up_unread_but_not_what_is_leased() {
+    let mut unread = Deliveries::new(Settings::default(), None, Saved::beginning(0), 0);
+    unread.give_up_before(3);
+    assert_eq!((unread.floor(), unread.wants(), unread.revision()), (3, Some((3, 0)), 1));
+    unread.give_up_before(2);
+    assert_eq!((unread.floor(), unread.revision()), (3, 1), "nothing is given up twice");
+
+    let mut world = World::new(Settings::default());
+    for _ in 0..4 {
+        world.step(&Step::Publish { key: 0, bytes: 5 });
+    }
+    world.step(&Step::Take { receiver: 0, messages: 2, bytes: 255, deadline: 30 });
+    let ids: Vec<AckId> = world.given.iter().map(|(_, id)| *id).collect();
+    assert_eq!(world.real.acknowledge(ids[0], 4), Outcome::Done);
+    world.real.give_up_before(3);
+    assert_eq!((world.real.floor(), world.real.backlog(4)), (1, 3), "a lease goes on");
+    assert_eq!(world.real.acknowledge(ids[1], 4), Outcome::Done);
+    world.real.give_up_before(3);
+    assert_eq!((world.real.floor(), world.real.backlog(4), world.real.held.len()), (3, 1, 1));
+}
+
+#[test]
 fn nothing_is_taken_from_a_topic_that_has_the_name_of_a_deleted_one() {
     let mut world = World::new(Settings::default());
     world.step(&Step::Publish { key: 0, bytes: 5 });
