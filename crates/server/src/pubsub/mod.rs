@@ -21,7 +21,13 @@ mod subscriber;
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::ORIGIN},
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
+};
 use naru_store::subscriptions as stored;
 use naru_topics::{Topics, subscribe::Subscriptions};
 use parking_lot::RwLock;
@@ -96,7 +102,10 @@ impl PubSub {
     fn router(&self) -> Router {
         let routes = self.routes();
         let rest = Rest::new(self.descriptors(), routes.clone(), self.pushes().key().clone());
-        routes.into_axum_router().fallback(move |request: Request| rest.clone().answer(request))
+        routes
+            .into_axum_router()
+            .fallback(move |request: Request| rest.clone().answer(request))
+            .layer(from_fn(no_pages))
     }
 
     fn routes(&self) -> Routes {
@@ -154,4 +163,13 @@ impl PubSub {
         self.inner.configs.write().remove(id);
         Ok(())
     }
+}
+
+/// Refuses pages of a browser on this machine: they may send to it what its user does not know of. No library of
+/// Google's says an origin.
+async fn no_pages(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(ORIGIN) {
+        return (StatusCode::FORBIDDEN, "not for pages of a browser\n").into_response();
+    }
+    next.run(request).await
 }

@@ -55,3 +55,13 @@ async fn the_same_topics_are_served_as_json() {
     assert_eq!(ask(&world, Method::GET, "topics:explode", &Value::Null).await.0, 404);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_browser_is_refused() {
+    let mut world = World::new().await;
+    let from_page = Client::new().put(format!("http://{}/v1/projects/acme/topics/orders", world.address));
+    let refused = from_page.header("origin", "http://localhost:3000").body("{}").send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 403);
+    assert_eq!(ask(&world, Method::GET, "topics/orders", &Value::Null).await.0, 404);
+    world.stop().await;
+}
