@@ -340,3 +340,14 @@ async fn segment_otlp_and_cloudevents_are_answered_in_their_own_words() {
         "{\"specversion\":\"1.0\",\"id\":\"2\",\"datacontenttype\":\"application/json\",\"data\":7}"
     );
 }
+
+#[tokio::test]
+async fn a_page_of_a_browser_needs_a_key() {
+    let house = House::open("").await;
+    let page = |request: RequestBuilder| request.header("origin", "http://localhost:3000");
+    let refused = page(house.post("/v1/ingest/app", r#"{"id":"a"}"#)).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(house.log("app").await.is_empty());
+    let taken = house.post("/v1/ingest/app", r#"{"id":"a"}"#).send().await.unwrap();
+    assert!(taken.status().is_success());
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, header::ORIGIN, request::Parts},
 };
 use bytes::Bytes;
 use naru_access::{Sender, TOKEN_PREFIX, Tokens};
@@ -167,6 +167,9 @@ impl Intake {
             Some(sender) => Some(sender),
             None => inner.senders.admit(request.key.as_deref().or(key.as_deref())).await?,
         };
+        if sender.is_none() && parts.headers.contains_key(ORIGIN) {
+            return Err(Refusal::Page);
+        }
         let topic = inner.route(aim, sender.as_deref())?;
         inner.append(&topic, sender.as_deref(), aim.word(), request).await
     }

@@ -46,6 +46,9 @@ pub enum Refusal {
         /// The topic.
         topic: String,
     },
+    /// A page of a browser sends without a key.
+    #[error("a page of a browser sends without a key")]
+    Page,
     /// The body cannot be taken apart.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -105,7 +108,7 @@ impl Refusal {
             }
             Self::Claims { .. } => StatusCode::CONFLICT,
             Self::KeyMissing | Self::KeyWrong => StatusCode::UNAUTHORIZED,
-            Self::KeyForbids { .. } => StatusCode::FORBIDDEN,
+            Self::KeyForbids { .. } | Self::Page => StatusCode::FORBIDDEN,
             Self::Wire(WireError::TooMany) | Self::TooLarge { .. } | Self::Publish(PublishError::TooLarge { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -141,7 +144,7 @@ impl Refusal {
             | Self::NoClaim(_)
             | Self::Claims { .. }
             | Self::Publish(PublishError::Unknown { .. }) => "topic",
-            Self::KeyMissing | Self::KeyWrong | Self::KeyForbids { .. } => "key",
+            Self::KeyMissing | Self::KeyWrong | Self::KeyForbids { .. } | Self::Page => "key",
             Self::Wire(_) | Self::Encoding | Self::Compressed(_) => "unreadable",
             Self::TooLarge { .. } | Self::Publish(PublishError::TooLarge { .. }) => "too_large",
             Self::Slow { .. } | Self::Broken => "broken_off",
@@ -173,6 +176,9 @@ impl Refusal {
             Self::KeyForbids { topic, .. } => {
                 problem("intake.key_forbids").hint(format!("`naru token new NAME --send {topic}` makes one for it."))
             }
+            Self::Page => problem("intake.page")
+                .detail("Any page that is open on this machine could send so; the request has an `Origin` header.")
+                .hint("`naru token new NAME --send TOPIC` makes a key."),
             Self::Wire(WireError::Unreadable { .. }) => {
                 problem("intake.unreadable").hint("Nothing of it was kept. Mend the sender, then send it again.")
             }
