@@ -447,3 +447,16 @@ async fn a_cancel_request_stops_a_query() {
     let error = query.await.unwrap().unwrap_err();
     assert_eq!(error.code().unwrap().code(), "57014");
 }
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_request_does_not_keep_the_door_open() {
+    use tokio::io::AsyncWriteExt;
+    let metrics = Arc::new(Mutex::new(Registry::default()));
+    let ready = Arc::new(Vec::<String>::new);
+    let door = http::serve("127.0.0.1:0".parse().unwrap(), None, ready, metrics, None).await.unwrap().unwrap();
+    let mut stream = tokio::net::TcpStream::connect(door.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: na").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::timeout(Duration::from_secs(20), door.close()).await.unwrap();
+    drop(stream);
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use naru_server::generated::google::pubsub::v1 as pb;
+use naru_topics::subscribe::Limits;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
@@ -166,5 +167,28 @@ async fn nothing_confirmed_comes_again_and_nothing_else_is_lost_over_restarts() 
     world.acknowledge("kept", &again).await.unwrap();
     world.restart().await;
     assert_eq!(world.subscriptions.get("kept").unwrap().backlog(), 0);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_of_a_deleted_topic_gets_nothing_of_another_with_its_name() {
+    let mut world = World::new().await;
+    world.subscribed("orders", |_| {}).await;
+    let request = pb::DeleteTopicRequest { topic: topic("orders") };
+    world.publisher().delete_topic(request).await.unwrap();
+    let again = pb::Topic { name: topic("orders"), ..Default::default() };
+    world.publisher().create_topic(again).await.unwrap();
+    world.publish("orders", &["other"], "").await;
+    world.restart().await;
+    let held = world.subscriptions.get("orders").unwrap();
+    let limits = Limits {
+        messages_max: 9,
+        bytes_max: 1 << 20,
+        outstanding_messages_max: 9,
+        outstanding_bytes_max: 1 << 20,
+        deadline_s: 10,
+    };
+    assert!(held.settings().topic_deleted);
+    assert!(held.receiver().take(limits).await.unwrap().is_empty());
     world.stop().await;
 }
