@@ -24,7 +24,8 @@ impl Tally {
     /// cargo test: `test result: ok. 12 passed; 0 failed; 0 ignored; …`.
     pub fn read(&mut self, line: &str) {
         let line = without_colours(line);
-        let counts = if let Some((_, rest)) = line.split_once("test result: ") {
+        // nextest shows the output of a failed test again, indented: its summary is not counted twice.
+        let counts = if let Some(rest) = line.strip_prefix("test result: ") {
             rest.to_owned()
         } else if line.trim_start().starts_with("Summary [") && line.contains(" run: ") {
             line.split_once(" run: ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
