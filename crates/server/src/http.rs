@@ -48,9 +48,9 @@ impl<F: Fn() -> Vec<String> + Send + Sync> Readiness for F {
 /// Metrics that all rooms register with.
 pub type Metrics = Arc<Mutex<Registry>>;
 
-/// Where a request comes from.
+/// Where a request comes from; every request carries it as [`ConnectInfo`].
 #[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 #[derive(Clone)]
 struct Answers {
@@ -60,7 +60,8 @@ struct Answers {
 
 /// Opens the door; `None` when it is off. With `tls` it may listen beyond loopback, and then it shows health to
 /// everybody but readiness and metrics, which name tables, to this machine only. Without an `intake` it
-/// takes no events.
+/// takes no events. `more` are further paths (sign-in, the console's API, its pages), whose fallback answers what nobody
+/// else does.
 ///
 /// # Errors
 /// [`ServerError`] when the address or the certificate cannot be used.
@@ -70,6 +71,7 @@ pub async fn serve(
     readiness: Arc<dyn Readiness>,
     metrics: Metrics,
     intake: Option<Intake>,
+    more: Option<Router>,
 ) -> Result<Option<Door>, ServerError> {
     let acceptor = tls.map(Tls::acceptor).transpose()?;
     let Some(listener) = listen.bind("http", acceptor.is_some()).await? else { return Ok(None) };
@@ -81,7 +83,8 @@ pub async fn serve(
         .route_layer(from_fn(this_machine_only))
         .route("/healthz", get(async || "ok\n"))
         .with_state(Answers { readiness, metrics })
-        .merge(intake.map(ingest::router).unwrap_or_default());
+        .merge(intake.map(ingest::router).unwrap_or_default())
+        .merge(more.unwrap_or_default());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     match acceptor {
         None => run(listener, router, &stop, &tasks),

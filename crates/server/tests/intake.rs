@@ -60,7 +60,8 @@ impl House {
         let (metrics, tokens) = (Metrics::default(), Tokens::new(store));
         let intake = Intake::new(topics.clone(), tokens.clone(), project.settings.intake, &metrics);
         let any = "127.0.0.1:0".parse().unwrap();
-        let door = http::serve(any, None, Arc::new(Vec::<String>::new), metrics, Some(intake)).await.unwrap().unwrap();
+        let door =
+            http::serve(any, None, Arc::new(Vec::<String>::new), metrics, Some(intake), None).await.unwrap().unwrap();
         Self { _folder: folder, topics, tokens, door, client: Client::new() }
     }
 

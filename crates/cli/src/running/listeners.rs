@@ -40,7 +40,7 @@ impl Listeners {
             let (topics, tokens) = (running_topics.topics.clone(), Tokens::new(running.store.clone()));
             Intake::new(topics, tokens, running.home.project.settings.intake, &metrics)
         });
-        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, intake)
+        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, intake, None)
             .await
             .map_err(failed)?;
         let tokens = Arc::new(Tokens::new(running.store.clone()));
