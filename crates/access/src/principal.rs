@@ -1,11 +1,24 @@
-//! Who asks, and what they may do.
+//! Who asks, what they want, and the answer.
 //!
-//! Owns: [`Principal`], [`Action`] and the one function [`decide`] below every door. A pure function: it looks
-//! nothing up, so that every door and every test asks it the same way.
+//! Owns: [`Principal`], [`Account`], [`Action`], [`Decision`]. Never decides; that is [`crate::Rights`].
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use naru_base::{Problem, TableId};
+use naru_base::Problem;
+use naru_project::Role;
+
+/// A person or a service that naru knows by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Counted from 1.
+    pub id: i64,
+    /// A person's e-mail address in small letters, or a service's name.
+    pub name: String,
+    /// The name that people call it by.
+    pub shown: String,
+    /// The company's domain that the provider vouches for; `None` for services and for addresses outside a company.
+    pub domain: Option<String>,
+}
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +27,11 @@ pub enum Principal {
     Owner,
     /// A schedule or another part of naru acting for the project.
     Project,
-    /// The holder of a token.
+    /// Someone who signed in, or who sends a personal token.
+    Person(Arc<Account>),
+    /// A service account, by its token.
+    Service(Arc<Account>),
+    /// The holder of a token of the project, which no account stands behind.
     Token {
         /// The token's number.
         id: i64,
@@ -25,13 +42,26 @@ pub enum Principal {
     },
 }
 
+impl Principal {
+    /// The name under which `access.toml` and the audit know them.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Owner => "the project's owner",
+            Self::Project => "the project",
+            Self::Person(account) | Self::Service(account) => &account.name,
+            Self::Token { name, .. } => name,
+        }
+    }
+
+    /// Whether it is naru's own side of the fence: whoever has the folder, and what runs for it.
+    pub fn holds_the_folder(&self) -> bool {
+        matches!(self, Self::Owner | Self::Project)
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Owner => f.write_str("the project's owner"),
-            Self::Project => f.write_str("the project"),
-            Self::Token { name, .. } => f.write_str(name),
-        }
+        f.write_str(self.name())
     }
 }
 
@@ -40,12 +70,28 @@ impl fmt::Display for Principal {
 pub enum Action {
     /// See that it exists, its columns, and its rows.
     View,
-    /// Change its rows or definition through SQL.
+    /// Change its rows or definition.
     Change,
-    /// Build it now: run, resume, backfill a mart.
+    /// Build it now: run, resume, backfill a mart; replay its dead letters.
     Run,
     /// Pause, resume, resync, compact, vacuum.
     Operate,
+    /// Delete it, and say who may see it.
+    Own,
+}
+
+impl Action {
+    /// Every action, the least first.
+    pub const ALL: [Self; 5] = [Self::View, Self::Change, Self::Run, Self::Operate, Self::Own];
+
+    /// The least that `access.toml` has to grant for it.
+    pub fn needs(self) -> Role {
+        match self {
+            Self::View => Role::View,
+            Self::Change | Self::Run => Role::Edit,
+            Self::Operate | Self::Own => Role::Own,
+        }
+    }
 }
 
 impl fmt::Display for Action {
@@ -55,56 +101,33 @@ impl fmt::Display for Action {
             Self::Change => "change",
             Self::Run => "run",
             Self::Operate => "operate",
+            Self::Own => "own",
         })
     }
 }
 
-/// What [`decide`] says.
+/// What [`crate::Rights::decide`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Go on.
     Allow,
-    /// Refuse, with this problem.
+    /// Refuse, with this problem: they see the object, and may not do this to it.
     Deny(Box<Problem>),
+    /// Answer as if there were no such object, in the very words used for one that does not exist.
+    Hidden,
 }
 
 impl Decision {
-    /// `Ok` when allowed.
-    pub fn into_result(self) -> Result<(), Box<Problem>> {
+    /// `Ok` when allowed. `not_there` makes the door's answer for an object that does not exist, which is also the
+    /// answer for one that must stay hidden.
+    ///
+    /// # Errors
+    /// The refusal, or what `not_there` gives.
+    pub fn or_not_there(self, not_there: impl FnOnce() -> Problem) -> Result<(), Problem> {
         match self {
             Self::Allow => Ok(()),
-            Self::Deny(problem) => Err(problem),
+            Self::Deny(problem) => Err(*problem),
+            Self::Hidden => Err(not_there()),
         }
-    }
-}
-
-/// Decides whether someone may do something with a table. The owner and the project may do everything; a token of
-/// the project may view every table and nothing else.
-pub fn decide(principal: &Principal, action: Action, table: &TableId) -> Decision {
-    match (principal, action) {
-        (Principal::Owner | Principal::Project, _) | (Principal::Token { .. }, Action::View) => Decision::Allow,
-        (Principal::Token { name, .. }, Action::Change | Action::Run | Action::Operate) => Decision::Deny(Box::new(
-            Problem::new("access.denied", format!("{name} may not {action} {table}"))
-                .detail("Tokens of a project may view its tables.")
-                .hint("Ask the project's owner to do it in the project folder."),
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_views_everything_and_changes_nothing() {
-        let table = TableId::new("shop", "orders");
-        let token = Principal::Token { id: 1, name: "bi".into(), owner: "kim".into() };
-        for action in [Action::View, Action::Change, Action::Run, Action::Operate] {
-            assert_eq!(decide(&Principal::Owner, action, &table), Decision::Allow);
-            assert_eq!(decide(&Principal::Project, action, &table), Decision::Allow);
-            assert_eq!(decide(&token, action, &table) == Decision::Allow, action == Action::View);
-        }
-        let denied = decide(&token, Action::Run, &table).into_result().unwrap_err();
-        assert_eq!(denied.summary, "bi may not run shop.orders");
     }
 }

@@ -40,7 +40,7 @@ pub mod topic;
 mod yaml_text;
 mod zone;
 
-pub use access_file::ACCESS_FILE;
+pub use access_file::{ACCESS_FILE, AccessFile, Grant, Grantee, Group, Reach, Role};
 pub use check::{Check, Literal, Rule, Severity};
 pub use environment::Environment;
 pub use init::{FOLDERS, InitOptions, init};

@@ -13,7 +13,7 @@ use std::{
 use naru_base::{Problem, TableId};
 
 use crate::{
-    access_file::{self, ACCESS_FILE},
+    access_file::{self, ACCESS_FILE, AccessFile},
     environment::Environment,
     init::FOLDERS,
     intake,
@@ -44,6 +44,8 @@ pub struct Project {
     pub root: PathBuf,
     /// `naru.toml`.
     pub settings: Settings,
+    /// `access.toml`, where there is one.
+    pub access: Option<AccessFile>,
     /// `sources/*.toml`, by name.
     pub sources: Vec<Source>,
     /// `topics/*.toml`, by name.
@@ -152,11 +154,7 @@ impl Folder<'_> {
         let text = self.text(Path::new(SETTINGS_FILE))?;
         let settings = self.toml(&text, settings::read);
         self.note_unread_folders();
-        if self.root.join(ACCESS_FILE).is_file()
-            && let Some(text) = self.text(Path::new(ACCESS_FILE))
-        {
-            self.toml(&text, access_file::read);
-        }
+        let access = self.access();
         let sources = self.read_toml_folder("sources", source::read);
         let topics = self.read_toml_folder("topics", topic::read);
         let check_paths = self.files("checks", "sql", false);
@@ -170,9 +168,18 @@ impl Folder<'_> {
             let below = path.strip_prefix("marts").unwrap_or(&path).to_path_buf();
             marts.extend(mart::read(text, &below, &settings.timezone, &check_names, &mut self.report));
         }
-        let project = Project { root: self.root.to_path_buf(), settings, sources, topics, marts, functions, checks };
+        let root = self.root.to_path_buf();
+        let project = Project { root, settings, access, sources, topics, marts, functions, checks };
         self.report_collisions(&project);
         Some(project)
+    }
+
+    /// `access.toml`; a link to nothing is a file that cannot be read, not one that is not there.
+    fn access(&mut self) -> Option<AccessFile> {
+        let path = Path::new(ACCESS_FILE);
+        self.root.join(path).symlink_metadata().ok()?;
+        let text = self.text(path)?;
+        Some(self.toml(&text, access_file::read))
     }
 
     /// Reads one file of text; one that is not there, too long or not UTF-8 is a problem.

@@ -82,7 +82,7 @@ fn read_toml(kind: FileKind, text: &SourceText, environment: &Environment, repor
         FileKind::Source => drop(source::read(&mut reading, &node, "source".to_owned())),
         FileKind::Topic => drop(topic::read(&mut reading, &node, "topic".to_owned())),
         FileKind::Access | FileKind::Mart | FileKind::Check | FileKind::Function => {
-            access_file::read(&mut reading, &node);
+            let _ = access_file::read(&mut reading, &node);
         }
     }
 }

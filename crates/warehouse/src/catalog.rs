@@ -16,13 +16,13 @@ use datafusion::{
     error::DataFusionError,
     execution::session_state::SessionState,
 };
-use naru_access::{Action, Decision, Principal};
+use naru_access::{Principal, Visible};
 use naru_base::{TableId, Version};
 use naru_googlesql::{GoogleSql, Params, SqlError, SqlErrorKind};
 use parking_lot::Mutex;
 
 use crate::{
-    Decide, WarehouseError,
+    WarehouseError,
     information_schema::{self, INFORMATION_SCHEMA},
     session::Pinned,
     tables::{Cut, Extent, TableSource, View},
@@ -46,17 +46,11 @@ pub(crate) struct Scope {
     reader: Reader,
 }
 
-/// Who reads, and the function that says what they may see.
+/// Who reads, and what they may see while one statement runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pub principal: Principal,
-    pub decide: Decide,
-}
-
-impl Reader {
-    fn may_view(&self, id: &TableId) -> bool {
-        (self.decide)(&self.principal, Action::View, id) == Decision::Allow
-    }
+    pub visible: Arc<Visible>,
 }
 
 impl fmt::Debug for Scope {
@@ -103,7 +97,7 @@ impl Scope {
         }
         all.sort();
         all.dedup();
-        all.retain(|id| self.reader.may_view(id));
+        all.retain(|id| self.reader.visible.table(id));
         Ok(all)
     }
 
@@ -159,7 +153,7 @@ impl Sight {
     /// One table or view, remembered as used.
     pub async fn open(&self, id: &TableId) -> Result<Option<Arc<dyn TableProvider>>, WarehouseError> {
         // What is forbidden is not there, also behind a view: a view reads with the rights of whoever asks it.
-        if !self.scope.reader.may_view(id) {
+        if !self.scope.reader.visible.table(id) {
             return Ok(None);
         }
         if let Some(sql) = self.scope.queries.get(id) {

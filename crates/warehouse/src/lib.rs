@@ -27,6 +27,6 @@ pub use naru_googlesql::{Params, SqlType};
 pub use progress::{Progress, Seen};
 pub use run::ResultSet;
 pub use session::{Pinned, Session, SessionOptions, Statement};
-pub use settings::{Decide, WarehouseSettings};
+pub use settings::WarehouseSettings;
 pub use tables::{Cut, Extent, TableSource, View};
 pub use warehouse::Warehouse;

@@ -16,7 +16,7 @@ use datafusion::{
     prelude::SessionConfig,
     scalar::ScalarValue,
 };
-use naru_access::Principal;
+use naru_access::{Policy, Principal};
 use naru_base::TableId;
 use naru_googlesql::{GoogleSql, Options, Params, Parsed, SqlType, StatementKind};
 use parking_lot::RwLock;
@@ -92,7 +92,8 @@ pub struct Session {
     default_dataset: Option<String>,
     time_zone: RwLock<String>,
     timeout: RwLock<Option<Duration>>,
-    reader: Reader,
+    principal: Principal,
+    policy: Policy,
     memory_bytes: Option<usize>,
     postgres_casts: bool,
 }
@@ -107,13 +108,14 @@ impl Session {
     pub(crate) fn new(warehouse: Warehouse, options: SessionOptions) -> Result<Self, WarehouseError> {
         let time_zone = options.time_zone.unwrap_or_else(|| warehouse.settings().time_zone.clone());
         check_zone(&time_zone)?;
-        let reader = Reader { principal: options.principal, decide: warehouse.settings().decide };
+        let policy = warehouse.settings().policy.clone();
         Ok(Self {
             warehouse,
             default_dataset: options.default_dataset,
             time_zone: RwLock::new(time_zone),
             timeout: RwLock::new(None),
-            reader,
+            principal: options.principal,
+            policy,
             memory_bytes: options.memory_bytes,
             postgres_casts: options.postgres_casts,
         })
@@ -143,7 +145,7 @@ impl Session {
 
     /// Who asks.
     pub fn principal(&self) -> &Principal {
-        &self.reader.principal
+        &self.principal
     }
 
     /// The project's name.
@@ -282,11 +284,16 @@ impl Session {
     }
 
     fn live(&self) -> Arc<Scope> {
-        Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), self.reader.clone())
+        Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), self.reader())
     }
 
     fn pinned(&self, pinned: Pinned) -> Arc<Scope> {
-        Scope::pinned(&self.warehouse.settings().project, pinned, self.reader.clone())
+        Scope::pinned(&self.warehouse.settings().project, pinned, self.reader())
+    }
+
+    /// Who asks and what they may see, as it stands now: the next statement asks again.
+    fn reader(&self) -> Reader {
+        Reader { principal: self.principal.clone(), visible: self.policy.now().visible(&self.principal) }
     }
 
     async fn start(

@@ -4,11 +4,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use naru_access::{Action, Decision, Principal};
-use naru_base::{
-    TableId,
-    number::{u64_from, usize_from},
-};
+use naru_access::Policy;
+use naru_base::number::{u64_from, usize_from};
 
 use crate::lake_tables::PublishedBy;
 
@@ -18,9 +15,6 @@ const MEMORY_LEAST: u64 = 64 << 20;
 const MEMORY_DEFAULT_MOST: u64 = 16 << 30;
 /// Assumed when the machine does not say.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
-
-/// The one function that decides who may do what; see [`naru_access::decide`].
-pub type Decide = fn(&Principal, Action, &TableId) -> Decision;
 
 /// How queries run.
 #[derive(Debug, Clone)]
@@ -39,8 +33,8 @@ pub struct WarehouseSettings {
     pub target_partitions: usize,
     /// A statement of a person is stopped after this; `None`: never. Marts have limits of their own.
     pub timeout: Option<Duration>,
-    /// Who may see which table. Asked for every table of every session, whatever door it came through.
-    pub decide: Decide,
+    /// Who may see which table. Asked once for every statement of every session, whatever door it came through.
+    pub policy: Policy,
     /// Tables that are there for nobody until an application of this id has committed to them: marts, whose first
     /// run stages into a table that has no rows yet.
     pub published_by: PublishedBy,
@@ -57,7 +51,7 @@ impl WarehouseSettings {
             spill_bytes_max: 100 << 30,
             target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             timeout: None,
-            decide: naru_access::decide,
+            policy: Policy::default(),
             published_by: PublishedBy::default(),
         }
     }

@@ -17,8 +17,8 @@ use arrow::{
 };
 use async_trait::async_trait;
 use datafusion::datasource::MemTable;
-use naru_access::{Action, Decision, Principal};
-use naru_base::{Problem, TableId, Version};
+use naru_access::{AccessFile, Grant, Grantee, Policy, Principal, Reach, Rights, Role, Terms};
+use naru_base::{Place, TableId, Version};
 use naru_warehouse::{
     Cut, Params, Pinned, ResultSet, Session, SessionOptions, TableSource, View, Warehouse, WarehouseError,
     WarehouseSettings,
@@ -430,14 +430,17 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     all
 }
 
-/// Everyone may see everything but a token, which may not see the dataset `hr`.
-fn no_hr(principal: &Principal, _: Action, id: &TableId) -> Decision {
-    match principal {
-        Principal::Token { .. } if id.dataset == "hr" => {
-            Decision::Deny(Box::new(Problem::new("access.denied", "not for you")))
-        }
-        _ => Decision::Allow,
-    }
+/// Rights under which the token `bi` sees the dataset `shop` and nothing else.
+fn only_shop() -> Policy {
+    let place = Place { file: "access.toml".into(), line: 1, column: 1 };
+    let grant = Grant {
+        to: vec![Grantee::Token("bi".into())],
+        can: Role::View,
+        on: vec![Reach::Dataset("shop".into())],
+        place,
+    };
+    let file = AccessFile { grants: vec![grant], ..AccessFile::default() };
+    Policy::new(Rights::new(Terms { file: Some(file), ..Terms::default() }))
 }
 
 #[tokio::test]
@@ -447,7 +450,7 @@ async fn what_a_reader_may_not_see_is_not_there_for_them() {
         .with("shop.b", 1, vec![numbers(&[2])])
         .with_view("hr.v", "SELECT n FROM shop.b")
         .with_view("shop.leak", "SELECT n FROM hr.pay");
-    let (warehouse, _folder) = with_settings(tables, |settings| settings.decide = no_hr);
+    let (warehouse, _folder) = with_settings(tables, |settings| settings.policy = only_shop());
     let token = Principal::Token { id: 1, name: "bi".into(), owner: "kim".into() };
     let session = warehouse.session(SessionOptions::of(token)).unwrap();
     let said = async |sql: &str| session.run(sql).await.unwrap_err().problem().to_string();
