@@ -74,7 +74,10 @@ async fn work(shop: &Shop) {
 async fn child_of_the_kill_test() {
     // Started by hand or by the test runner there is nothing to do.
     if let Ok(folder) = std::env::var(FOLDER) {
-        work(&Shop::at(folder.as_ref()).await).await;
+        let shop = Shop::at(folder.as_ref()).await;
+        // As `naru up` does: the one before may have been killed in the middle of a put.
+        naru_lake::leftovers::remove(folder.as_ref()).await.unwrap();
+        work(&shop).await;
     }
 }
 

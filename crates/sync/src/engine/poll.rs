@@ -72,7 +72,9 @@ impl Poll {
         if let Some(picture) = self.waiting.take_if(|picture| stream.cut >= picture.at) {
             if picture.definitions == stream.definitions {
                 stream.find_unpublished(&prepared.client).await?;
-                compare(stream, prepared, picture.images).await?;
+                if compare(stream, prepared, picture.images).await? == Compared::ForNow {
+                    self.early = self.early.max(1);
+                }
             } else {
                 // The stream has told something newer meanwhile; look again soon.
                 self.early = self.early.max(1);
@@ -93,7 +95,16 @@ impl Poll {
     }
 }
 
-async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>) -> Result<(), SyncError> {
+/// How far a picture of the catalog was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    /// All of it.
+    Whole,
+    /// But for tables that catch up and are gone or renamed: what their spools hold comes before that.
+    ForNow,
+}
+
+async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImage>) -> Result<Compared, SyncError> {
     let wanted = |oid: u32| images.iter().any(|image| image.oid == oid && stream.context.wants(image));
     let gone: Vec<u32> = stream
         .tables
@@ -101,7 +112,12 @@ async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImag
         .filter(|table| table.state != TableState::Dropped && !wanted(table.oid))
         .map(|table| table.oid)
         .collect();
+    let mut compared = Compared::Whole;
     for oid in gone {
+        if stream.tables.get(&oid).is_some_and(|table| table.state == TableState::CatchingUp) {
+            compared = Compared::ForNow;
+            continue;
+        }
         stream.drop_table(oid, GONE)?;
         // One that is there and only no longer wanted, a partition now for example, is still listed.
         stream.todo.members = true;
@@ -109,9 +125,16 @@ async fn compare(stream: &mut Stream, prepared: &Prepared, images: Vec<TableImag
     let known = |image: &TableImage| stream.tables.get(&image.oid).is_some_and(|t| t.state != TableState::Dropped);
     let (known, new): (Vec<_>, Vec<_>) = images.into_iter().partition(known);
     for image in known {
+        let renamed = |table: &TableRuntime| table.image.names() != image.names();
+        let catches_up = |table: &&TableRuntime| table.state == TableState::CatchingUp;
+        if stream.tables.get(&image.oid).filter(catches_up).is_some_and(renamed) {
+            compared = Compared::ForNow;
+            continue;
+        }
         stream.redefine_polled(image.oid, image).await?;
     }
-    adopt(stream, prepared, new).await
+    adopt(stream, prepared, new).await?;
+    Ok(compared)
 }
 
 /// Takes back tables that were set aside and whose owner has mended them since: each new definition is one try.

@@ -392,7 +392,8 @@ impl Stream {
             return Ok(());
         }
         match event {
-            DefinitionEvent::Drop { oid: dropped } if dropped == oid => {
+            // Of a table that catches up, what came before is still in its spool: it ends there, in order.
+            DefinitionEvent::Drop { oid: dropped } if dropped == oid && table.state != TableState::CatchingUp => {
                 let taken_back = self.take_back(oid).await;
                 self.stopped_alone(oid, taken_back)?;
                 self.drop_table(oid, GONE)

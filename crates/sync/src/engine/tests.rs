@@ -218,6 +218,25 @@ async fn a_table_that_leaves_inside_a_transaction_ends_at_the_commit_before() {
 }
 
 #[tokio::test]
+async fn a_table_dropped_while_it_catches_up_ends_with_the_last_commit_before() {
+    let mut world = World::new(LiveSettings::default()).await;
+    world.stream.command_pause(&TableId::new("shop", "orders")).await.unwrap();
+    world.transaction(20, &row_of(ORDERS, 1)).await.unwrap();
+    world.stream.catch_up_again(ORDERS).unwrap();
+    world.transaction(30, &[insert(ORDERS, 2, "v")]).await.unwrap();
+    let gone = told(&serde_json::json!({"event": "drop", "oid": ORDERS}));
+    world.transaction(40, &[insert(ORDERS, 3, "half"), gone]).await.unwrap();
+    world.transaction(50, &row_of(ITEMS, 1)).await.unwrap();
+    world.stream.publish().await.unwrap();
+    world.stream.catch_up().await.unwrap();
+    assert_eq!(world.stream.tables[&ORDERS].state, TableState::Dropped);
+    assert_eq!((world.shown("orders").live_rows(), world.shown("items").live_rows()), (2, 1));
+    world.flush().await;
+    let orders = world.stream.context.lake.open_table(&TableId::new("shop", "orders")).await.unwrap().unwrap();
+    assert_eq!((orders.view().live_rows(), orders.position("naru/shop/1").await.unwrap()), (2, Some(30)));
+}
+
+#[tokio::test]
 async fn an_altered_table_is_shown_with_the_others() {
     let mut world = World::new(LiveSettings::default()).await;
     let both = [row_of(ORDERS, 1), row_of(ITEMS, 1)].concat();
