@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("005_topics.sql", include_str!("migrations/005_topics.sql")),
     ("006_topic_registry.sql", include_str!("migrations/006_topic_registry.sql")),
     ("007_pubsub.sql", include_str!("migrations/007_pubsub.sql")),
+    ("008_topic_offsets.sql", include_str!("migrations/008_topic_offsets.sql")),
 ];
 
 /// What a file turned out to be.

@@ -1,8 +1,8 @@
-//! Topics by number, which of them have no file, their columns over time, how far their readers have come, and what
-//! was forgotten.
+//! Topics by number, which of them have no file, their columns over time, how far their readers have come, what was
+//! forgotten, and which offsets may have been given.
 //!
-//! Owns: the `topics`, `topic_made`, `topic_revisions`, `topic_cursors` and `topic_floors` tables. Positions of lake tables are not here: they live in
-//! Delta.
+//! Owns: the `topics`, `topic_made`, `topic_revisions`, `topic_cursors`, `topic_floors` and `topic_reserved` tables.
+//! Positions of lake tables are not here: they live in Delta.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -59,10 +59,27 @@ pub fn forget(connection: &Connection, topic: u32, reader: &str) -> Result<(), S
 
 /// Per topic, the offset below which events are forgotten.
 pub fn floors(connection: &Connection) -> Result<Vec<(u32, u64)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT topic, floor FROM topic_floors")?;
+    offsets(connection, "SELECT topic, floor FROM topic_floors")
+}
+
+/// Per topic, one past the last offset that may have been given.
+pub fn reserved(connection: &Connection) -> Result<Vec<(u32, u64)>, StoreError> {
+    offsets(connection, "SELECT topic, reserved FROM topic_reserved")
+}
+
+fn offsets(connection: &Connection, sql: &str) -> Result<Vec<(u32, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
     let read: Result<Vec<(u32, i64)>, _> = rows.collect();
-    Ok(read?.into_iter().map(|(topic, floor)| (topic, naru_base::number::u64_from_signed(floor))).collect())
+    Ok(read?.into_iter().map(|(topic, offset)| (topic, naru_base::number::u64_from_signed(offset))).collect())
+}
+
+/// Notes that offsets of a topic before `end` may be given.
+pub fn reserve(connection: &Connection, topic: u32, end: u64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO topic_reserved (topic, reserved) VALUES (?1, ?2)
+               ON CONFLICT (topic) DO UPDATE SET reserved = max(reserved, excluded.reserved)";
+    connection.prepare_cached(sql)?.execute((topic, naru_base::number::i64_from(end)))?;
+    Ok(())
 }
 
 /// Raises the offset below which events are forgotten.
