@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     error::FlowError,
     graph::Graph,
+    pause::{self, Pause},
     rollback::RolledBack,
     run::{NodeReport, RunReport, RunState},
 };
@@ -33,8 +34,10 @@ pub struct MartStatus {
     pub published: Option<(RunId, NodeReport)>,
     /// Checks of the latest attempt that did not pass.
     pub failing_checks: Vec<FailingCheck>,
-    /// When its schedule starts it next.
+    /// When its schedule starts it next; none while that is paused.
     pub next: Option<Timestamp>,
+    /// Set while its schedule is paused.
+    pub paused: Option<Pause>,
     /// Whether its file was edited since it was published.
     pub edited: bool,
     /// Whom to ask about it, as its file says.
@@ -93,7 +96,7 @@ pub struct FailingCheck {
 
 /// Every mart of the graph and every other that ever ran, by name.
 pub async fn status(store: &Store, graph: &Graph, now: Timestamp) -> Result<Vec<MartStatus>, FlowError> {
-    let rows = store.read(|tx| runs_read::marts(tx)).await?;
+    let (rows, paused) = store.read(|tx| Ok((runs_read::marts(tx)?, pause::stored(tx)?))).await?;
     let mut rows: BTreeMap<TableId, MartRow> = rows.into_iter().map(|row| (row.latest.mart.clone(), row)).collect();
     let mut lines: Vec<MartStatus> = graph
         .marts()
@@ -102,9 +105,11 @@ pub async fn status(store: &Store, graph: &Graph, now: Timestamp) -> Result<Vec<
             let row = rows.remove(&mart.id);
             let published = row.as_ref().and_then(|row| row.published.as_ref());
             let edited = published.is_some_and(|published| published.fingerprint != mart.fingerprint);
-            let next = mart.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+            let paused = paused.get(&mart.id.to_string()).filter(|_| mart.schedule.is_some()).cloned();
+            let next = mart.schedule.as_ref().filter(|_| paused.is_none());
+            let next = next.and_then(|schedule| schedule.next_after(now));
             let owner = mart.owner.clone();
-            MartStatus { kind: Some(mart.kind.word()), next, edited, owner, ..line(mart.id.clone(), row) }
+            MartStatus { kind: Some(mart.kind.word()), next, paused, edited, owner, ..line(mart.id.clone(), row) }
         })
         .collect();
     lines.extend(rows.into_iter().map(|(id, row)| line(id, Some(row))));
@@ -193,6 +198,7 @@ fn line(mart: TableId, row: Option<MartRow>) -> MartStatus {
             .map(|(check, outcome, failing)| FailingCheck { check, outcome, failing })
             .collect(),
         next: None,
+        paused: None,
         edited: false,
         owner: None,
         rolled_back,

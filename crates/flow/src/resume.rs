@@ -50,17 +50,32 @@ impl Flow {
         self.go_on(graph, run, true).await
     }
 
-    async fn go_on(&self, graph: Arc<Graph>, run: Option<RunId>, over_newer: bool) -> Result<RunHandle, FlowError> {
-        let row = self.run_to_resume(&graph, run).await?;
-        let run = row.run;
+    /// The run that [`Flow::resume`] would go on with and the marts that it would build, in no order; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Flow::resume`], but for [`FlowError::Busy`].
+    pub async fn would_resume(
+        &self,
+        graph: &Graph,
+        run: Option<RunId>,
+        over_newer: bool,
+    ) -> Result<(RunId, BTreeSet<TableId>), FlowError> {
+        let run = self.run_to_resume(graph, run).await?.run;
         let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
-        let again = to_run_again(&graph, &nodes);
+        let again = to_run_again(graph, &nodes);
         if again.is_empty() {
             return Err(FlowError::NothingToResume);
         }
         if !over_newer {
             self.nothing_newer(run, &again).await?;
         }
+        Ok((run, again))
+    }
+
+    async fn go_on(&self, graph: Arc<Graph>, run: Option<RunId>, over_newer: bool) -> Result<RunHandle, FlowError> {
+        let row = self.run_to_resume(&graph, run).await?;
+        let (run, again) = self.would_resume(&graph, Some(row.run), over_newer).await?;
+        let nodes = self.inner.store.read(move |tx| runs_read::nodes(tx, run)).await?;
         let claim = self.claim(nodes.iter().map(|node| node.mart.clone()).collect(), Some(run))?;
         let cancel = claim.belongs_to(run);
         let epoch = self.inner.epoch;

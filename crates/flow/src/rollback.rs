@@ -58,6 +58,25 @@ impl RolledBack {
 }
 
 impl Flow {
+    /// The run whose result [`Flow::rollback`] would publish again, and its rows; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Flow::rollback`], but for [`FlowError::Busy`].
+    pub async fn would_roll_back(
+        &self,
+        graph: &Graph,
+        mart: &TableId,
+        to: Option<RunId>,
+    ) -> Result<(RunId, Option<u64>), FlowError> {
+        let id = mart.clone();
+        let published = self.inner.store.read(move |tx| runs_read::publications(tx, &id)).await?;
+        let (target, _) = target(mart, &published, to).map_err(FlowError::Refused)?;
+        if graph.of_earlier_version(mart).is_none() {
+            return Err(FlowError::Refused(no_file(mart)));
+        }
+        Ok((target.run, target.rows))
+    }
+
     /// Starts a run that publishes an earlier result of one mart as a new commit. The next run of the mart, also one by
     /// schedule, publishes anew.
     ///

@@ -21,6 +21,7 @@ use crate::{
     error::FlowError,
     flow::Flow,
     graph::Graph,
+    pause,
     run::{Reason, Request},
     schedule::{Due, due, next_wake},
 };
@@ -92,9 +93,10 @@ impl Scheduler {
         let schedules = schedules(&graph);
         let now = (self.clock)();
         let last = self.last_started(&schedules, now).await?;
+        let paused = pause::paused(&self.flow.inner.store).await?;
         let due: BTreeMap<TableId, Due> = due(schedules.iter().map(|(id, schedule)| (id, *schedule)), &last, now)
             .into_iter()
-            .filter(|(mart, _)| self.flow.builder_of(mart).is_none())
+            .filter(|(mart, _)| self.flow.builder_of(mart).is_none() && !paused.contains_key(&mart.to_string()))
             .collect();
         let marts: BTreeSet<TableId> = due.keys().cloned().collect();
         if marts.is_empty() {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use naru_flow::{
-    Flow, NodeState, Scheduler,
+    Flow, NodeState, Scheduler, grid,
+    pause::{self, Pause},
     run::{Progress, Reason, Request},
 };
 use naru_store::runs_read;
@@ -115,6 +116,31 @@ async fn a_mart_that_is_still_being_built_stays_due_and_starts_once_when_it_has_
     flow.all_ended().await;
     assert!(scheduler.tick().await.unwrap().is_empty());
     assert_eq!(reasons(&world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_paused_schedule_starts_nothing_and_goes_on_with_its_next_time() {
+    let world = World::new();
+    world.mart("a.often", "/* naru\nschedule: \"* * * * *\"\n*/ SELECT * FROM shop.orders");
+    let flow = world.flow().await;
+    let clock = Clock::at("2026-11-22T00:00:30Z");
+    let mut scheduler = clock.scheduler(&world, &flow);
+    scheduler.tick().await.unwrap();
+    let (graph, mart) = (world.graph(), naru_base::TableId::new("a", "often"));
+    let pause = Pause { by: Some("kim".into()), why: Some("month end".into()), at_us: 0 };
+    flow.pause(&graph, &mart, pause.clone()).await.unwrap();
+    clock.set("2026-11-22T00:05:00Z");
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    assert_eq!(pause::paused(&world.store).await.unwrap().get("a.often"), Some(&pause));
+    flow.unpause(&graph, &mart, "2026-11-22T00:05:30Z".parse().unwrap()).await.unwrap();
+    clock.set("2026-11-22T00:05:50Z");
+    assert!(scheduler.tick().await.unwrap().is_empty());
+    clock.set("2026-11-22T00:06:00Z");
+    assert_eq!(scheduler.tick().await.unwrap().len(), 1);
+    flow.all_ended().await;
+    let lines = grid::lines(&world.store, &graph, |_| true, 25, "2026-11-22T00:06:10Z".parse().unwrap()).await.unwrap();
+    assert_eq!((lines.len(), lines[0].cells.len(), lines[0].cells[0].state.as_str()), (1, 1, "done"));
+    assert!(lines[0].next.is_some() && lines[0].paused.is_none());
 }
 
 #[tokio::test]

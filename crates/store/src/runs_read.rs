@@ -87,6 +87,33 @@ pub struct EventRow {
     pub cause: Option<String>,
 }
 
+/// A mart's part in one run, as a grid of runs shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellRow {
+    /// The run.
+    pub run: RunId,
+    /// Why the run exists.
+    pub reason: String,
+    /// The person who asked for the run.
+    pub asked_by: Option<String>,
+    /// When the run began, microseconds since 1970 UTC.
+    pub run_started_us: i64,
+    /// The mart's state's word.
+    pub state: String,
+    /// Of the SQL that it was planned with.
+    pub fingerprint: String,
+    /// Why, one line.
+    pub cause: Option<String>,
+    /// The latest attempt.
+    pub attempt: Option<i64>,
+    /// Rows staged or published by the latest attempt.
+    pub rows: Option<u64>,
+    /// When the latest attempt began, microseconds since 1970 UTC.
+    pub started_us: Option<i64>,
+    /// When the mart ended, microseconds since 1970 UTC.
+    pub ended_us: Option<i64>,
+}
+
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerdictRow {
@@ -186,6 +213,47 @@ pub fn history(connection: &Connection, mart: &TableId, most: u32) -> Result<Vec
     Ok(query.query_map(params![mart.to_string(), most], node_row)?.collect::<Result<_, _>>()?)
 }
 
+/// A mart's part in its latest runs, newest first, without the problems behind bad ends.
+pub fn cells(connection: &Connection, mart: &TableId, most: u32) -> Result<Vec<CellRow>, StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT n.run, r.reason, r.asked_by, r.started_us, n.state, n.fingerprint, n.cause, n.attempt, n.rows, \
+         n.started_us, n.ended_us FROM flow_nodes AS n JOIN flow_runs AS r ON r.run = n.run \
+         WHERE n.mart = ?1 ORDER BY n.run DESC LIMIT ?2",
+    )?;
+    let cells = query.query_map(params![mart.to_string(), most], |row| {
+        Ok(CellRow {
+            run: RunId(row.get(0)?),
+            reason: row.get(1)?,
+            asked_by: row.get(2)?,
+            run_started_us: row.get(3)?,
+            state: row.get(4)?,
+            fingerprint: row.get(5)?,
+            cause: row.get(6)?,
+            attempt: row.get(7)?,
+            rows: known_count(row, 8)?,
+            started_us: row.get(9)?,
+            ended_us: row.get(10)?,
+        })
+    })?;
+    Ok(cells.collect::<Result<_, _>>()?)
+}
+
+/// Checks of one attempt at a mart that did not pass: name, outcome, failing rows.
+pub fn failing(
+    connection: &Connection,
+    run: RunId,
+    mart: &TableId,
+    attempt: Option<i64>,
+) -> Result<Vec<(String, String, u64)>, StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT check_name, outcome, failing FROM flow_verdicts \
+         WHERE run = ?1 AND mart = ?2 AND attempt = ?3 AND outcome <> 'pass' ORDER BY check_name",
+    )?;
+    let rows = query
+        .query_map(params![run.0, mart.to_string(), attempt], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Every mart that ever took part in a run, by name.
 pub fn marts(connection: &Connection) -> Result<Vec<MartRow>, StoreError> {
     let sql = format!(
@@ -199,13 +267,7 @@ fn mart_row(connection: &Connection, latest: NodeRow) -> Result<MartRow, StoreEr
     let mart = latest.mart.to_string();
     let sql = format!("{NODE_COLUMNS} WHERE mart = ?1 AND state = 'done' {NEWEST_PUBLISHED} LIMIT 1");
     let published = connection.prepare_cached(&sql)?.query_row([&mart], node_row).optional()?;
-    let mut query = connection.prepare_cached(
-        "SELECT check_name, outcome, failing FROM flow_verdicts \
-         WHERE run = ?1 AND mart = ?2 AND attempt = ?3 AND outcome <> 'pass' ORDER BY check_name",
-    )?;
-    let failing = query
-        .query_map(params![latest.run.0, mart, latest.attempt], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))?
-        .collect::<Result<_, _>>()?;
+    let failing = failing(connection, latest.run, &latest.mart, latest.attempt)?;
     let rollback = match &published {
         Some(node) => run(connection, node.run)?.filter(|row| row.rolled_to.is_some()),
         None => None,
