@@ -1,0 +1,6 @@
+import { defineText } from "../../i18n";
+
+export const homeText = defineText({
+  en: { title: "Home" },
+  ko: { title: "홈" },
+});
