@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use crate::{
+    console,
     step::{Failure, Step},
     system::{self, Need},
     tally::Tally,
@@ -15,6 +16,8 @@ pub fn everything() -> Result<(), Failure> {
     let began = Instant::now();
     system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node, Need::Lints])?;
     let mut tally = Tally::default();
+    // First, so that naru and its tests find the console that these sources make.
+    note(&mut tally, console::build());
     check(&mut tally, Step::new("format"), &["fmt", "--all", "--check"]);
     check(
         &mut tally,
@@ -56,7 +59,11 @@ fn tests(filter: Option<&str>) -> Result<Tally, Failure> {
 }
 
 fn check(tally: &mut Tally, step: Step, arguments: &[&str]) {
-    if let Err(Failure(reason)) = step.cargo(arguments) {
+    note(tally, step.cargo(arguments));
+}
+
+fn note(tally: &mut Tally, outcome: Result<(), Failure>) {
+    if let Err(Failure(reason)) = outcome {
         eprintln!("{reason}");
         tally.failed += 1;
     }

@@ -4,6 +4,7 @@
 //! Read next: `checks` for what `cargo xtask test` runs, `system` for what it installs.
 
 mod checks;
+mod console;
 mod step;
 mod system;
 mod tally;
@@ -16,6 +17,7 @@ use system::Need;
 const HELP: &str = "\
 cargo xtask test [FILTER]     install what is missing, then run every check and every test;
                               with FILTER only the tests whose name contains it
+cargo xtask console           check, test and build the console; naru then serves it
 cargo xtask demo [--profile dev] [-- ARGS]
                               build naru (release) and run `naru demo ARGS`
 cargo xtask bench NAME [ARGS] build the benches (release) and run one; without NAME lists them
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => checks::everything(),
         ["test", filter] => checks::filtered(filter),
+        ["console"] => console::build(),
         ["demo", arguments @ ..] => demo(arguments),
         ["bench", arguments @ ..] => bench(arguments),
         ["load", arguments @ ..] => load(arguments),
@@ -62,6 +65,7 @@ fn demo(arguments: &[&str]) -> Result<(), Failure> {
     };
     let arguments = arguments.strip_prefix(&["--"]).unwrap_or(arguments);
     system::provide(&[Need::Compiler, Need::Postgres])?;
+    console::build()?;
     if profile == "release" {
         eprintln!("building the release binary: the first time about 25 minutes on 2 cores, then seconds");
     }

@@ -1,0 +1,88 @@
+//! The JSON API under `/api/v1/`: for the console, the CLI and other programs.
+//!
+//! Owns: what handlers share ([`Api`]), the list of nouns, and the document that describes them
+//! (`console/openapi.json`, compared by a test). Never decides: rights are [`naru_access::Policy`]'s, work is done behind
+//! [`Ports`]. Read next: [`frame`] for the way in, then one module a noun.
+
+pub mod frame;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use naru_access::{Policy, audit::Audit};
+use naru_base::Problem;
+use naru_warehouse::Warehouse;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use frame::{ApiProblem, ProblemBody};
+
+use crate::signin::{SignIn, caller::Caller};
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct Api {
+    /// Who calls.
+    pub signin: SignIn,
+    /// SQL.
+    pub warehouse: Warehouse,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Where deeds are written down.
+    pub audit: Audit,
+    /// What only the process that wires everything can do.
+    pub ports: Arc<dyn Ports>,
+}
+
+/// What the nouns need of the running naru; `cli` implements it. One function a noun, giving that noun's own trait.
+pub trait Ports: Send + Sync {}
+
+impl Api {
+    /// Lets pass who administers the project.
+    ///
+    /// # Errors
+    /// 403 for everybody else.
+    pub fn must_admin(&self, caller: &Caller) -> Result<(), ApiProblem> {
+        if self.policy.admin(&caller.principal) {
+            return Ok(());
+        }
+        let problem = Problem::new("access.admins_only", "this is for administrators of the project")
+            .hint("Ask one of those whom `naru.toml` names under [sign_in] admins.");
+        Err(ApiProblem::forbidden(problem))
+    }
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    let info = InfoBuilder::new().title("naru").version("1").description(Some(
+        "Everything the console does. Requests carry a session's cookie or a personal token (`Authorization: Bearer`).",
+    ));
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info.build()).build())
+}
+
+/// The document that describes the API.
+pub fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// The API over an open naru, with everything below `/api/v1/` closed to who is unknown.
+pub fn router(api: Api) -> Router {
+    let (routes, document) = routes().split_for_parts();
+    let document = Arc::new(document);
+    let routes = routes
+        .route("/api/v1/openapi.json", get(async move || Json(document.as_ref().clone())))
+        .route("/api/{*path}", axum::routing::any(frame::door::no_such_path))
+        .layer(from_fn_with_state(api.clone(), frame::door::enter))
+        .layer(DefaultBodyLimit::max(frame::door::BODY_BYTES_MAX))
+        .layer(from_fn(frame::door::frame));
+    routes.with_state(api)
+}
+
+/// Adds the headers that every answer of the console, its API and sign-in has.
+pub fn with_safe_headers(router: Router) -> Router {
+    router.layer(from_fn(frame::door::safe_headers))
+}
