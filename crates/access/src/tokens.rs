@@ -1,79 +1,53 @@
-//! Tokens: made once, shown once, verified at every door.
+//! Tokens: made once, shown once, looked up at every door.
 //!
-//! Owns: [`Tokens`] over the state database. Never keeps or logs a token itself; `secret_text` draws and hashes it.
-//! Read next: [`crate::decide`] for what a verified principal may do.
+//! Owns: [`Tokens`] over the state database: those of the project, of people and of service accounts. Never keeps or logs
+//! a token itself; `secret_text` draws and hashes it.
+//! Read next: [`crate::Rights`] for what their holders may do, [`crate::scope`] for what a token is for.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use naru_base::{Problem, Secret, time::now_us};
-use naru_store::{Store, StoreError, tokens};
+use naru_base::{Secret, time::now_us};
+use naru_store::{
+    Store, StoreError, Transaction, people, services,
+    tokens::{self, Holder},
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{principal::Principal, secret_text};
+use crate::{
+    error::AccessError,
+    network::Network,
+    people::{account, is_active},
+    principal::{Account, Principal},
+    scope::Scope,
+    secret_text::{self, Kind},
+    services::works,
+};
+
+/// The longest that a personal token lives.
+pub const PERSONAL_DAYS_MAX: u64 = 90;
 
 /// Letters of a token's name; PostgreSQL clients cut user names at 63 bytes.
 const NAME_BYTES_MAX: usize = 63;
 
+/// Live tokens of one person or service account, at most: more are a program that forgets them.
+const HELD_MAX: usize = 100;
+
 /// Use is noted at most this often, so that a busy door does not write to disk at every call.
 const TOUCH_EVERY_US: i64 = 60_000_000;
-
-/// The word of a token that views every table.
-const VIEW: &str = "view";
-
-/// How the words of a token that sends to topics begin; a topic's name follows.
-const SEND: &str = "send:";
-
-/// An error of making or verifying tokens. A wrong token is no error: [`Tokens::verify`] then gives `None`.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    /// A name that cannot be a user name.
-    #[error("\"{name}\" cannot be the name of a token")]
-    BadName {
-        /// The name.
-        name: String,
-    },
-    /// A live token has the name.
-    #[error("there is already a token named \"{name}\"")]
-    NameTaken {
-        /// The name.
-        name: String,
-    },
-    /// No live token has the name.
-    #[error("there is no token named \"{name}\"")]
-    NoSuchToken {
-        /// The name.
-        name: String,
-    },
-    /// The state database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl AccessError {
-    /// The error as every surface prints it.
-    pub fn problem(&self) -> Problem {
-        let summary = self.to_string();
-        match self {
-            Self::BadName { .. } => {
-                Problem::new("access.bad_name", summary).hint("Use letters, digits, - _ . and at most 63 bytes.")
-            }
-            Self::NameTaken { .. } => Problem::new("access.name_taken", summary)
-                .hint("Choose another name, or revoke that token first: `naru token revoke NAME`."),
-            Self::NoSuchToken { .. } => {
-                Problem::new("access.no_such_token", summary).hint("`naru token list` shows those there are.")
-            }
-            Self::Store(error) => error.problem(),
-        }
-    }
-}
 
 /// A token just made. The only moment at which its text exists outside its owner's hands.
 #[derive(Debug, Clone)]
 pub struct IssuedToken {
     /// Counted from 1.
     pub id: i64,
-    /// Its name, the user name at every door.
+    /// Its name.
     pub name: String,
+    /// The user name that goes with it at every door.
+    pub user: String,
     /// Its text, the password at every door.
     pub secret: Secret,
     /// When it stops working, in microseconds since 1970 UTC.
@@ -84,18 +58,40 @@ impl IssuedToken {
     /// A ready URL for the Postgres wire.
     pub fn postgres_url(&self, address: SocketAddr, project: &str) -> Secret {
         let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let (name, secret) = (part(&self.name), self.secret.expose());
-        Secret::new(format!("postgres://{name}:{secret}@{address}/{}", part(project)))
+        let (user, secret) = (part(&self.user), self.secret.expose());
+        Secret::new(format!("postgres://{user}:{secret}@{address}/{}", part(project)))
     }
 }
 
-/// Who sends events with a key.
+/// Someone who came in with a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Whom it stands for.
+    pub principal: Principal,
+    /// The token's number, for [`Tokens::stands`].
+    pub token: i64,
+    /// What it is for.
+    pub scopes: Vec<Scope>,
+}
+
+impl Entry {
+    /// Whether the token is for something.
+    pub fn is_for(&self, scope: &Scope) -> bool {
+        self.scopes.contains(scope)
+    }
+}
+
+/// Who sends or receives events with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     /// The token's name.
     pub name: String,
-    /// Topics it may send to, at least one.
+    /// Topics it may send to.
     pub topics: Vec<String>,
+    /// Topics whose events it may receive.
+    pub receives: Vec<String>,
+    /// Networks it may come from; empty means anywhere.
+    pub networks: Vec<Network>,
 }
 
 /// A token as shown in lists.
@@ -107,8 +103,8 @@ pub struct TokenInfo {
     pub name: String,
     /// Whose it is.
     pub owner: String,
-    /// Topics that it sends to; empty for one that views tables.
-    pub sends: Vec<String>,
+    /// What it is for.
+    pub scopes: Vec<Scope>,
     /// Whether it opens doors now.
     pub standing: Standing,
     /// When it was made; all times in microseconds since 1970 UTC.
@@ -142,15 +138,16 @@ impl Tokens {
         Self { store }
     }
 
-    /// Makes a token. `ttl` is how long it lives; `None` until revoked. The name of an expired token is free again.
+    /// Makes a token of the project for SQL. `ttl` is how long it lives; `None` until revoked. The name of an expired
+    /// token is free again.
     ///
     /// # Errors
     /// [`AccessError::NameTaken`] when a live token has the name.
     pub async fn issue(&self, name: &str, owner: &str, ttl: Option<Duration>) -> Result<IssuedToken, AccessError> {
-        self.make(name, owner, ttl, vec![VIEW.to_owned()]).await
+        self.of_project(name, owner, ttl, vec![Scope::Query]).await
     }
 
-    /// Makes the key of a sender: it sends events to these topics, and opens no table.
+    /// Makes the key of a sender: it sends events to some topics, receives those of others, and opens no table.
     ///
     /// # Errors
     /// [`AccessError::NameTaken`] when a live token has the name.
@@ -159,125 +156,309 @@ impl Tokens {
         name: &str,
         owner: &str,
         ttl: Option<Duration>,
-        topics: &[String],
+        sends: &[String],
+        receives: &[String],
     ) -> Result<IssuedToken, AccessError> {
-        self.make(name, owner, ttl, topics.iter().map(|topic| format!("{SEND}{topic}")).collect()).await
+        let scopes = sends.iter().cloned().map(Scope::Send).chain(receives.iter().cloned().map(Scope::Receive));
+        self.of_project(name, owner, ttl, scopes.collect()).await
     }
 
-    async fn make(
+    async fn of_project(
         &self,
         name: &str,
         owner: &str,
         ttl: Option<Duration>,
-        scopes: Vec<String>,
+        scopes: Vec<Scope>,
     ) -> Result<IssuedToken, AccessError> {
         if !is_name(name) {
             return Err(AccessError::BadName { name: name.to_owned() });
         }
-        let secret = secret_text::draw();
-        let created_us = now_us();
-        let expires_us = ttl.map(|ttl| created_us.saturating_add(i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)));
-        let (row_name, owner, text) = (name.to_owned(), owner.to_owned(), secret.clone());
-        let id = self
-            .store
-            .write(move |tx| {
-                if tokens::live(tx, &row_name)?.is_some_and(|token| standing(&token, created_us) == Standing::Expired) {
-                    tokens::revoke(tx, &row_name, created_us)?;
-                }
-                let token = tokens::Token {
-                    id: 0,
-                    name: row_name,
-                    hash: secret_text::hash(text.expose()),
-                    scram: postgres_protocol::password::scram_sha_256(text.expose().as_bytes()),
-                    owner,
-                    scopes,
-                    created_us,
-                    expires_us,
-                    last_used_us: None,
-                    revoked_us: None,
-                };
-                tokens::insert(tx, &token)
-            })
-            .await?;
-        let id = id.ok_or_else(|| AccessError::NameTaken { name: name.to_owned() })?;
-        Ok(IssuedToken { id, name: name.to_owned(), secret, expires_us })
+        let lives_us = ttl.map(|ttl| i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX));
+        let (name, owner) = (name.to_owned(), owner.to_owned());
+        issue(&self.store, Issue { user: name.clone(), name, owner, holder: Holder::Project, scopes, lives_us }).await
     }
 
-    /// Who a name and token are; `None` when there is no such live token. A name that does not exist takes as long
-    /// as a wrong token, and says no more.
-    pub async fn verify(&self, name: &str, secret: &str) -> Result<Option<Principal>, AccessError> {
-        if !secret_text::is_formed(secret) {
-            return Ok(None);
-        }
-        let (name, hash) = (name.to_owned(), secret_text::hash(secret));
-        let found = self.store.read(move |tx| tokens::live(tx, &name)).await?;
-        let now = now_us();
-        let matches = secret_text::same(&hash, &found.as_ref().map_or([0; 32], |token| token.hash));
-        let Some(token) = found.filter(|token| matches && standing(token, now) == Standing::Live) else {
-            return Ok(None);
+    /// Makes a personal token. Its name is free text that its owner knows it by.
+    ///
+    /// # Errors
+    /// [`AccessError::BadLife`] beyond [`PERSONAL_DAYS_MAX`], [`AccessError::NameTaken`], [`AccessError::NoScope`],
+    /// [`AccessError::TooManyTokens`].
+    pub async fn issue_personal(
+        &self,
+        person: &Account,
+        name: &str,
+        days: u64,
+        scopes: Vec<Scope>,
+    ) -> Result<IssuedToken, AccessError> {
+        let wanted = Issue {
+            name: name.to_owned(),
+            user: person.name.clone(),
+            owner: person.name.clone(),
+            holder: Holder::Person(person.id),
+            scopes,
+            lives_us: Some(life(days, PERSONAL_DAYS_MAX)?),
         };
-        if !token.scopes.iter().any(|scope| scope == VIEW) {
-            return Ok(None);
-        }
-        self.touch(&token, now).await?;
-        Ok(Some(Principal::Token { id: token.id, name: token.name, owner: token.owner }))
+        issue(&self.store, wanted).await
     }
 
-    /// The sender whose key this is; `None` when there is no such live token, or it may not send to any topic.
+    /// Whom a token stands for; `None` when nobody has it, it is over, its holder is out, or it comes from where it may
+    /// not. A `user` that is given must be the one that goes with it. A user who does not exist takes as long as a
+    /// wrong token, and says no more: the user is compared last.
+    pub async fn enter(
+        &self,
+        user: Option<&str>,
+        secret: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Entry>, AccessError> {
+        let Some((token, held)) = self.held(secret).await? else { return Ok(None) };
+        let from_there = held.networks.is_empty() || from.is_some_and(|from| allowed(&held.networks, from));
+        if !from_there || user.is_some_and(|user| user.to_lowercase() != held.user.to_lowercase()) {
+            return Ok(None);
+        }
+        self.touch(&token).await?;
+        Ok(Some(Entry { principal: held.principal, token: token.id, scopes: scopes(&token) }))
+    }
+
+    /// The sender whose key this is; `None` when there is no such live token, or it is for no topic.
     pub async fn sender(&self, secret: &str) -> Result<Option<Sender>, AccessError> {
-        if !secret_text::is_formed(secret) {
+        let Some((token, held)) = self.held(secret).await? else { return Ok(None) };
+        let (mut topics, mut receives) = (Vec::new(), Vec::new());
+        for scope in scopes(&token) {
+            match scope {
+                Scope::Send(topic) => topics.push(topic),
+                Scope::Receive(topic) => receives.push(topic),
+                Scope::Query | Scope::Api => {}
+            }
+        }
+        if topics.is_empty() && receives.is_empty() {
             return Ok(None);
         }
-        let hash = secret_text::hash(secret);
-        let found = self.store.read(move |tx| tokens::of_hash(tx, &hash)).await?;
-        let now = now_us();
-        let Some(token) = found.filter(|token| standing(token, now) == Standing::Live) else { return Ok(None) };
-        let topics: Vec<String> =
-            token.scopes.iter().filter_map(|scope| scope.strip_prefix(SEND)).map(str::to_owned).collect();
-        if topics.is_empty() {
-            return Ok(None);
-        }
-        self.touch(&token, now).await?;
-        Ok(Some(Sender { name: token.name, topics }))
+        self.touch(&token).await?;
+        let name = if token.holder == Holder::Project { token.name } else { held.user };
+        Ok(Some(Sender { name, topics, receives, networks: held.networks }))
     }
 
-    async fn touch(&self, token: &tokens::Token, now_us: i64) -> Result<(), AccessError> {
-        if token.last_used_us.is_none_or(|last| now_us.saturating_sub(last) >= TOUCH_EVERY_US) {
+    /// The live token of a secret, with whom it stands for.
+    async fn held(&self, secret: &str) -> Result<Option<(tokens::Token, Held)>, AccessError> {
+        if !Kind::TOKENS.iter().any(|kind| secret_text::is_formed(secret, *kind)) {
+            return Ok(None);
+        }
+        let (hash, now) = (secret_text::hash(secret), now_us());
+        let found = self.store.read(move |db| {
+            let Some(token) = tokens::of_hash(db, &hash)? else { return Ok(None) };
+            Ok(Held::of(db, &token, now)?.map(|held| (token, held)))
+        });
+        Ok(found.await?)
+    }
+
+    async fn touch(&self, token: &tokens::Token) -> Result<(), AccessError> {
+        let now = now_us();
+        if token.last_used_us.is_none_or(|last| now.saturating_sub(last) >= TOUCH_EVERY_US) {
             let id = token.id;
-            self.store.write(move |tx| tokens::touch(tx, id, now_us)).await?;
+            self.store.write(move |tx| tokens::touch(tx, id, now)).await?;
         }
         Ok(())
     }
 
-    /// Whether a principal that came in by a token may stay: its token is neither revoked nor expired. The owner and
-    /// the project came in without one and stay.
-    pub async fn stands(&self, principal: &Principal) -> Result<bool, AccessError> {
-        let Principal::Token { id, name, .. } = principal else { return Ok(true) };
-        let (id, name) = (*id, name.clone());
-        let found = self.store.read(move |tx| tokens::live(tx, &name)).await?;
-        Ok(found.is_some_and(|token| token.id == id && standing(&token, now_us()) == Standing::Live))
+    /// Whether someone who came in by a token may stay: it is neither revoked nor over, and its holder is not out.
+    pub async fn stands(&self, token: i64) -> Result<bool, AccessError> {
+        let now = now_us();
+        let held = self.store.read(move |db| match tokens::get(db, token)? {
+            Some(token) => Held::of(db, &token, now),
+            None => Ok(None),
+        });
+        Ok(held.await?.is_some())
     }
 
-    /// Takes a token back at once: the next call to [`Tokens::verify`] refuses it, and [`Tokens::stands`]
-    /// no longer lets its connections stay.
+    /// Takes a token of the project back at once: the next [`Tokens::enter`] refuses it, and [`Tokens::stands`] no
+    /// longer lets its connections stay.
     pub async fn revoke(&self, name: &str) -> Result<(), AccessError> {
         let row_name = name.to_owned();
-        let revoked = self.store.write(move |tx| tokens::revoke(tx, &row_name, now_us())).await?;
+        let revoked = self
+            .store
+            .write(move |tx| match tokens::live(tx, Holder::Project, &row_name)? {
+                Some(token) => tokens::revoke(tx, token.id, now_us()),
+                None => Ok(false),
+            })
+            .await?;
         if revoked { Ok(()) } else { Err(AccessError::NoSuchToken { name: name.to_owned() }) }
     }
 
-    /// Every token, by name and then by age, revoked ones included.
+    /// Takes back a token of a person or a service account, by its number.
+    ///
+    /// # Errors
+    /// [`AccessError::NoSuchToken`] also when it is somebody else's.
+    pub async fn revoke_held(&self, holder: Holder, id: i64) -> Result<(), AccessError> {
+        let revoked = self
+            .store
+            .write(move |tx| match tokens::get(tx, id)? {
+                Some(token) if token.holder == holder => tokens::revoke(tx, id, now_us()),
+                Some(_) | None => Ok(false),
+            })
+            .await?;
+        if revoked { Ok(()) } else { Err(AccessError::NoSuchToken { name: id.to_string() }) }
+    }
+
+    /// Every token of the project, by name and then by age, revoked ones included.
     pub async fn list(&self) -> Result<Vec<TokenInfo>, AccessError> {
+        self.list_held(Holder::Project).await
+    }
+
+    /// Every token of a holder, by name and then by age, revoked ones included.
+    pub async fn list_held(&self, holder: Holder) -> Result<Vec<TokenInfo>, AccessError> {
         let now = now_us();
-        let tokens = self.store.read(|tx| tokens::list(tx)).await?;
+        let tokens = self.store.read(move |db| tokens::list(db, holder)).await?;
         Ok(tokens.into_iter().map(|token| info(token, now)).collect())
     }
+}
+
+/// Whom a live token stands for.
+struct Held {
+    principal: Principal,
+    user: String,
+    networks: Vec<Network>,
+}
+
+impl Held {
+    /// `None` when the token is over or its holder is out.
+    fn of(db: &Transaction<'_>, token: &tokens::Token, now_us: i64) -> Result<Option<Self>, StoreError> {
+        if standing(token, now_us) != Standing::Live {
+            return Ok(None);
+        }
+        Ok(match token.holder {
+            Holder::Project => {
+                let (name, owner) = (token.name.clone(), token.owner.clone());
+                let principal = Principal::Token { id: token.id, name, owner };
+                Some(Self { principal, user: token.name.clone(), networks: Vec::new() })
+            }
+            Holder::Person(id) => people::get(db, id)?.filter(is_active).map(|person| {
+                let account = account(person);
+                let user = account.name.clone();
+                Self { principal: Principal::Person(Arc::new(account)), user, networks: Vec::new() }
+            }),
+            Holder::Service(id) => match services::get(db, id)? {
+                Some(service) => {
+                    let owner = people::get(db, service.owner)?;
+                    works(&service, owner.as_ref(), now_us).then(|| Self::of_service(service))
+                }
+                None => None,
+            },
+        })
+    }
+
+    fn of_service(service: services::Service) -> Self {
+        // What was checked when it was written is read as it was.
+        let networks = service.networks.iter().filter_map(|text| text.parse().ok()).collect();
+        let account = Account { id: service.id, shown: service.name.clone(), name: service.name.clone(), domain: None };
+        Self { principal: Principal::Service(Arc::new(account)), user: service.name, networks }
+    }
+}
+
+/// Whether an address belongs to one of some networks; to none of none.
+pub(crate) fn allowed(networks: &[Network], from: IpAddr) -> bool {
+    networks.iter().any(|network| network.holds(from))
+}
+
+/// A token to make.
+pub(crate) struct Issue {
+    pub name: String,
+    pub user: String,
+    pub owner: String,
+    pub holder: Holder,
+    pub scopes: Vec<Scope>,
+    pub lives_us: Option<i64>,
+}
+
+/// Makes a token, with a name that an expired one may have had.
+pub(crate) async fn issue(store: &Store, wanted: Issue) -> Result<IssuedToken, AccessError> {
+    let Issue { name, user, owner, holder, mut scopes, lives_us } = wanted;
+    let name = naru_project::nfc(name.trim());
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(AccessError::BadName { name });
+    }
+    if scopes.is_empty() {
+        return Err(AccessError::NoScope);
+    }
+    scopes.sort();
+    scopes.dedup();
+    let secret = secret_text::draw(match holder {
+        Holder::Project => Kind::Project,
+        Holder::Person(_) => Kind::Personal,
+        Holder::Service(_) => Kind::Service,
+    });
+    let created_us = now_us();
+    let expires_us = lives_us.map(|lives| created_us.saturating_add(lives));
+    let token = tokens::Token {
+        id: 0,
+        name: name.clone(),
+        hash: secret_text::hash(secret.expose()),
+        scram: scram(&secret).await?,
+        owner,
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+        created_us,
+        expires_us,
+        last_used_us: None,
+        revoked_us: None,
+        holder,
+    };
+    let stored = store.write(move |tx| store_token(tx, &token, created_us)).await?;
+    match stored {
+        Stored::Made(id) => Ok(IssuedToken { id, name, user, secret, expires_us }),
+        Stored::NameTaken => Err(AccessError::NameTaken { name }),
+        Stored::TooMany => Err(AccessError::TooManyTokens { most: HELD_MAX }),
+    }
+}
+
+/// The verifier is thousands of hashes, too many for an async thread.
+async fn scram(secret: &Secret) -> Result<String, AccessError> {
+    let text = secret.clone();
+    let made =
+        tokio::task::spawn_blocking(move || postgres_protocol::password::scram_sha_256(text.expose().as_bytes()));
+    made.await.map_err(|_| AccessError::Store(StoreError::Closing))
+}
+
+enum Stored {
+    Made(i64),
+    NameTaken,
+    TooMany,
+}
+
+fn store_token(tx: &Transaction<'_>, token: &tokens::Token, now_us: i64) -> Result<Stored, StoreError> {
+    if let Some(former) = tokens::live(tx, token.holder, &token.name)?
+        && standing(&former, now_us) == Standing::Expired
+    {
+        tokens::revoke(tx, former.id, now_us)?;
+    }
+    if token.holder != Holder::Project {
+        let held = tokens::list(tx, token.holder)?;
+        if held.iter().filter(|held| standing(held, now_us) == Standing::Live).count() >= HELD_MAX {
+            return Ok(Stored::TooMany);
+        }
+    }
+    Ok(tokens::insert(tx, token)?.map_or(Stored::NameTaken, Stored::Made))
+}
+
+/// Days as microseconds.
+///
+/// # Errors
+/// [`AccessError::BadLife`] for none, and beyond the most.
+pub(crate) fn life(days: u64, most: u64) -> Result<i64, AccessError> {
+    if (1..=most).contains(&days) {
+        Ok(naru_base::number::i64_from(days.saturating_mul(86_400_000_000)))
+    } else {
+        Err(AccessError::BadLife { days, most })
+    }
+}
+
+fn scopes(token: &tokens::Token) -> Vec<Scope> {
+    // A word of newer software opens nothing here.
+    token.scopes.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 fn info(token: tokens::Token, now_us: i64) -> TokenInfo {
     TokenInfo {
         standing: standing(&token, now_us),
-        sends: token.scopes.iter().filter_map(|scope| scope.strip_prefix(SEND)).map(str::to_owned).collect(),
+        scopes: scopes(&token),
         id: token.id,
         name: token.name,
         owner: token.owner,
@@ -297,7 +478,8 @@ fn standing(token: &tokens::Token, now_us: i64) -> Standing {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a text can be the user name of a token of the project or a service account.
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(fits)
 }

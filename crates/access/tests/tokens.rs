@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use naru_access::{AccessError, Principal, Standing, Tokens};
+use naru_access::{AccessError, Entry, Principal, Scope, Standing, Tokens};
 use naru_store::Store;
 
 fn tokens() -> (tempfile::TempDir, Tokens) {
@@ -12,33 +12,37 @@ fn tokens() -> (tempfile::TempDir, Tokens) {
     (folder, Tokens::new(store))
 }
 
+async fn enter(tokens: &Tokens, user: &str, secret: &str) -> Option<Entry> {
+    tokens.enter(Some(user), secret, None).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_token_opens_doors_only_with_its_own_name_until_it_is_revoked() {
     let (_folder, tokens) = tokens();
     let (bi, other) =
         (tokens.issue("bi", "kim", None).await.unwrap(), tokens.issue("분석", "lee", None).await.unwrap());
-    let principal = tokens.verify("bi", bi.secret.expose()).await.unwrap();
-    assert_eq!(principal, Some(Principal::Token { id: bi.id, name: "bi".into(), owner: "kim".into() }));
+    let entry = enter(&tokens, "bi", bi.secret.expose()).await.unwrap();
+    assert_eq!(entry.principal, Principal::Token { id: bi.id, name: "bi".into(), owner: "kim".into() });
+    assert_eq!(entry.scopes, [Scope::Query]);
     for (name, secret) in [("bi", other.secret.expose()), ("nobody", bi.secret.expose()), ("bi", ""), ("", "")] {
-        assert_eq!(tokens.verify(name, secret).await.unwrap(), None, "{name}");
+        assert_eq!(enter(&tokens, name, secret).await, None, "{name}");
     }
-    let principal = principal.unwrap();
-    assert!(tokens.stands(&principal).await.unwrap() && tokens.stands(&Principal::Owner).await.unwrap());
+    assert!(tokens.stands(entry.token).await.unwrap());
     tokens.revoke("bi").await.unwrap();
-    assert!(!tokens.stands(&principal).await.unwrap());
-    assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
+    assert!(!tokens.stands(entry.token).await.unwrap());
+    assert_eq!(enter(&tokens, "bi", bi.secret.expose()).await, None);
     assert!(matches!(tokens.revoke("bi").await, Err(AccessError::NoSuchToken { .. })));
     let again = tokens.issue("bi", "kim", None).await.unwrap();
-    assert!(tokens.verify("bi", again.secret.expose()).await.unwrap().is_some());
-    assert!(!tokens.stands(&principal).await.unwrap(), "another token of the name lets the revoked one stay");
-    assert_eq!(tokens.verify("bi", bi.secret.expose()).await.unwrap(), None);
+    assert!(enter(&tokens, "bi", again.secret.expose()).await.is_some());
+    assert!(!tokens.stands(entry.token).await.unwrap(), "another token of the name lets the revoked one stay");
+    assert_eq!(enter(&tokens, "bi", bi.secret.expose()).await, None);
 }
 
 #[tokio::test]
 async fn an_expired_token_is_refused_and_its_name_is_free() {
     let (_folder, tokens) = tokens();
     let short = tokens.issue("bi", "kim", Some(Duration::ZERO)).await.unwrap();
-    assert_eq!(tokens.verify("bi", short.secret.expose()).await.unwrap(), None);
+    assert_eq!(enter(&tokens, "bi", short.secret.expose()).await, None);
     assert_eq!(tokens.list().await.unwrap()[0].standing, Standing::Expired);
     tokens.issue("bi", "kim", Some(Duration::from_hours(1))).await.unwrap();
     assert!(matches!(tokens.issue("bi", "kim", None).await, Err(AccessError::NameTaken { .. })));
@@ -75,11 +79,14 @@ async fn names_that_cannot_be_user_names_are_refused() {
 async fn a_senders_key_sends_to_its_topics_and_views_nothing() {
     let (_folder, tokens) = tokens();
     let topics = ["app_log".to_owned(), "주문".to_owned()];
-    let key = tokens.issue_sender("web", "kim", None, &topics).await.unwrap();
+    let key = tokens.issue_sender("web", "kim", None, &topics, &["매출".to_owned()]).await.unwrap();
     let sender = tokens.sender(key.secret.expose()).await.unwrap().unwrap();
     assert_eq!((sender.name.as_str(), sender.topics.as_slice()), ("web", topics.as_slice()));
-    assert_eq!(tokens.verify("web", key.secret.expose()).await.unwrap(), None, "a sender's key opens tables");
-    assert_eq!(tokens.list().await.unwrap()[0].sends, topics);
+    assert_eq!(sender.receives, ["매출"]);
+    let entry = enter(&tokens, "web", key.secret.expose()).await.unwrap();
+    assert!(!entry.is_for(&Scope::Query) && !entry.is_for(&Scope::Api), "a sender's key opens tables");
+    let scopes: Vec<String> = tokens.list().await.unwrap()[0].scopes.iter().map(ToString::to_string).collect();
+    assert_eq!(scopes, ["send:app_log", "send:주문", "receive:매출"]);
     let viewer = tokens.issue("bi", "kim", None).await.unwrap();
     assert_eq!(tokens.sender(viewer.secret.expose()).await.unwrap(), None, "a viewer's token sends");
     assert_eq!(tokens.sender("naru_x").await.unwrap(), None);

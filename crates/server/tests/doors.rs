@@ -10,6 +10,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::Path,
     process::Command,
     sync::{
@@ -27,7 +28,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
-use naru_access::Principal;
+use naru_access::{Entry, Principal, Scope};
 use naru_base::{Problem, TableId};
 use naru_server::{
     Listen, ServerError,
@@ -228,15 +229,13 @@ struct OneToken {
 
 #[async_trait]
 impl postgres::Tokens for OneToken {
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem> {
-        Ok((name == "kim" && token == "s3cret").then(|| Principal::Token {
-            id: 1,
-            name: name.to_owned(),
-            owner: name.to_owned(),
-        }))
+    async fn enter(&self, user: &str, token: &str, from: Option<IpAddr>) -> Result<Option<Entry>, Problem> {
+        assert!(from.is_some_and(|from| from.is_loopback()));
+        let principal = Principal::Token { id: 1, name: user.to_owned(), owner: user.to_owned() };
+        Ok((user == "kim" && token == "s3cret").then(|| Entry { principal, token: 1, scopes: vec![Scope::Query] }))
     }
 
-    async fn stands(&self, _: &Principal) -> Result<bool, Problem> {
+    async fn stands(&self, _: i64) -> Result<bool, Problem> {
         Ok(!self.revoked.load(Ordering::SeqCst))
     }
 }

@@ -186,7 +186,7 @@ async fn keys_open_their_topics_only_and_are_found_where_each_library_puts_them(
     let house = House::open("keys = \"required\"").await;
     let key = |name: &'static str, topic: &'static str| {
         let tokens = house.tokens.clone();
-        async move { tokens.issue_sender(name, "kim", None, &[topic.to_owned()]).await.unwrap().secret }
+        async move { tokens.issue_sender(name, "kim", None, &[topic.to_owned()], &[]).await.unwrap().secret }
     };
     let (app, track, calls) = (key("a", "app").await, key("t", "track").await, key("c", "calls").await);
     let viewer = house.tokens.issue("bi", "kim", None).await.unwrap().secret;

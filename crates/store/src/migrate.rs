@@ -25,6 +25,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("006_topic_registry.sql", include_str!("migrations/006_topic_registry.sql")),
     ("007_pubsub.sql", include_str!("migrations/007_pubsub.sql")),
     ("008_topic_offsets.sql", include_str!("migrations/008_topic_offsets.sql")),
+    ("009_people.sql", include_str!("migrations/009_people.sql")),
 ];
 
 /// What a file turned out to be.

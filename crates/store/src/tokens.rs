@@ -29,17 +29,43 @@ pub struct Token {
     pub last_used_us: Option<i64>,
     /// When someone took it back.
     pub revoked_us: Option<i64>,
+    /// What it stands for.
+    pub holder: Holder,
 }
 
-const COLUMNS: &str = "id, name, hash, scram, owner, scopes, created_us, expires_us, last_used_us, revoked_us";
+/// Whom a token stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody with an account: a token of the project.
+    Project,
+    /// A person, by number.
+    Person(i64),
+    /// A service account, by number.
+    Service(i64),
+}
 
-/// Stores a token; its `id` is ignored and the new one returned. `None` when a live token has the name.
+impl Holder {
+    fn columns(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::Project => (None, None),
+            Self::Person(id) => (Some(id), None),
+            Self::Service(id) => (None, Some(id)),
+        }
+    }
+}
+
+const COLUMNS: &str =
+    "id, name, hash, scram, owner, scopes, created_us, expires_us, last_used_us, revoked_us, person, service";
+
+/// Stores a token; its `id` is ignored and the new one returned. `None` when a live token of the holder has the name.
 pub fn insert(connection: &Connection, token: &Token) -> Result<Option<i64>, StoreError> {
-    if live(connection, &token.name)?.is_some() {
+    if live(connection, token.holder, &token.name)?.is_some() {
         return Ok(None);
     }
-    let sql = "INSERT INTO tokens (name, hash, scram, owner, scopes, created_us, expires_us, last_used_us, revoked_us)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (person, service) = token.holder.columns();
+    let sql = "INSERT INTO tokens (name, hash, scram, owner, scopes, created_us, expires_us, last_used_us, revoked_us,
+            person, service)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     connection.prepare_cached(sql)?.execute((
         &token.name,
         token.hash,
@@ -50,14 +76,25 @@ pub fn insert(connection: &Connection, token: &Token) -> Result<Option<i64>, Sto
         token.expires_us,
         token.last_used_us,
         token.revoked_us,
+        person,
+        service,
     ))?;
     Ok(Some(connection.last_insert_rowid()))
 }
 
-/// The token of a name that is not revoked; it may have expired.
-pub fn live(connection: &Connection, name: &str) -> Result<Option<Token>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE name = ?1 AND revoked_us IS NULL");
-    Ok(connection.prepare_cached(&sql)?.query_row([name], row).optional()?)
+/// A holder's token of a name that is not revoked; it may have expired.
+pub fn live(connection: &Connection, holder: Holder, name: &str) -> Result<Option<Token>, StoreError> {
+    let (person, service) = holder.columns();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tokens WHERE person IS ?1 AND service IS ?2 AND name = ?3 AND revoked_us IS NULL"
+    );
+    Ok(connection.prepare_cached(&sql)?.query_row((person, service, name), row).optional()?)
+}
+
+/// A token by number that is not revoked; it may have expired.
+pub fn get(connection: &Connection, id: i64) -> Result<Option<Token>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE id = ?1 AND revoked_us IS NULL");
+    Ok(connection.prepare_cached(&sql)?.query_row([id], row).optional()?)
 }
 
 /// The token with a hash that is not revoked; it may have expired.
@@ -66,18 +103,25 @@ pub fn of_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Token>
     Ok(connection.prepare_cached(&sql)?.query_row([hash], row).optional()?)
 }
 
-/// Every token, by name and then by age, revoked ones included.
-pub fn list(connection: &Connection) -> Result<Vec<Token>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY name, id");
+/// Every token of a holder, by name and then by age, revoked ones included.
+pub fn list(connection: &Connection, holder: Holder) -> Result<Vec<Token>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE person IS ?1 AND service IS ?2 ORDER BY name, id");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([], row)?.collect::<Result<_, _>>()?;
+    let rows = statement.query_map(holder.columns(), row)?.collect::<Result<_, _>>()?;
     Ok(rows)
 }
 
-/// Takes a token back; `false` when no live token has the name.
-pub fn revoke(connection: &Connection, name: &str, at_us: i64) -> Result<bool, StoreError> {
-    let sql = "UPDATE tokens SET revoked_us = ?2 WHERE name = ?1 AND revoked_us IS NULL";
-    Ok(connection.prepare_cached(sql)?.execute((name, at_us))? > 0)
+/// Takes a token back; `false` when there is none of that number, or it was taken back before.
+pub fn revoke(connection: &Connection, id: i64, at_us: i64) -> Result<bool, StoreError> {
+    let sql = "UPDATE tokens SET revoked_us = ?2 WHERE id = ?1 AND revoked_us IS NULL";
+    Ok(connection.prepare_cached(sql)?.execute((id, at_us))? > 0)
+}
+
+/// Takes back every token of a holder; gives how many.
+pub fn revoke_all(connection: &Connection, holder: Holder, at_us: i64) -> Result<usize, StoreError> {
+    let (person, service) = holder.columns();
+    let sql = "UPDATE tokens SET revoked_us = ?3 WHERE person IS ?1 AND service IS ?2 AND revoked_us IS NULL";
+    Ok(connection.prepare_cached(sql)?.execute((person, service, at_us))?)
 }
 
 /// Notes that a token was used.
@@ -88,6 +132,11 @@ pub fn touch(connection: &Connection, id: i64, at_us: i64) -> Result<(), StoreEr
 
 fn row(row: &Row<'_>) -> rusqlite::Result<Token> {
     let scopes: String = row.get(5)?;
+    let holder = match (row.get(10)?, row.get(11)?) {
+        (Some(person), _) => Holder::Person(person),
+        (None, Some(service)) => Holder::Service(service),
+        (None, None) => Holder::Project,
+    };
     Ok(Token {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -99,5 +148,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Token> {
         expires_us: row.get(7)?,
         last_used_us: row.get(8)?,
         revoked_us: row.get(9)?,
+        holder,
     })
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
-use naru_access::{TokenInfo, Tokens};
+use naru_access::{Scope, TokenInfo, Tokens};
 use naru_base::Problem;
 use naru_project::Topic;
 
@@ -23,6 +23,9 @@ pub enum Token {
         /// Topics it sends events to; it views no table then. Without this it views tables and sends nothing.
         #[arg(long, value_name = "TOPIC", value_delimiter = ',')]
         send: Vec<String>,
+        /// Topics whose events it receives through subscriptions; it views no table then.
+        #[arg(long, value_name = "TOPIC", value_delimiter = ',')]
+        receive: Vec<String>,
     },
     /// List tokens.
     List,
@@ -39,11 +42,13 @@ impl Token {
         let tokens = Tokens::new(home.store()?);
         let failed = |error: naru_access::AccessError| Failure::from(error.problem());
         match self {
-            Self::New { name, days, send } if !send.is_empty() => {
+            Self::New { name, days, send, receive } if !send.is_empty() || !receive.is_empty() => {
                 let topics = topics(&home, &send)?;
-                let issued = tokens.issue_sender(&name, &owner(), life(days), &send).await.map_err(failed)?;
+                self::topics(&home, &receive)?;
+                let issued = tokens.issue_sender(&name, &owner(), life(days), &send, &receive).await.map_err(failed)?;
                 println!("{}", issued.secret.expose());
                 match http_base(&home).await? {
+                    Some(_) if send.is_empty() => {}
                     Some(base) => {
                         for line in token_settings::lines(&base, issued.secret.expose(), &topics) {
                             println!("{line}");
@@ -81,7 +86,17 @@ fn life(days: Option<u64>) -> Option<Duration> {
 
 /// What a token is for, in lists.
 fn what(token: &TokenInfo) -> String {
-    if token.sends.is_empty() { "views tables".to_owned() } else { format!("sends to {}", token.sends.join(", ")) }
+    let (mut sends, mut receives) = (Vec::new(), Vec::new());
+    for scope in &token.scopes {
+        match scope {
+            Scope::Send(topic) => sends.push(topic.as_str()),
+            Scope::Receive(topic) => receives.push(topic.as_str()),
+            Scope::Query | Scope::Api => return "views tables".to_owned(),
+        }
+    }
+    let part = |word: &str, topics: &[&str]| (!topics.is_empty()).then(|| format!("{word} {}", topics.join(", ")));
+    let parts: Vec<String> = [part("sends to", &sends), part("receives", &receives)].into_iter().flatten().collect();
+    parts.join("; ")
 }
 
 /// The files of topics; a name without one is misspelt.

@@ -17,10 +17,10 @@ mod settings;
 mod startup;
 mod types;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use naru_access::Principal;
+use naru_access::{Entry, Scope};
 use naru_base::Problem;
 use naru_warehouse::Warehouse;
 use pgwire::tokio::process_socket;
@@ -37,22 +37,23 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Who may come in.
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// Whom a token stands for; `None` when name and token do not fit.
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem>;
+    /// Whom a token stands for; `None` when user and token do not fit, or it may not come from there.
+    async fn enter(&self, user: &str, token: &str, from: Option<IpAddr>) -> Result<Option<Entry>, Problem>;
 
-    /// Whether someone who came in may stay. Asked before each statement, and of every open connection each
-    /// [`SWEEP_EVERY`].
-    async fn stands(&self, principal: &Principal) -> Result<bool, Problem>;
+    /// Whether someone who came in by a token, of which this is the number, may stay. Asked before each statement, and
+    /// of every open connection each [`SWEEP_EVERY`].
+    async fn stands(&self, token: i64) -> Result<bool, Problem>;
 }
 
 #[async_trait]
 impl Tokens for naru_access::Tokens {
-    async fn verify(&self, name: &str, token: &str) -> Result<Option<Principal>, Problem> {
-        Self::verify(self, name, token).await.map_err(|error| error.problem())
+    async fn enter(&self, user: &str, token: &str, from: Option<IpAddr>) -> Result<Option<Entry>, Problem> {
+        let entry = Self::enter(self, Some(user), token, from).await.map_err(|error| error.problem())?;
+        Ok(entry.filter(|entry| entry.is_for(&Scope::Query)))
     }
 
-    async fn stands(&self, principal: &Principal) -> Result<bool, Problem> {
-        Self::stands(self, principal).await.map_err(|error| error.problem())
+    async fn stands(&self, token: i64) -> Result<bool, Problem> {
+        Self::stands(self, token).await.map_err(|error| error.problem())
     }
 }
 

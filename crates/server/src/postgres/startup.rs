@@ -1,4 +1,4 @@
-//! Sign-in: the user is a token's name, the password the token, the database the project.
+//! Sign-in: the user is a token's holder, the password the token, the database the project.
 //!
 //! Owns: the startup exchange and the state of one connection. There is no default user and no empty password.
 //! Cleartext passwords are asked for because doors open to this machine only.
@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::Sink;
-use naru_access::Principal;
+use naru_access::Entry;
 use naru_warehouse::{Session, SessionOptions, Warehouse};
 use parking_lot::Mutex;
 use pgwire::{
@@ -34,6 +34,10 @@ use super::{Tokens, cursor::Cursor, problem};
 /// The PostgreSQL whose behaviour clients may expect.
 pub const SERVER_VERSION: &str = "15.0 (naru)";
 
+/// What someone without a token that fits is told.
+const REMEDY: &str = "The user is your e-mail (or the name of a service account or token of the project) and the password \
+                      a token: the console's settings make one, and so does `naru token new NAME`.";
+
 /// One signed-in connection.
 pub struct Connection {
     /// Its SQL session, which knows who asks.
@@ -46,17 +50,18 @@ pub struct Connection {
     /// Cancelled to end the connection.
     left: CancellationToken,
     tokens: Arc<dyn Tokens>,
+    /// The number of the token it came in with.
+    token: i64,
 }
 
 impl Connection {
     /// Refuses, and so ends, a connection whose token was revoked or has expired since it came in.
     pub async fn check(&self) -> PgWireResult<()> {
-        let principal = self.session.principal();
-        if self.tokens.stands(principal).await.map_err(|problem| problem::of_problem(&problem))? {
+        if self.tokens.stands(self.token).await.map_err(|problem| problem::of_problem(&problem))? {
             return Ok(());
         }
-        let text = format!("token \"{principal}\" was revoked or has expired");
-        Err(problem::fatal("57P01", text, "`naru token new NAME` makes another."))
+        let text = format!("the token of \"{}\" was revoked or has expired", self.session.principal());
+        Err(problem::fatal("57P01", text, REMEDY))
     }
 
     /// A token for the query that starts now; a cancel request reaches it until the next one starts.
@@ -86,7 +91,7 @@ impl Desk {
     pub async fn sweep(&self) {
         let open: Vec<_> = self.connections.open.lock().values().filter_map(Weak::upgrade).collect();
         for connection in open {
-            match self.tokens.stands(connection.session.principal()).await {
+            match self.tokens.stands(connection.token).await {
                 Ok(true) => {}
                 Ok(false) => connection.left.cancel(),
                 Err(problem) => tracing::warn!(%problem, "tokens of open connections could not be checked"),
@@ -133,26 +138,23 @@ impl Debug for Passwords {
 }
 
 #[async_trait]
-impl AuthSource<Principal> for Passwords {
+impl AuthSource<Entry> for Passwords {
     async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
         Err(PgWireError::InvalidPassword(login.user().unwrap_or_default().to_owned()))
     }
 
-    async fn verify_password(&self, login: &LoginInfo, password: &[u8]) -> PgWireResult<Option<Principal>> {
+    async fn verify_password(&self, login: &LoginInfo, password: &[u8]) -> PgWireResult<Option<Entry>> {
         let user = login.user().unwrap_or_default();
         let password = std::str::from_utf8(password).unwrap_or_default();
         let known = if user.is_empty() || password.is_empty() {
             None
         } else {
-            self.0.verify(user, password).await.map_err(|problem| problem::of_problem(&problem))?
+            let from = login.host().parse().ok();
+            self.0.enter(user, password, from).await.map_err(|problem| problem::of_problem(&problem))?
         };
-        known.map(Some).ok_or_else(|| {
-            problem::fatal(
-                "28P01",
-                format!("token \"{user}\" does not exist or does not fit"),
-                "The user is a token's name and the password the token: `naru token new NAME` makes one.",
-            )
-        })
+        known
+            .map(Some)
+            .ok_or_else(|| problem::fatal("28P01", format!("token \"{user}\" does not exist or does not fit"), REMEDY))
     }
 }
 
@@ -160,7 +162,7 @@ impl AuthSource<Principal> for Passwords {
 pub struct Startup {
     desk: Arc<Desk>,
     passwords: CleartextPasswordAuth<Passwords>,
-    driver: AuthDriver<DefaultServerParameterProvider, Principal>,
+    driver: AuthDriver<DefaultServerParameterProvider, Entry>,
     left: CancellationToken,
 }
 
@@ -194,12 +196,12 @@ impl Startup {
         Err(problem::fatal("3D000", format!("database \"{database}\" does not exist"), &hint))
     }
 
-    fn connect(&self, client: &impl ClientInfo, principal: Principal) -> PgWireResult<()> {
+    fn connect(&self, client: &impl ClientInfo, entry: Entry) -> PgWireResult<()> {
         let default_dataset = client.metadata().get("options").and_then(|options| search_path(options));
         let session = self
             .desk
             .warehouse
-            .session(SessionOptions { default_dataset, postgres_casts: true, ..SessionOptions::of(principal) })
+            .session(SessionOptions { default_dataset, postgres_casts: true, ..SessionOptions::of(entry.principal) })
             .map_err(|error| problem::of_problem(&error.problem()))?;
         let connection = Connection {
             session,
@@ -208,6 +210,7 @@ impl Startup {
             running: Mutex::new(CancellationToken::new()),
             left: self.left.clone(),
             tokens: self.desk.tokens.clone(),
+            token: entry.token,
         };
         client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
         Ok(())
@@ -237,9 +240,9 @@ impl StartupHandler for Startup {
             }
             PgWireFrontendMessage::PasswordMessageFamily(message) => {
                 let outcome = self.driver.advance_authentication(client, message).await?;
-                if let AuthOutcome::Authenticated { identity: Some(principal), final_message } = outcome {
+                if let AuthOutcome::Authenticated { identity: Some(entry), final_message } = outcome {
                     self.check_database(client)?;
-                    self.connect(client, principal)?;
+                    self.connect(client, entry)?;
                     self.driver.complete_authentication(client, final_message).await?;
                     let (process, secret) = client.pid_and_secret_key();
                     if let Some(connection) = client.session_extensions().get::<Arc<Connection>>() {
