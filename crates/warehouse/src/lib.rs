@@ -8,6 +8,7 @@
 mod catalog;
 mod error;
 mod information_schema;
+pub mod jobs;
 mod lake_tables;
 mod limited_pool;
 pub mod output;

@@ -100,6 +100,7 @@ enum Form {
     Json,
     Ndjson,
     Parquet,
+    Xlsx,
 }
 
 impl Form {
@@ -110,6 +111,7 @@ impl Form {
             Self::Json => Format::Json,
             Self::Ndjson => Format::Ndjson,
             Self::Parquet => Format::Parquet,
+            Self::Xlsx => Format::Xlsx,
         }
     }
 }
@@ -129,7 +131,8 @@ impl Sql {
         let terminal = std::io::stdout().is_terminal();
         let format = self.format.map_or(if terminal { Format::Table } else { Format::Csv }, Form::format);
         if format.is_binary() && terminal {
-            return Err(Failure::Misused("parquet goes into a file or a pipe: add `> rows.parquet`".into()));
+            let word = format.word();
+            return Err(Failure::Misused(format!("{word} goes into a file or a pipe: add `> rows.{word}`")));
         }
         if self.bom && format != Format::Csv {
             return Err(Failure::Misused("--bom is for csv: add `--format csv`".into()));
@@ -237,8 +240,8 @@ struct Rows {
 
 impl Rows {
     fn new(print: Print, schema: &SchemaRef) -> Result<Self, Failure> {
-        // Without an end a Parquet file is nothing that could be read.
-        let file = if print.format == Format::Parquet { Unfinished::stdout()? } else { None };
+        // Without an end a Parquet file or a workbook is nothing that could be read.
+        let file = if print.format.is_binary() { Unfinished::stdout()? } else { None };
         let (line, tick) = (ProgressLine::begin(), tokio::time::interval(PROGRESS_EVERY));
         let max = print.rows;
         Ok(Self { print, schema: schema.clone(), writer: None, file, count: 0, max, more: false, line, tick })

@@ -1,15 +1,17 @@
-//! Result rows as text and files: table, csv, json, ndjson, parquet.
+//! Result rows as text and files: table, csv, json, ndjson, parquet, xlsx.
 //!
-//! Owns: the five formats of the contract, written to any `Write` batch by batch, never holding a whole result.
+//! Owns: the six formats of the contract, written to any `Write` batch by batch, never holding a whole result.
 //! Never talks to a terminal: row counts, zones and progress are the caller's, on standard error.
 //! Next: `cell` says how one value is written, the other files how rows are laid out.
 
 mod cell;
 mod convert;
 mod csv;
+mod defuse;
 mod json;
 mod parquet;
 mod table;
+mod xlsx;
 
 use std::{collections::HashSet, io::Write, str::FromStr};
 
@@ -18,6 +20,8 @@ use naru_base::Problem;
 
 pub use cell::{Cell, cells, element};
 pub use convert::convert;
+pub use defuse::{defused, is_text};
+pub use xlsx::SHEET_ROWS_MAX;
 
 /// A way to write result rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +36,25 @@ pub enum Format {
     Ndjson,
     /// One Parquet file.
     Parquet,
+    /// One Excel workbook.
+    Xlsx,
+}
+
+/// A file that a spreadsheet opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SheetFormat {
+    /// CSV in which text cannot become a formula.
+    Csv {
+        /// Whether it begins with a byte-order mark, which Excel needs for Hangul.
+        bom: bool,
+    },
+    /// One Excel workbook.
+    Xlsx,
 }
 
 impl Format {
     /// Every format, in the order in which help texts list them.
-    pub const ALL: [Self; 5] = [Self::Table, Self::Csv, Self::Json, Self::Ndjson, Self::Parquet];
+    pub const ALL: [Self; 6] = [Self::Table, Self::Csv, Self::Json, Self::Ndjson, Self::Parquet, Self::Xlsx];
 
     /// The word a user types.
     pub fn word(self) -> &'static str {
@@ -46,12 +64,13 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Parquet => "parquet",
+            Self::Xlsx => "xlsx",
         }
     }
 
     /// Whether the bytes are unfit for a terminal.
     pub fn is_binary(self) -> bool {
-        matches!(self, Self::Parquet)
+        matches!(self, Self::Parquet | Self::Xlsx)
     }
 }
 
@@ -87,6 +106,18 @@ pub enum OutputError {
     /// The Parquet writer failed.
     #[error("the Parquet file could not be written")]
     Parquet(#[from] ::parquet::errors::ParquetError),
+    /// A sheet ends before the result does.
+    #[error("a sheet holds {} rows, the result has more", SHEET_ROWS_MAX)]
+    SheetRows,
+    /// A sheet is narrower than the result.
+    #[error("a sheet holds 16,384 columns, the result has {0}")]
+    SheetColumns(usize),
+    /// A cell holds less than this column's longest text.
+    #[error("column \"{0}\" has a text longer than the 32,767 characters of a cell")]
+    SheetText(String),
+    /// The workbook's writer failed.
+    #[error("the workbook could not be written")]
+    Xlsx(String),
     /// A batch does not fit the announced columns.
     #[error("a batch does not fit the result's columns")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -103,6 +134,14 @@ impl OutputError {
             Self::Unsupported { .. } => Problem::new("output.unsupported_type", self.to_string())
                 .hint("CAST the column to STRING, or use another format."),
             Self::Parquet(error) => Problem::from_error("output.parquet", self.to_string(), error),
+            Self::SheetRows => Problem::new("output.sheet_rows", self.to_string())
+                .detail("One of its rows is the header.")
+                .hint("Take CSV or Parquet, which hold all rows, or fewer rows."),
+            Self::SheetColumns(_) => Problem::new("output.sheet_columns", self.to_string())
+                .hint("Take CSV or Parquet, or name fewer columns."),
+            Self::SheetText(_) => Problem::new("output.sheet_text", self.to_string())
+                .hint("Take CSV or Parquet, which hold all of it, or shorten it with LEFT or SUBSTR."),
+            Self::Xlsx(detail) => Problem::new("output.xlsx", self.to_string()).detail(detail),
             Self::Arrow(error) => Problem::from_error("output.batch", self.to_string(), error),
         }
     }
@@ -141,6 +180,24 @@ pub fn writer<'a>(
         Format::Json => Box::new(json::JsonWriter::array(schema.clone(), out)?),
         Format::Ndjson => Box::new(json::JsonWriter::lines(schema.clone(), out)),
         Format::Parquet => Box::new(parquet::ParquetRows::new(schema, out)?),
+        Format::Xlsx => Box::new(xlsx::XlsxWriter::new(schema, out, None)?),
+    })
+}
+
+/// Starts writing a file that a spreadsheet opens, with an optional line above the names of the columns. A workbook
+/// reaches `out` as a whole when it is finished.
+///
+/// # Errors
+/// [`OutputError::SheetColumns`] for more columns than a sheet has.
+pub fn sheet_writer<'a>(
+    format: SheetFormat,
+    schema: &SchemaRef,
+    out: impl Write + Send + 'a,
+    note: Option<&str>,
+) -> Result<Box<dyn RowWriter + 'a>, OutputError> {
+    Ok(match format {
+        SheetFormat::Csv { bom } => Box::new(csv::CsvWriter::for_sheets(schema.clone(), out, bom, note)?),
+        SheetFormat::Xlsx => Box::new(xlsx::XlsxWriter::new(schema, out, note)?),
     })
 }
 
