@@ -162,6 +162,18 @@ pub enum Mistake {
         /// The listener.
         key: String,
     },
+    /// A listener that other machines reach, without sign-in.
+    #[error("\"{key}\" would be open to other machines without sign-in")]
+    NoSignIn {
+        /// The listener.
+        key: String,
+    },
+    /// A public address of another scheme than the listener's.
+    #[error("{}", if *tls { "\"url\" is not https, but the HTTP listener is" } else { "\"url\" is https, but nothing here ends TLS" })]
+    SchemeOfUrl {
+        /// Whether TLS ends at the listener, or at a declared proxy.
+        tls: bool,
+    },
     /// A dataset that belongs to naru.
     #[error("dataset \"{dataset}\" is reserved")]
     ReservedDataset {
@@ -243,6 +255,8 @@ impl Mistake {
             Self::BadName { .. } => "project.bad_name",
             Self::MartWithoutDataset { .. } => "project.mart_without_dataset",
             Self::NoSql { .. } => "project.no_sql",
+            Self::NoSignIn { .. } => "project.no_sign_in",
+            Self::SchemeOfUrl { .. } => "project.scheme_of_url",
             Self::NoSuchFile { .. } => "project.no_such_file",
             Self::IgnoredFile { .. } => "project.ignored_file",
         }
@@ -275,6 +289,12 @@ impl Mistake {
             | Self::NoSql { .. }
             | Self::NoSuchFile { .. }
             | Self::IgnoredFile { .. } => None,
+            Self::NoSignIn { .. } => {
+                Some("Beyond this machine people sign in, and the traffic is encrypted.".to_owned())
+            }
+            Self::SchemeOfUrl { .. } => {
+                Some("It is what browsers open, and where the issuer sends them back to.".to_owned())
+            }
         }
     }
 
@@ -318,6 +338,13 @@ impl Mistake {
                 "Paths are relative to the project folder, for example checks/totals.sql.".to_owned()
             }
             Self::IgnoredFile { hint, .. } => hint.clone(),
+            Self::NoSignIn { .. } => {
+                "Add [sign_in] with `client_id`, `client_secret`, `domains`, `admins` and `url` (docs/guide/sign-in.md), or listen on 127.0.0.1.".to_owned()
+            }
+            Self::SchemeOfUrl { tls: true } => "Write `url = \"https://…\"`.".to_owned(),
+            Self::SchemeOfUrl { tls: false } => {
+                "Set `tls` under [server], or name the proxy that ends TLS: `proxies = [\"127.0.0.1\"]`.".to_owned()
+            }
         })
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use crate::{
     names,
     node::{Node, Value},
     section::{Reading, Section, Text},
+    sign_in::{self, SignInSettings},
     zone::{self, Zone},
 };
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// `[server]`.
     pub server: ServerSettings,
+    /// `[sign_in]`; without it the folder's owner alone uses the console, on this machine.
+    pub sign_in: Option<SignInSettings>,
     /// `[intake]`.
     pub intake: IntakeSettings,
     /// `[sql]`.
@@ -66,6 +70,9 @@ pub struct ServerSettings {
     pub pubsub: Option<SocketAddr>,
     /// Certificate of the HTTP listener; with it, that one may listen beyond loopback.
     pub tls: Option<TlsSettings>,
+    /// Proxies that end TLS before the HTTP listener. They alone reach it then from other machines, and they are
+    /// believed about whom they ask for.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// `[sql]`: what people's queries get.
@@ -107,7 +114,13 @@ impl Default for LakeSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { http: Some(loopback(6278)), postgres: Some(loopback(6279)), pubsub: Some(loopback(6280)), tls: None }
+        Self {
+            http: Some(loopback(6278)),
+            postgres: Some(loopback(6279)),
+            pubsub: Some(loopback(6280)),
+            tls: None,
+            proxies: Vec::new(),
+        }
     }
 }
 
@@ -136,6 +149,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
         timezone: Zone::utc(),
         lake: LakeSettings::default(),
         server: ServerSettings::default(),
+        sign_in: None,
         intake: IntakeSettings::default(),
         sql: SqlSettings::default(),
         flow: FlowSettings::default(),
@@ -150,10 +164,17 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
     if let Some(section) = file.section(reading, "lake", "[lake]") {
         read_lake(reading, section, &mut settings.lake);
     }
+    let mut wide = None;
     if let Some(section) = file.section(reading, "server", "[server]") {
-        read_server(reading, section, &mut settings.server);
+        wide = read_server(reading, section, &mut settings.server);
+    }
+    match file.section(reading, "sign_in", "[sign_in]") {
+        Some(section) => settings.sign_in = sign_in::read(reading, section, &settings.server),
+        None => wide.into_iter().for_each(|span| reading.add(&span, Mistake::NoSignIn { key: "http".to_owned() })),
     }
     let beyond = settings.server.http.is_some_and(|address| !address.ip().is_loopback());
+    // What comes through a proxy comes from anywhere.
+    let beyond = beyond || !settings.server.proxies.is_empty();
     if beyond {
         settings.intake.keys = intake::Keys::Required;
     }
@@ -240,15 +261,24 @@ fn read_location(reading: &mut Reading<'_>, text: &Text, lake: &mut LakeSettings
     }
 }
 
-fn read_server(reading: &mut Reading<'_>, mut section: Section<'_>, server: &mut ServerSettings) {
+/// Gives where `http` stands when it would be open to other machines.
+fn read_server(
+    reading: &mut Reading<'_>,
+    mut section: Section<'_>,
+    server: &mut ServerSettings,
+) -> Option<Range<usize>> {
     if let Some(tls) = section.section(reading, "tls", "tls") {
         server.tls = intake::read_tls(reading, tls);
     }
+    server.proxies = sign_in::read_proxies(reading, &mut section);
     let reach = if server.tls.is_some() { Reach::Anywhere } else { Reach::WithTls };
-    server.http = read_listener(reading, &mut section, "http", server.http, reach);
+    let behind = if server.proxies.is_empty() { reach } else { Reach::Anywhere };
+    server.http = read_listener(reading, &mut section, "http", server.http, behind);
+    let http = section.node("http").map(|node| node.span.clone());
     server.postgres = read_listener(reading, &mut section, "postgres", server.postgres, Reach::Loopback);
     server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub, Reach::Loopback);
     section.finish(reading);
+    http.filter(|_| server.http.is_some_and(|address| !address.ip().is_loopback()))
 }
 
 /// Who may reach a listener.

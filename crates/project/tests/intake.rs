@@ -7,6 +7,9 @@ use naru_project::{Environment, Keys, Loaded, Project, Protocol};
 
 const PROJECT: &str = "[project]\nname = \"acme\"\n";
 
+/// What a door beyond loopback needs beside a certificate.
+const SIGN_IN: &str = "[sign_in]\nclient_id = \"naru\"\ndomains = [\"acme.kr\"]\nurl = \"https://naru.acme.kr\"\n";
+
 fn load(settings: &str, topics: &[(&str, &str)]) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("naru.toml"), format!("{PROJECT}{settings}")).unwrap();
@@ -29,11 +32,11 @@ fn keys_are_optional_on_loopback_and_required_beyond_it() {
     assert_eq!((here.intake.keys, here.intake.rate, here.intake.body_max), (Keys::Optional, None, 20_000_000));
     let here = load("[intake]\nkeys = \"required\"\nrate = 100\nbody_max = \"1MB\"\n", &[]).sound().unwrap().settings;
     assert_eq!((here.intake.keys, here.intake.rate, here.intake.body_max), (Keys::Required, Some(100), 1_000_000));
-    let wide = load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n"), &[]).sound().unwrap();
+    let wide = load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n{SIGN_IN}"), &[]).sound().unwrap();
     assert_eq!(wide.settings.intake.keys, Keys::Required);
     let files = wide.settings.server.tls.unwrap();
     assert_eq!((files.certificate, files.key), (wide.root.join("cert.pem"), PathBuf::from("/k/key.pem")));
-    let open = told(&load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n[intake]\nkeys = \"optional\"\n"), &[]));
+    let open = told(&load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n{SIGN_IN}[intake]\nkeys = \"optional\"\n"), &[]));
     assert!(open.len() == 1 && open[0].contains("\"keys\" is not \"required\", which it must be"), "{open:?}");
     let bare = told(&load("[server]\nhttp = \"0.0.0.0:6278\"\n", &[]));
     assert!(bare.len() == 1 && bare[0].contains("open to other machines without TLS"), "{bare:?}");
