@@ -53,6 +53,14 @@ pub enum SyncError {
         /// Slot name.
         slot: String,
     },
+    /// The server's own fault keeps it from reading its log for this slot, however often it is asked.
+    #[error("PostgreSQL cannot read its own log for the replication slot \"{slot}\"")]
+    Undecodable {
+        /// Slot name.
+        slot: String,
+        /// What the server says each time.
+        reason: String,
+    },
     /// The slot stands behind changes that were never read.
     #[error("the replication slot \"{slot}\" was moved past what naru has")]
     SlotMoved {
@@ -196,6 +204,10 @@ impl SyncError {
             Self::SlotLost { .. } => Problem::new("sync.slot_lost", self.to_string())
                 .detail("PostgreSQL removed WAL that was not yet read, or somebody dropped the slot.")
                 .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. Raise max_slot_wal_keep_size to avoid it.")
+                .later(),
+            Self::Undecodable { reason, .. } => Problem::new("sync.undecodable", self.to_string())
+                .detail(format!("It ended every one of the last sessions at the same place with: {reason}."))
+                .hint("Nothing is missing silently: naru makes a new slot and copies every table again while the old rows stay readable. It is a fault of the server; see whether a newer minor release of PostgreSQL mends it.")
                 .later(),
             Self::SlotMoved { told, stands, .. } => Problem::new("sync.slot_moved", self.to_string())
                 .detail(format!("naru has everything up to {told}, and the slot stands at {stands}: somebody advanced it, read from it, or dropped it and made it again. What happened in between is never sent."))

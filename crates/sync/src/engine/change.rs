@@ -81,6 +81,7 @@ pub(super) fn quarantine_or(error: SyncError, table: &mut TableRuntime) -> Resul
         | SyncError::Preflight(_)
         | SyncError::SlotLost { .. }
         | SyncError::SlotMoved { .. }
+        | SyncError::Undecodable { .. }
         | SyncError::Anew
         | SyncError::TailDamaged { .. }
         | SyncError::OtherServer { .. }

@@ -73,6 +73,41 @@ pub(super) fn lost_for_good(error: &SyncError, slot: &str) -> Option<SyncError> 
     }
 }
 
+/// Sessions that the server ended at one place with one fault of its own before the slot is given up.
+const FAULTS_MAX: u32 = 3;
+
+/// The same fault of the server, session after session.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    reason: String,
+    reached: Lsn,
+    times: u32,
+}
+
+impl Faults {
+    /// Counts how a session ended that had read up to `reached`; says so when the slot is to be given up: what the
+    /// server cannot read of its own log once, it never can, and it would keep that log for ever.
+    pub(super) fn count(&mut self, error: &SyncError, reached: Lsn, slot: &str) -> Option<SyncError> {
+        let reason = match error {
+            SyncError::Wire(PostgresError::Server(refusal)) if refusal.condition() == ServerCondition::Internal => {
+                refusal.message.as_str()
+            }
+            _ => {
+                *self = Self::default();
+                return None;
+            }
+        };
+        if self.reason != reason || self.reached != reached {
+            *self = Self { reason: reason.to_owned(), reached, times: 0 };
+        }
+        self.times += 1;
+        if self.times < FAULTS_MAX {
+            return None;
+        }
+        Some(SyncError::Undecodable { slot: slot.to_owned(), reason: std::mem::take(self).reason })
+    }
+}
+
 impl Stream {
     /// Finds out what the stored positions are worth, and stores how the source is reached before anything is made
     /// there.
@@ -362,6 +397,26 @@ fn server(identity: &SystemIdentity) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::ServerError;
+
+    #[test]
+    fn a_slot_that_the_server_cannot_decode_is_given_up_at_the_third_session_without_progress() {
+        let refused = |sqlstate: &str, message: &str| {
+            let (sqlstate, message) = (sqlstate.to_owned(), message.to_owned());
+            let refusal = ServerError { sqlstate, message, ..ServerError::default() };
+            SyncError::Wire(PostgresError::Server(Box::new(refusal)))
+        };
+        let (broken, other) = (refused("XX000", "could not map filenode"), refused("XX000", "something else"));
+        let mut faults = Faults::default();
+        let mut given_up = |error: &SyncError, reached: u64| faults.count(error, Lsn(reached), "s").is_some();
+        assert_eq!([given_up(&broken, 10), given_up(&broken, 10), given_up(&broken, 10)], [false, false, true]);
+        assert_eq!([given_up(&broken, 10), given_up(&broken, 10)], [false, false], "the new slot has its own count");
+        assert_eq!([given_up(&broken, 11), given_up(&broken, 11)], [false, false], "it went on");
+        assert!(!given_up(&other, 11), "another fault");
+        assert_eq!([given_up(&broken, 11), given_up(&broken, 11)], [false, false]);
+        assert!(!given_up(&refused("57P01", "shutting down"), 11), "a restart is no fault");
+        assert!(!given_up(&broken, 11));
+    }
 
     #[test]
     fn a_slot_counts_only_where_naru_left_it_or_before() {

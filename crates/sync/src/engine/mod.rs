@@ -80,6 +80,7 @@ impl SourceEngine {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut stream = stream::Stream::new(self.live_set.clone(), self.context.clone());
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
+        let mut faults = generation::Faults::default();
         if let Err(error) = std::fs::create_dir_all(&self.context.spool_dir) {
             tracing::error!(%error, folder = %self.context.spool_dir.display(), "cannot create the spool folder");
         }
@@ -92,7 +93,9 @@ impl SourceEngine {
                 break;
             }
             self.context.renew_connect();
-            let problem = match generation::lost_for_good(&error, &self.context.names.slot) {
+            let slot = &self.context.names.slot;
+            let faulty = faults.count(&error, stream.published, slot);
+            let problem = match faulty.or_else(|| generation::lost_for_good(&error, slot)) {
                 Some(lost) => stream.lost.insert(lost).problem(),
                 None => error.problem(),
             };

@@ -208,6 +208,8 @@ pub enum ServerCondition {
     LockTimeout,
     /// The statement was cancelled (57014).
     Cancelled,
+    /// The server contradicts itself: a fault of its own, or damage (class XX).
+    Internal,
     /// Anything else.
     Other,
 }
@@ -246,6 +248,7 @@ impl ServerError {
             "57P01" | "57P02" | "57P03" => ServerCondition::ServerRestarting,
             "55P03" => ServerCondition::LockTimeout,
             "57014" => ServerCondition::Cancelled,
+            state if state.starts_with("XX") => ServerCondition::Internal,
             _ => ServerCondition::Other,
         }
     }
@@ -284,7 +287,7 @@ impl ServerError {
             ServerCondition::ServerRestarting => ("sync.server_restarting", "naru connects again by itself.", true),
             ServerCondition::LockTimeout => ("sync.lock_timeout", "", true),
             ServerCondition::Cancelled => ("sync.cancelled", "", true),
-            ServerCondition::Other => ("sync.server_error", "", false),
+            ServerCondition::Internal | ServerCondition::Other => ("sync.server_error", "", false),
         };
         let mut problem = Problem::new(code, format!("the server refused: {}", self.message));
         problem.detail = Some(match &self.detail {
