@@ -17,6 +17,8 @@
 //! # }
 //! ```
 
+pub mod audit;
+pub mod compare;
 mod error;
 mod network;
 pub mod people;
@@ -27,6 +29,7 @@ mod secret_text;
 pub mod services;
 pub mod sessions;
 pub mod tokens;
+pub mod why;
 
 pub use error::AccessError;
 pub use naru_project::{AccessFile, Grant, Grantee, Reach, Role};

@@ -3,15 +3,23 @@
 //! Owns: its syntax, its mistakes with their places, and the refusal of rules that would not be enforced. Never decides
 //! who may read; that is `access`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use naru_base::{Place, TableId};
+use naru_base::{Place, Problem, TableId};
 
 use crate::{
-    mistake::Mistake,
+    environment::Environment,
+    load::read_text,
+    mistake::{Mistake, Report, whole},
     names::nfc,
     node::{Node, Value},
     section::{Reading, Section, Text, nearest},
+    text::SourceText,
+    toml_text,
 };
 
 /// The file.
@@ -129,6 +137,48 @@ pub struct AccessFile {
     pub grants: Vec<Grant>,
     /// Tables that only grants on the table itself reach.
     pub closed: Vec<TableId>,
+}
+
+impl AccessFile {
+    /// Reads a text as `access.toml`.
+    ///
+    /// # Errors
+    /// Every mistake in it, with its place. A text with mistakes gives no rights at all.
+    pub fn parse(text: &str, environment: &Environment) -> Result<Self, Vec<Problem>> {
+        let (text, mut report) = (SourceText::new(ACCESS_FILE, text), Report::default());
+        let node = toml_text::parse(&text, &mut report);
+        let mut reading =
+            Reading { text: &text, root: Path::new(""), environment: Some(environment), report: &mut report };
+        let file = read(&mut reading, &node);
+        if report.problems.is_empty() { Ok(file) } else { Err(report.problems) }
+    }
+
+    /// Reads `access.toml` of a project folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`AccessFile::parse`], and a file that is there and cannot be read.
+    pub fn load(root: &Path, environment: &Environment) -> Result<Option<Self>, Vec<Problem>> {
+        let path = root.join(ACCESS_FILE);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let file = PathBuf::from(ACCESS_FILE);
+        let text = read_text(&path).map_err(|why| {
+            vec![Mistake::Unreachable { what: "read", file, why }.problem().at(whole(Path::new(ACCESS_FILE)))]
+        })?;
+        Self::parse(&text, environment).map(Some)
+    }
+
+    /// Datasets that rules name, with the place of the rule.
+    pub(crate) fn datasets(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.grants.iter().flat_map(|grant| {
+            grant.on.iter().filter_map(move |reach| match reach {
+                Reach::Project => None,
+                Reach::Dataset(name) => Some((name.as_str(), &grant.place)),
+                Reach::Table(id) => Some((id.dataset.as_str(), &grant.place)),
+            })
+        })
+    }
 }
 
 /// Reads the file. Beside problems, what could not be read is left out: such a file is for checking, never for

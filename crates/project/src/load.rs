@@ -171,7 +171,25 @@ impl Folder<'_> {
         let root = self.root.to_path_buf();
         let project = Project { root, settings, access, sources, topics, marts, functions, checks };
         self.report_collisions(&project);
+        self.note_unknown_datasets(&project);
         Some(project)
+    }
+
+    /// Datasets in `access.toml` that nothing of the folder makes: they may come later, or be misspelt.
+    fn note_unknown_datasets(&mut self, project: &Project) {
+        let Some(access) = &project.access else { return };
+        let mut known: Vec<&str> = project.marts.iter().map(|mart| mart.id.dataset.as_str()).collect();
+        known.extend(names::RESERVED_DATASETS);
+        known.extend(project.sources.iter().map(|source| source.dataset.as_str()));
+        let of_source = |name: &str| {
+            let mut bases = project.sources.iter().map(|source| source.dataset.as_str());
+            bases.any(|base| name.strip_prefix(base).is_some_and(|rest| rest.starts_with('_')))
+        };
+        for (name, place) in access.datasets().filter(|(name, _)| !known.contains(name) && !of_source(name)) {
+            let mistake =
+                Mistake::UnknownDataset { name: name.to_owned(), nearest: nearest(name, known.iter().copied()) };
+            self.report.notes.push(mistake.problem().at(place.clone()));
+        }
     }
 
     /// `access.toml`; a link to nothing is a file that cannot be read, not one that is not there.
@@ -315,7 +333,7 @@ fn is_prose(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "md" || ending == "txt")
 }
 
-fn read_text(file: &Path) -> Result<String, String> {
+pub(crate) fn read_text(file: &Path) -> Result<String, String> {
     let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
     if size > FILE_BYTES_MAX {
         return Err(format!("it has {size} bytes, more than the {FILE_BYTES_MAX} a file may have"));

@@ -216,6 +216,14 @@ pub enum Mistake {
         /// What would be read.
         hint: String,
     },
+    /// A dataset in `access.toml` that nothing makes (a note).
+    #[error("nothing in this folder makes a dataset \"{name}\"")]
+    UnknownDataset {
+        /// The dataset.
+        name: String,
+        /// One that is made.
+        nearest: Option<String>,
+    },
 }
 
 impl Mistake {
@@ -259,6 +267,7 @@ impl Mistake {
             Self::SchemeOfUrl { .. } => "project.scheme_of_url",
             Self::NoSuchFile { .. } => "project.no_such_file",
             Self::IgnoredFile { .. } => "project.ignored_file",
+            Self::UnknownDataset { .. } => "project.unknown_dataset",
         }
     }
 
@@ -289,6 +298,7 @@ impl Mistake {
             | Self::NoSql { .. }
             | Self::NoSuchFile { .. }
             | Self::IgnoredFile { .. } => None,
+            Self::UnknownDataset { .. } => Some("The grant holds as soon as there is one.".to_owned()),
             Self::NoSignIn { .. } => {
                 Some("Beyond this machine people sign in, and the traffic is encrypted.".to_owned())
             }
@@ -338,6 +348,7 @@ impl Mistake {
                 "Paths are relative to the project folder, for example checks/totals.sql.".to_owned()
             }
             Self::IgnoredFile { hint, .. } => hint.clone(),
+            Self::UnknownDataset { nearest, .. } => return nearest.as_ref().map(|near| format!("Did you mean \"{near}\"?")),
             Self::NoSignIn { .. } => {
                 "Add [sign_in] with `client_id`, `client_secret`, `domains`, `admins` and `url` (docs/guide/sign-in.md), or listen on 127.0.0.1.".to_owned()
             }

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+pub mod audit;
 mod database;
 mod error;
 pub mod kv;

@@ -26,6 +26,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("007_pubsub.sql", include_str!("migrations/007_pubsub.sql")),
     ("008_topic_offsets.sql", include_str!("migrations/008_topic_offsets.sql")),
     ("009_people.sql", include_str!("migrations/009_people.sql")),
+    ("010_audit.sql", include_str!("migrations/010_audit.sql")),
 ];
 
 /// What a file turned out to be.

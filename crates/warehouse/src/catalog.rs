@@ -4,7 +4,7 @@
 //! An unknown table and a forbidden one get the same answer. There is no way to register, create or list files.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
@@ -16,10 +16,11 @@ use datafusion::{
     error::DataFusionError,
     execution::session_state::SessionState,
 };
-use naru_access::{Principal, Visible};
+use naru_access::{Policy, Principal, Visible};
 use naru_base::{TableId, Version};
 use naru_googlesql::{GoogleSql, Params, SqlError, SqlErrorKind};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     WarehouseError,
@@ -43,6 +44,8 @@ pub(crate) struct Scope {
     open: Option<Arc<dyn TableSource>>,
     /// What the query opened, with versions.
     used: Mutex<BTreeMap<TableId, Option<Version>>>,
+    /// Every table and view the query opened, those behind views too.
+    opened: Mutex<BTreeSet<TableId>>,
     reader: Reader,
 }
 
@@ -51,6 +54,32 @@ pub(crate) struct Scope {
 pub(crate) struct Reader {
     pub principal: Principal,
     pub visible: Arc<Visible>,
+    policy: Policy,
+    /// Hears of changes since `visible` was taken.
+    changes: watch::Receiver<u64>,
+}
+
+impl Reader {
+    /// What someone may see now.
+    pub fn new(principal: &Principal, policy: &Policy) -> Self {
+        // First the ear, so that no change falls between the two.
+        let changes = policy.changes();
+        let visible = policy.now().visible(principal);
+        Self { principal: principal.clone(), visible, policy: policy.clone(), changes }
+    }
+
+    /// Comes back once one of these tables is no longer there for them; never for whoever holds the folder.
+    pub async fn loses(mut self, opened: BTreeSet<TableId>) {
+        if !self.principal.holds_the_folder() {
+            while self.changes.changed().await.is_ok() {
+                let visible = self.policy.now().visible(&self.principal);
+                if opened.iter().any(|table| !visible.table(table)) {
+                    return;
+                }
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 impl fmt::Debug for Scope {
@@ -61,13 +90,16 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     /// A scope over the source's present state.
-    pub fn live(project: &str, source: &Arc<dyn TableSource>, reader: Reader) -> Arc<Self> {
+    pub fn live(project: &str, source: &Arc<dyn TableSource>, own: &[(TableId, View)], reader: Reader) -> Arc<Self> {
+        let mut cut = source.cut();
+        cut.extend(own.iter().map(|(id, view)| (id.clone(), Ok(view.clone()))));
         Arc::new(Self {
             project: project.to_owned(),
-            cut: source.cut(),
+            cut,
             queries: source.views(),
             open: Some(source.clone()),
             used: Mutex::default(),
+            opened: Mutex::default(),
             reader,
         })
     }
@@ -80,8 +112,19 @@ impl Scope {
             queries: pinned.queries,
             open: None,
             used: Mutex::default(),
+            opened: Mutex::default(),
             reader,
         })
+    }
+
+    /// Who reads.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Every table and view that was opened so far.
+    pub fn opened(&self) -> BTreeSet<TableId> {
+        self.opened.lock().clone()
     }
 
     /// What was opened so far.
@@ -129,6 +172,8 @@ pub(crate) struct Sight {
     bare: Arc<SessionState>,
     /// Views that are being expanded, outermost first.
     path: Vec<TableId>,
+    /// Whether tables are only described: what is not read is not remembered as used.
+    looks: bool,
 }
 
 impl fmt::Debug for Sight {
@@ -140,7 +185,12 @@ impl fmt::Debug for Sight {
 impl Sight {
     /// What a statement of this session sees. `bare` has no catalogs.
     pub fn new(scope: Arc<Scope>, google: GoogleSql, bare: SessionState) -> Self {
-        Self { scope, google, bare: Arc::new(bare), path: Vec::new() }
+        Self { scope, google, bare: Arc::new(bare), path: Vec::new(), looks: false }
+    }
+
+    /// The same for describing tables without reading them.
+    pub fn looking(&self) -> Self {
+        Self { looks: true, ..self.clone() }
     }
 
     /// The session with this sight as its only catalogs.
@@ -156,11 +206,17 @@ impl Sight {
         if !self.scope.reader.visible.table(id) {
             return Ok(None);
         }
+        let used = !self.looks;
+        if used {
+            self.scope.opened.lock().insert(id.clone());
+        }
         if let Some(sql) = self.scope.queries.get(id) {
             return self.expand(id, sql).await.map(Some);
         }
         let Some(view) = self.scope.table(id).await? else { return Ok(None) };
-        self.scope.used.lock().insert(id.clone(), view.version);
+        if used {
+            self.scope.used.lock().insert(id.clone(), view.version);
+        }
         Ok(Some(view.provider))
     }
 
@@ -179,8 +235,14 @@ impl Sight {
         state.config_mut().options_mut().catalog.default_schema = String::new();
         let parsed = naru_googlesql::parse(sql)?.pop().ok_or(WarehouseError::Empty)?;
         let planned = self.google.plan(&state, &parsed, &Params::default()).await;
-        // Places in a view's text would be shown as places in the statement that reads it.
-        let plan = planned.map_err(|error| wrong(format!("view {id}: {}", error.message)))?;
+        let plan = planned.map_err(|error| {
+            // The name of what stays hidden must not be read off a view.
+            if error.kind == SqlErrorKind::NoTable && !self.scope.reader.visible.everything() {
+                return wrong(format!("view {id} reads a table that does not exist or that you may not see"));
+            }
+            // Places in a view's text would be shown as places in the statement that reads it.
+            wrong(format!("view {id}: {}", error.message))
+        })?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))
     }
 }

@@ -55,6 +55,12 @@ pub enum WarehouseError {
     /// A zone nobody knows.
     #[error("\"{0}\" is not a time zone")]
     TimeZone(String),
+    /// Somebody took the right to a table back while it was read.
+    #[error("the right to read this was taken back")]
+    RightTaken,
+    /// What is asked cannot be written down, so it is not answered.
+    #[error("{}", .0.summary)]
+    Audit(Box<Problem>),
     /// The machine did not give what the warehouse needs at its start.
     #[error("the warehouse could not start")]
     Start(String),
@@ -86,6 +92,9 @@ impl WarehouseError {
             Self::Lake(error) => error.problem(),
             Self::TimeZone(_) => Problem::new("sql.time_zone", self.to_string())
                 .hint("Use a name such as UTC or Asia/Seoul."),
+            Self::RightTaken => Problem::new("access.right_taken", self.to_string())
+                .hint("`naru access why WHO TABLE` shows what is granted now."),
+            Self::Audit(problem) => problem.as_ref().clone(),
             Self::Start(detail) => Problem::new("sql.start", self.to_string()).detail(detail),
             Self::Engine(detail) => Problem::new("sql.engine", self.to_string()).detail(detail),
         }

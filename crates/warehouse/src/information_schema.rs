@@ -37,6 +37,7 @@ pub struct Described {
 /// Everything a reader may know of, restricted to one dataset if given, sorted by name.
 pub(crate) async fn describe(sight: &Sight, dataset: Option<&str>) -> Result<Vec<Described>, WarehouseError> {
     let mut all = Vec::new();
+    let sight = sight.looking();
     for id in sight.scope.list().await? {
         if dataset.is_some_and(|dataset| dataset != id.dataset) {
             continue;

@@ -5,6 +5,7 @@
 //! Never does: parsing (that is `googlesql`), storage (that is `lake`), status codes, terminals.
 //! Next: `session` for what a caller does, `catalog` for what a query can see, `run` for how it is executed.
 
+mod audit_table;
 mod catalog;
 mod error;
 mod information_schema;
@@ -14,6 +15,7 @@ mod limited_pool;
 pub mod output;
 pub mod postgres_catalog;
 mod progress;
+mod record;
 mod run;
 mod session;
 mod settings;

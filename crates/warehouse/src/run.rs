@@ -3,7 +3,11 @@
 //! Owns: [`ResultSet`], the driver task of a query. Rows flow through a short channel, so a slow reader slows the
 //! query and a reader who left ends it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use arrow::{
     datatypes::{Schema, SchemaRef},
@@ -22,7 +26,9 @@ use naru_googlesql::{GoogleSql, Params, Parsed, SqlError, SqlErrorKind, SqlType,
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Progress, Warehouse, WarehouseError, catalog::Scope, steps::stoppable, warehouse::Running};
+use crate::{
+    Progress, Warehouse, WarehouseError, catalog::Scope, record::Record, steps::stoppable, warehouse::Running,
+};
 
 /// Batches that wait between the query and its reader.
 const BATCHES_AHEAD: usize = 4;
@@ -55,6 +61,9 @@ pub struct ResultSet {
     stop: StopOnDrop,
     /// Nothing more comes: the end, an error or a stop was handed out.
     ended: bool,
+    opened: BTreeSet<TableId>,
+    /// What the audit will say of it.
+    record: Option<Record>,
 }
 
 impl std::fmt::Debug for ResultSet {
@@ -83,7 +92,18 @@ impl ResultSet {
             rows,
             stop: StopOnDrop(CancellationToken::new()),
             ended: false,
+            opened: BTreeSet::new(),
+            record: None,
         }
+    }
+
+    /// The same, written down when it ends.
+    pub(crate) fn recorded(mut self, record: Option<Record>) -> Self {
+        self.record = record.map(|mut record| {
+            record.watch(std::mem::take(&mut self.opened), self.progress.clone());
+            record
+        });
+        self
     }
 
     /// The next rows; `None` at the end. After an error there is nothing more.
@@ -99,6 +119,13 @@ impl ResultSet {
             item = self.rows.recv() => item,
         };
         self.ended = !matches!(item, Some(Ok(_)));
+        if let Some(record) = &mut self.record {
+            match &item {
+                Some(Ok(batch)) => record.handed(batch),
+                Some(Err(error)) => record.failed(error),
+                None => record.done(),
+            }
+        }
         item
     }
 
@@ -241,7 +268,10 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
         rows,
         stop: StopOnDrop(stop.clone()),
         ended: false,
+        opened: job.scope.opened(),
+        record: None,
     };
+    let loses = job.scope.reader().clone().loses(job.scope.opened());
     let driver = Driver { job, plan, schema, sender, progress, warehouse, stop: engine_stop };
     let running = Running::new(&driver.warehouse);
     tokio::spawn(async move {
@@ -250,6 +280,7 @@ pub(crate) async fn start(job: Job, warehouse: Warehouse) -> Result<ResultSet, W
         let outcome = tokio::select! {
             () = stop.cancelled() => Err(WarehouseError::Cancelled),
             limit = out_of_time(driver.job.timeout) => Err(WarehouseError::TimedOut(limit)),
+            () = loses => Err(WarehouseError::RightTaken),
             outcome = driver.drive(physical) => outcome,
         };
         driver.stop.cancel();

@@ -16,7 +16,7 @@ use datafusion::{
     prelude::SessionConfig,
     scalar::ScalarValue,
 };
-use naru_access::{Policy, Principal};
+use naru_access::{Policy, Principal, audit::Origin};
 use naru_base::TableId;
 use naru_googlesql::{GoogleSql, Options, Params, Parsed, SqlType, StatementKind};
 use parking_lot::RwLock;
@@ -26,6 +26,7 @@ use crate::{
     catalog::{Reader, Scope, Sight},
     information_schema::{self, Described},
     limited_pool::LimitedPool,
+    record::Record,
     run::{self, Job},
     tables::View,
 };
@@ -42,6 +43,8 @@ pub(crate) fn google_options(time_zone: &str) -> Options {
 pub struct SessionOptions {
     /// Who asks: decides which tables there are.
     pub principal: Principal,
+    /// Where they ask from: each statement is a row of the audit. `None` for what naru asks for itself.
+    pub origin: Option<Origin>,
     /// Dataset of table names without one.
     pub default_dataset: Option<String>,
     /// Zone of dates and times; the warehouse's when absent.
@@ -55,7 +58,14 @@ pub struct SessionOptions {
 impl SessionOptions {
     /// A session with the warehouse's own choices for everything but who asks.
     pub fn of(principal: Principal) -> Self {
-        Self { principal, default_dataset: None, time_zone: None, memory_bytes: None, postgres_casts: false }
+        Self {
+            principal,
+            origin: None,
+            default_dataset: None,
+            time_zone: None,
+            memory_bytes: None,
+            postgres_casts: false,
+        }
     }
 }
 
@@ -93,6 +103,7 @@ pub struct Session {
     time_zone: RwLock<String>,
     timeout: RwLock<Option<Duration>>,
     principal: Principal,
+    origin: Option<Origin>,
     policy: Policy,
     memory_bytes: Option<usize>,
     postgres_casts: bool,
@@ -115,6 +126,7 @@ impl Session {
             time_zone: RwLock::new(time_zone),
             timeout: RwLock::new(None),
             principal: options.principal,
+            origin: options.origin,
             policy,
             memory_bytes: options.memory_bytes,
             postgres_casts: options.postgres_casts,
@@ -265,13 +277,14 @@ impl Session {
 
     /// Tables that a text reads, by full name; those of INFORMATION_SCHEMA are not tables.
     pub fn tables(&self, sql: &str) -> Result<Vec<TableId>, WarehouseError> {
-        let mut all = Vec::new();
-        for parsed in naru_googlesql::parse(sql)? {
-            all.extend(naru_googlesql::tables(&parsed).iter().filter_map(|name| self.table_id(&name.parts)));
-        }
+        let mut all: Vec<TableId> = naru_googlesql::parse(sql)?.iter().flat_map(|parsed| self.named(parsed)).collect();
         all.sort();
         all.dedup();
         Ok(all)
+    }
+
+    fn named(&self, parsed: &Parsed) -> Vec<TableId> {
+        naru_googlesql::tables(parsed).iter().filter_map(|name| self.table_id(&name.parts)).collect()
     }
 
     fn table_id(&self, parts: &[String]) -> Option<TableId> {
@@ -284,7 +297,8 @@ impl Session {
     }
 
     fn live(&self) -> Arc<Scope> {
-        Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), self.reader())
+        let own = &self.warehouse.shared.own;
+        Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), own, self.reader())
     }
 
     fn pinned(&self, pinned: Pinned) -> Arc<Scope> {
@@ -293,7 +307,7 @@ impl Session {
 
     /// Who asks and what they may see, as it stands now: the next statement asks again.
     fn reader(&self) -> Reader {
-        Reader { principal: self.principal.clone(), visible: self.policy.now().visible(&self.principal) }
+        Reader::new(&self.principal, &self.policy)
     }
 
     async fn start(
@@ -303,10 +317,26 @@ impl Session {
         scope: Arc<Scope>,
         timeout: Option<Duration>,
     ) -> Result<ResultSet, WarehouseError> {
-        let job = Job { timeout, ..self.job(parsed, params, scope)? };
-        self.warehouse.shared.queries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let warehouse = self.warehouse.clone();
-        self.on_threads(Box::pin(run::start(job, warehouse))).await
+        let audit = &self.warehouse.settings().audit;
+        let mut record = Record::begin(audit, &self.principal, self.origin.as_ref(), &parsed.text).await?;
+        if let Some(record) = &mut record {
+            record.named(self.named(&parsed));
+        }
+        let started = async {
+            let job = Job { timeout, ..self.job(parsed, params, scope)? };
+            self.warehouse.shared.queries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let warehouse = self.warehouse.clone();
+            self.on_threads(Box::pin(run::start(job, warehouse))).await
+        };
+        match started.await {
+            Ok(result) => Ok(result.recorded(record)),
+            Err(error) => {
+                if let Some(mut record) = record {
+                    record.failed(&error);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<Job, WarehouseError> {

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use naru_access::Policy;
+use naru_access::{Policy, audit::Audit};
 use naru_base::number::{u64_from, usize_from};
 
 use crate::lake_tables::PublishedBy;
@@ -35,6 +35,8 @@ pub struct WarehouseSettings {
     pub timeout: Option<Duration>,
     /// Who may see which table. Asked once for every statement of every session, whatever door it came through.
     pub policy: Policy,
+    /// Where statements are written down; none in what has no state database.
+    pub audit: Audit,
     /// Tables that are there for nobody until an application of this id has committed to them: marts, whose first
     /// run stages into a table that has no rows yet.
     pub published_by: PublishedBy,
@@ -52,6 +54,7 @@ impl WarehouseSettings {
             target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             timeout: None,
             policy: Policy::default(),
+            audit: Audit::none(),
             published_by: PublishedBy::default(),
         }
     }

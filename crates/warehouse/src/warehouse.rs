@@ -16,11 +16,13 @@ use datafusion::execution::{
     memory_pool::{FairSpillPool, TrackConsumersPool},
     runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
 };
+use naru_base::TableId;
 use naru_lake::Lake;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{
-    CutSource, LakeTables, Session, SessionOptions, ViewSource, WarehouseError, WarehouseSettings, tables::TableSource,
+    CutSource, LakeTables, Session, SessionOptions, View, ViewSource, WarehouseError, WarehouseSettings, audit_table,
+    tables::TableSource,
 };
 
 /// Parquet footers kept in memory.
@@ -43,6 +45,8 @@ pub(crate) struct Shared {
     pub threads: Threads,
     pub queries: AtomicU64,
     pub running: AtomicU64,
+    /// Tables of naru's own dataset.
+    pub own: Vec<(TableId, View)>,
 }
 
 impl fmt::Debug for Warehouse {
@@ -112,6 +116,7 @@ impl Warehouse {
             .build_arc()
             .map_err(|error| WarehouseError::Start(error.strip_backtrace()))?;
         let threads = Threads::start(settings.target_partitions)?;
+        let own = audit_table::view(&settings.audit)?.map(|view| (audit_table::id(), view)).into_iter().collect();
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,
@@ -120,6 +125,7 @@ impl Warehouse {
                 threads,
                 queries: AtomicU64::new(0),
                 running: AtomicU64::new(0),
+                own,
             }),
         })
     }
