@@ -1,6 +1,6 @@
 // The pages of the console: one line each. A page that is not there is not listed.
 
-import { House, type LucideIcon } from "lucide-react";
+import { House, type LucideIcon, SquareTerminal } from "lucide-react";
 import type { ComponentType } from "react";
 import type { Dictionary } from "../i18n";
 
@@ -30,5 +30,14 @@ export const routes: Route[] = [
     label: { en: "Home", ko: "홈" },
     icon: House,
     keys: "g h",
+  },
+  {
+    name: "sql",
+    paths: ["/sql", "/sql/:id"],
+    page: () => import("../pages/sql"),
+    label: { en: "SQL", ko: "SQL" },
+    icon: SquareTerminal,
+    keys: "g s",
+    wide: true,
   },
 ];

@@ -18,6 +18,7 @@ import {
   useState,
   useSyncExternalStore,
 } from "react";
+import { asProblem } from "../api/problem";
 import { isComposing } from "../app/shortcuts";
 import { useText } from "../i18n";
 import { Button } from "../ui/button";
@@ -310,7 +311,9 @@ export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridPr
         <CopyNotice copying={copying} />
         {pages.failure !== undefined && (
           <div className={styles.failed} role="alert">
-            {text.rowsFailed}
+            <span>
+              {text.rowsFailed} {asProblem(pages.failure).summary}
+            </span>
             <Button small onPress={() => pages.retry()}>
               {text.again}
             </Button>

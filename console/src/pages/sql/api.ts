@@ -1,0 +1,221 @@
+// What the SQL page asks of the server: queries, drafts, saved queries, history, the tree of tables.
+//
+// Owns: the shapes in which the page holds answers, and the calls. Nothing here draws or keeps state.
+
+import { send } from "../../api/client";
+import { type Problem, ProblemError } from "../../api/problem";
+import type { LoadRows, Row } from "../../grid/pages";
+import { type Column, kindOf } from "../../grid/values";
+
+/** A place in a text, from 1; columns count characters. */
+export interface Position {
+  line: number;
+  column: number;
+}
+
+export type QueryState = "queued" | "running" | "done" | "failed" | "timed_out" | "cancelled";
+
+/** What was read: as of when, and whether all of it was there. */
+export interface Reading {
+  table: string;
+  as_of: string | null;
+  complete: boolean;
+}
+
+export interface Query {
+  id: string;
+  state: QueryState;
+  sql: string;
+  created_at: string;
+  elapsed_ms: number;
+  queue_place: number | null;
+  statement: { index: number; count: number } | null;
+  progress: { rows_read: number; rows_total: number | null; bytes_read: number };
+  columns: Column[] | null;
+  /** Rows that can be fetched now. */
+  rows: number;
+  /** Rows of the whole answer, once known. */
+  rows_total: number | null;
+  complete: boolean;
+  time_zone: string;
+  reads: Reading[];
+  affected: number | null;
+  message: string | null;
+  problem: (Problem & { position?: Position | null }) | null;
+}
+
+export interface Check {
+  problems: CheckProblem[];
+  estimate: { bytes: number; rows: number | null; tables: string[] } | null;
+}
+
+export interface CheckProblem extends Problem {
+  severity: "error" | "warning";
+  start: Position;
+  end: Position | null;
+  /** What was meant, instead of what stands between start and end. */
+  instead: string | null;
+}
+
+export interface Completion {
+  from: Position;
+  items: { label: string; insert: string; kind: string; detail: string | null; info: string | null }[];
+}
+
+export interface Draft {
+  id: string;
+  title: string;
+  sql: string;
+  position: number;
+  revision: number;
+  query: string | null;
+  saved: string | null;
+}
+
+export interface Saved {
+  id: string;
+  name: string;
+  sql: string;
+  description: string | null;
+  owner: string;
+  mine: boolean;
+  revision: number;
+  updated_at: string;
+}
+
+export interface Past {
+  id: string;
+  sql: string;
+  state: QueryState;
+  created_at: string;
+  elapsed_ms: number;
+  rows: number | null;
+}
+
+export const isOver = (state: QueryState) => state !== "queued" && state !== "running";
+
+/** A query as the page holds it, whatever the server leaves out. */
+function readQuery(answer: Partial<Query> & Pick<Query, "id" | "state">): Query {
+  return {
+    sql: "",
+    created_at: "",
+    elapsed_ms: 0,
+    queue_place: null,
+    statement: null,
+    rows: 0,
+    rows_total: null,
+    complete: false,
+    time_zone: "UTC",
+    reads: [],
+    affected: null,
+    message: null,
+    problem: null,
+    ...answer,
+    progress: { rows_read: 0, rows_total: null, bytes_read: 0, ...answer.progress },
+    columns: answer.columns?.map(({ name, type }) => ({ name, type, kind: kindOf(type) })) ?? null,
+  };
+}
+
+const at = (...parts: string[]) => `/api/v1/${parts.map(encodeURIComponent).join("/")}`;
+const search = (values: Record<string, string | number | undefined>) => {
+  const filled = Object.entries(values).filter(([, value]) => value !== undefined && value !== "");
+  const text = new URLSearchParams(filled.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
+};
+
+export async function startQuery(body: { sql: string; draft?: string; saved?: string }): Promise<Query> {
+  return readQuery(await send("POST", at("queries"), body));
+}
+
+export const getQuery = async (id: string) => readQuery(await send<Query>("GET", at("queries", id)));
+export const cancelQuery = async (id: string) => readQuery(await send<Query>("POST", at("queries", id, "cancel"), {}));
+export const downloadPath = (id: string, format: string) => `${at("queries", id, "download")}${search({ format })}`;
+
+/** Follows a query until it is over; the answer ends following. A broken line is taken up again. */
+export function followQuery(id: string, tell: (query: Query) => void, broken: (is: boolean) => void): () => void {
+  const source = new EventSource(`${at("queries", id)}/events`, { withCredentials: true });
+  source.addEventListener("state", (event) => {
+    const query = readQuery(JSON.parse((event as MessageEvent<string>).data) as Query);
+    broken(false);
+    if (isOver(query.state)) source.close();
+    tell(query);
+  });
+  source.addEventListener("error", () => broken(true));
+  return () => source.close();
+}
+
+/** Rows of an answer, for the grid. */
+export function rowLoader(id: string): LoadRows {
+  return async (from, count, signal) => {
+    const response = await fetch(`${at("queries", id, "rows")}${search({ from, count })}`, {
+      credentials: "same-origin",
+      headers: { "x-naru": "1" },
+      signal,
+    });
+    const body = (await response.json()) as { rows: Row[] } | Problem;
+    if (!response.ok || !("rows" in body)) throw new ProblemError(body as Problem, response.status);
+    return body.rows;
+  };
+}
+
+export const checkSql = (sql: string) => send<Check>("POST", at("queries", "check"), { sql });
+export const complete = (sql: string, { line, column }: Position) =>
+  send<Completion>("POST", at("queries", "complete"), { sql, line, column });
+
+export const listDrafts = async () => (await send<{ items: Draft[] }>("GET", at("drafts"))).items;
+export const makeDraft = (draft: DraftBody) => send<Draft>("POST", at("drafts"), draft);
+export const dropDraft = (id: string) => send<void>("DELETE", at("drafts", id));
+
+type DraftBody = Pick<Draft, "title" | "sql" | "position" | "saved">;
+
+/** Keeps a draft; answers the other's draft where somebody (another window) changed it in between. */
+export async function keepDraft(
+  id: string,
+  body: DraftBody & { revision: number },
+): Promise<{ draft: Draft } | { other: Draft }> {
+  try {
+    return { draft: await send<Draft>("PUT", at("drafts", id), body) };
+  } catch (error) {
+    if (!(error instanceof ProblemError) || error.status !== 409) throw error;
+    const other = (await listDrafts()).find((draft) => draft.id === id);
+    if (!other) throw error;
+    return { other };
+  }
+}
+
+export const listSaved = async (find: string) =>
+  (await send<{ items: Saved[] }>("GET", `${at("saved")}${search({ find })}`)).items;
+export const getSaved = (id: string) => send<Saved>("GET", at("saved", id));
+export const makeSaved = (body: { name: string; sql: string }) => send<Saved>("POST", at("saved"), body);
+export const changeSaved = (id: string, body: { name?: string; sql?: string; revision: number }) =>
+  send<Saved>("PUT", at("saved", id), body);
+export const dropSaved = (id: string) => send<void>("DELETE", at("saved", id));
+
+export const listHistory = (find: string, cursor?: string) =>
+  send<{ items: Past[]; next: string | null }>("GET", `${at("history")}${search({ find, cursor })}`);
+
+/** A table of the tree. */
+export interface TreeTable {
+  dataset: string;
+  name: string;
+  kind: string;
+}
+
+export interface TreeColumn {
+  name: string;
+  type: string;
+  description: string | null;
+}
+
+/** Datasets with their numbers of tables; with `find` or `dataset` also the tables that fit. */
+export interface Tree {
+  datasets: { name: string; tables: number; items: { name: string; kind: string }[] | null }[];
+}
+
+export const getTree = (options: { find?: string; dataset?: string }) =>
+  send<Tree>("GET", `${at("queries", "tree")}${search(options)}`);
+export const getTable = (dataset: string, table: string) =>
+  send<{ name: string; kind: string; description: string | null; columns: TreeColumn[] }>(
+    "GET",
+    at("queries", "tree", dataset, table),
+  );
