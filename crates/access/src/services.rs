@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Services`]. Their tokens are made by [`crate::Tokens`]; what they may see is granted in `access.toml`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use naru_base::time::now_us;
 use naru_store::{Store, people, services, tokens};
@@ -11,6 +11,7 @@ use crate::{
     error::AccessError,
     network::Network,
     people::is_active,
+    principal::Account,
     scope::Scope,
     tokens::{Issue, IssuedToken, is_name, issue, life},
 };
@@ -126,6 +127,17 @@ impl Services {
         found.ok_or_else(|| AccessError::NoSuchService { name: name.to_owned() })
     }
 
+    /// A service account by number, while it works: for what runs with the rights of whoever made it.
+    pub async fn account(&self, id: i64) -> Result<Option<Arc<Account>>, AccessError> {
+        let now = now_us();
+        let read = self.store.read(move |db| {
+            let Some(service) = services::get(db, id)? else { return Ok(None) };
+            let owner = people::get(db, service.owner)?;
+            Ok(works(&service, owner.as_ref(), now).then(|| Arc::new(account(service))))
+        });
+        Ok(read.await?)
+    }
+
     /// Makes a token of a service account; it ends with the account at the latest.
     ///
     /// # Errors
@@ -156,6 +168,11 @@ impl Services {
         let id = service.id;
         Ok(self.store.write(move |tx| services::end(tx, id, now_us())).await?)
     }
+}
+
+/// A service account as everybody else sees it.
+pub(crate) fn account(service: services::Service) -> Account {
+    Account { id: service.id, shown: service.name.clone(), name: service.name, domain: None }
 }
 
 /// Whether a service account works, given its owner.

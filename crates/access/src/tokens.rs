@@ -24,7 +24,7 @@ use crate::{
     principal::{Account, Principal},
     scope::Scope,
     secret_text::{self, Kind},
-    services::works,
+    services::{self as accounts, works},
 };
 
 /// The longest that a personal token lives.
@@ -161,6 +161,21 @@ impl Tokens {
     ) -> Result<IssuedToken, AccessError> {
         let scopes = sends.iter().cloned().map(Scope::Send).chain(receives.iter().cloned().map(Scope::Receive));
         self.of_project(name, owner, ttl, scopes.collect()).await
+    }
+
+    /// Makes a token of the project for whatever it shall be for.
+    ///
+    /// # Errors
+    /// As for a personal token; it too lives [`PERSONAL_DAYS_MAX`] at most.
+    pub async fn issue_for_project(
+        &self,
+        name: &str,
+        owner: &str,
+        days: u64,
+        scopes: Vec<Scope>,
+    ) -> Result<IssuedToken, AccessError> {
+        let lives = Duration::from_micros(naru_base::number::u64_from_signed(life(days, PERSONAL_DAYS_MAX)?));
+        self.of_project(name, owner, Some(lives), scopes).await
     }
 
     async fn of_project(
@@ -349,8 +364,8 @@ impl Held {
     fn of_service(service: services::Service) -> Self {
         // What was checked when it was written is read as it was.
         let networks = service.networks.iter().filter_map(|text| text.parse().ok()).collect();
-        let account = Account { id: service.id, shown: service.name.clone(), name: service.name.clone(), domain: None };
-        Self { principal: Principal::Service(Arc::new(account)), user: service.name, networks }
+        let user = service.name.clone();
+        Self { principal: Principal::Service(Arc::new(accounts::account(service))), user, networks }
     }
 }
 
