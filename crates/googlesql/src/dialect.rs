@@ -34,7 +34,7 @@ const AFTER_SELECT: &[Keyword] = &[
 ];
 
 /// Words that GoogleSQL reserves: a name only between backticks.
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "ALL",
     "AND",
     "ANY",
@@ -137,8 +137,13 @@ const RESERVED: &[&str] = &[
 pub(crate) fn is_name(ident: &Ident) -> bool {
     match ident.quote_style {
         Some(quote) => quote == '`',
-        None => !RESERVED.iter().any(|word| word.eq_ignore_ascii_case(&ident.value)),
+        None => !is_reserved(&ident.value),
     }
+}
+
+/// Whether a word is reserved.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(word))
 }
 
 /// How something that is not a name becomes one.

@@ -7,6 +7,7 @@
 //! Read next: `statement.rs` (text to statement), `plan/` (statement to plan), `functions/` (kernels by family).
 
 mod dialect;
+pub mod editor;
 mod error;
 mod functions;
 mod literal;

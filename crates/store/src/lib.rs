@@ -15,16 +15,20 @@
 
 pub mod audit;
 mod database;
+pub mod drafts;
 mod error;
 pub mod kv;
 pub mod lock;
 mod migrate;
 pub mod people;
+pub mod query_history;
 pub mod runs;
 pub mod runs_read;
+pub mod saved;
 pub mod schema_cache;
 pub mod services;
 pub mod sessions;
+pub mod shares;
 pub mod subscriptions;
 pub mod sync_sources;
 pub mod sync_tables;

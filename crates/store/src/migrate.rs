@@ -27,6 +27,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("008_topic_offsets.sql", include_str!("migrations/008_topic_offsets.sql")),
     ("009_people.sql", include_str!("migrations/009_people.sql")),
     ("010_audit.sql", include_str!("migrations/010_audit.sql")),
+    ("011_queries.sql", include_str!("migrations/011_queries.sql")),
 ];
 
 /// What a file turned out to be.

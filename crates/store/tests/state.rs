@@ -277,3 +277,95 @@ fn what_was_acknowledged_survives_kill_9_and_the_lock_is_free() {
         store.read_blocking(|tx| Ok(tx.query_row("PRAGMA integrity_check", [], |row| row.get(0))?)).unwrap();
     assert_eq!(whole, "ok");
 }
+
+fn saved(name: &str, who: &str) -> naru_store::saved::Saved {
+    naru_store::saved::Saved {
+        id: 0,
+        name: name.to_owned(),
+        description: String::new(),
+        sql: "SELECT 1".to_owned(),
+        who: who.to_owned(),
+        owner: format!("{who}@acme.kr"),
+        revision: 0,
+        created_us: 1,
+        updated_us: 1,
+        grants: vec![("group:analysts".to_owned(), true)],
+    }
+}
+
+#[tokio::test]
+async fn a_saved_query_changed_elsewhere_is_not_overwritten_and_goes_to_an_heir_with_its_shares() {
+    use naru_store::{saved as queries, shares};
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("naru.db")).unwrap();
+    store
+        .write_blocking(|tx| {
+            let id = queries::insert(tx, &saved("매출", "person:1"))?;
+            let first = queries::find(tx, id)?.unwrap();
+            assert_eq!((first.revision, first.grants.len()), (1, 1));
+            assert!(queries::update(
+                tx,
+                &queries::Saved { name: "sales".to_owned(), grants: vec![], ..first.clone() }
+            )?);
+            assert!(!queries::update(tx, &first)?);
+            let link = shares::Link {
+                id: 0,
+                saved: id,
+                who: "person:1".to_owned(),
+                sharer: "kim".to_owned(),
+                name: "sheet of sales".to_owned(),
+                hash: [7; 32],
+                rows_max: 100,
+                fresh_s: 60,
+                note: false,
+                created_us: 1,
+                expires_us: 100,
+                revoked_us: None,
+                query: None,
+                problem: None,
+                used_us: None,
+                uses: 0,
+            };
+            let link = shares::insert_link(tx, &link)?;
+            assert_eq!(queries::hand_over(tx, "person:1", "person:2", "lee")?, 2);
+            assert_eq!(queries::find(tx, id)?.unwrap().owner, "lee");
+            assert_eq!(shares::link_of_hash(tx, &[7; 32], 50)?.unwrap().who, "person:2");
+            assert!(shares::link_of_hash(tx, &[7; 32], 100)?.is_none());
+            shares::revoke_link(tx, link, 10)?;
+            assert!(shares::link_of_hash(tx, &[7; 32], 50)?.is_none());
+            queries::delete(tx, id)?;
+            assert!(shares::find_link(tx, link)?.is_none());
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_draft_changed_in_two_windows_keeps_both_until_someone_chooses() {
+    use naru_store::drafts::{self, Draft};
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("naru.db")).unwrap();
+    let draft = Draft {
+        id: 0,
+        who: "person:1".to_owned(),
+        title: "탭".to_owned(),
+        sql: "SELECT".to_owned(),
+        position: 1,
+        revision: 0,
+        query: None,
+        saved: None,
+        updated_us: 1,
+    };
+    store
+        .write_blocking(|tx| {
+            let first = drafts::insert(tx, &draft)?;
+            drafts::set_query(tx, "person:1", first.id, "abc")?;
+            let second = drafts::update(tx, &Draft { sql: "SELECT 2".to_owned(), ..first.clone() })?.unwrap();
+            assert_eq!((second.revision, second.query.as_deref()), (2, Some("abc")));
+            assert_eq!(drafts::update(tx, &first)?, None);
+            assert_eq!(drafts::find(tx, "person:2", first.id)?, None);
+            assert!(!drafts::delete(tx, "person:2", first.id)? && drafts::delete(tx, "person:1", first.id)?);
+            Ok(())
+        })
+        .unwrap();
+}

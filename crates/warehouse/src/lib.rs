@@ -7,6 +7,7 @@
 
 mod audit_table;
 mod catalog;
+pub mod editor;
 mod error;
 mod information_schema;
 pub mod jobs;
@@ -29,7 +30,7 @@ pub use lake_tables::{CutSource, LakeTables, PublishedBy, ViewSource};
 pub use naru_googlesql::{Params, SqlType};
 pub use progress::{Progress, Seen};
 pub use run::ResultSet;
-pub use session::{Pinned, Session, SessionOptions, Statement};
+pub use session::{Pinned, Session, SessionOptions, Statement, column_type};
 pub use settings::WarehouseSettings;
 pub use tables::{Cut, Extent, TableSource, View};
 pub use warehouse::Warehouse;

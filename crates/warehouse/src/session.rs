@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::{
     config::ConfigOptions,
     execution::{
@@ -36,6 +36,11 @@ pub(crate) const TYPE_KEY: &str = "naru.type";
 
 pub(crate) fn google_options(time_zone: &str) -> Options {
     Options { time_zone: time_zone.to_owned(), type_key: TYPE_KEY.to_owned() }
+}
+
+/// The GoogleSQL type of a result's column, such as `ARRAY<INT64>`.
+pub fn column_type(field: &Field) -> String {
+    naru_googlesql::sql_type(field, &google_options("UTC"))
 }
 
 /// What a session starts with.
@@ -81,7 +86,7 @@ pub struct Pinned {
 /// One statement of a text.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    parsed: Parsed,
+    pub(crate) parsed: Parsed,
 }
 
 impl Statement {
@@ -296,7 +301,7 @@ impl Session {
         }
     }
 
-    fn live(&self) -> Arc<Scope> {
+    pub(crate) fn live(&self) -> Arc<Scope> {
         let own = &self.warehouse.shared.own;
         Scope::live(&self.warehouse.settings().project, self.warehouse.tables(), own, self.reader())
     }
@@ -339,7 +344,7 @@ impl Session {
         }
     }
 
-    fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<Job, WarehouseError> {
+    pub(crate) fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<Job, WarehouseError> {
         let time_zone = self.time_zone();
         let sight = self.sight(&time_zone, scope)?;
         Ok(Job {
@@ -399,7 +404,7 @@ impl Session {
     }
 
     /// Runs planning and starting on the query threads; the caller's may belong to someone in a hurry.
-    async fn on_threads<T, F>(&self, work: F) -> Result<T, WarehouseError>
+    pub(crate) async fn on_threads<T, F>(&self, work: F) -> Result<T, WarehouseError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, WarehouseError>> + Send + 'static,

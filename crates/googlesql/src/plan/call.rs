@@ -118,12 +118,17 @@ impl Planner<'_> {
     }
 }
 
+/// Names of the functions whose arguments are more than types say.
+pub(crate) fn special_names() -> impl Iterator<Item = &'static str> {
+    special::NAMES.iter().chain(aggregate::NAMES).chain(dates::NAMES).chain(window::NAMES).copied()
+}
+
 fn no_function(name: &str) -> SqlError {
     let error = SqlError::name(format!("there is no function {name}"));
     if let Some(form) = elsewhere::form(name) {
         return error.hint(form);
     }
-    let special = special::NAMES.iter().chain(aggregate::NAMES).chain(dates::NAMES).chain(window::NAMES).copied();
+    let special = special_names();
     let nearest = TABLE
         .names()
         .chain(special)

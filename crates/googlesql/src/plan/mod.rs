@@ -33,6 +33,8 @@ mod subquery;
 mod totals;
 mod window;
 
+pub(crate) use call::special_names;
+
 use std::{collections::HashMap, sync::Arc};
 
 use datafusion::{

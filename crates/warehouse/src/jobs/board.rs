@@ -148,6 +148,7 @@ impl Board {
             sql: kept.sql,
             // Only whose it is was written down; that is all a result that is done asks for.
             principal: naru_access::Principal::Project,
+            origin: None,
             tab: None,
             default_dataset: None,
             rows_max: None,

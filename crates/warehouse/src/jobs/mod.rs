@@ -23,7 +23,7 @@ use std::{
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use async_trait::async_trait;
-use naru_access::{Action, Decision, Principal};
+use naru_access::{Action, Decision, Principal, audit::Origin};
 use naru_base::time::now_us;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,8 @@ pub struct NewJob {
     pub sql: String,
     /// Who asks, and with whose rights it runs.
     pub principal: Principal,
+    /// Where they ask from, for the audit.
+    pub origin: Option<Origin>,
     /// A run in the same tab of the same person ends the one before it.
     pub tab: Option<String>,
     /// Dataset of names without one.
@@ -308,8 +310,8 @@ async fn look_after(inner: Weak<Inner>, stop: CancellationToken, every: Duration
     }
 }
 
-/// Whose a job is: the same for all sessions of a person, different for two people of one name.
-pub(super) fn who(principal: &Principal) -> String {
+/// Whose a job is, in a word: the same for all sessions of a person, different for two people of one name.
+pub fn who(principal: &Principal) -> String {
     match principal {
         Principal::Owner => "owner".to_owned(),
         Principal::Project => "project".to_owned(),

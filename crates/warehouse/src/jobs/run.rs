@@ -60,6 +60,7 @@ pub(super) async fn run(inner: Arc<Inner>, work: Work) {
 /// The query's rows, all of them written.
 async fn answer(inner: &Arc<Inner>, work: &Work) -> Result<Arc<Spool>, Broken> {
     let options = SessionOptions {
+        origin: work.new.origin.clone(),
         default_dataset: work.new.default_dataset.clone(),
         ..SessionOptions::of(work.new.principal.clone())
     };

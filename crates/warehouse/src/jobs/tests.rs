@@ -92,6 +92,7 @@ fn new(principal: &Principal, sql: &str) -> NewJob {
     NewJob {
         sql: sql.to_owned(),
         principal: principal.clone(),
+        origin: None,
         tab: None,
         default_dataset: None,
         rows_max: None,
