@@ -295,6 +295,7 @@ export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridPr
             </div>
           </div>
         </div>
+        <div className={styles.ring} />
         {opened && focus && column && focus.row >= 0 && (
           <CellViewer
             key={`${focus.row}-${focus.column}`}

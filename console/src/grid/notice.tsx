@@ -53,7 +53,7 @@ function NoticeWords({ notice }: { notice: Notice }) {
     case "fetching":
       return (
         <span className={styles.words}>
-          {text.fetching(figure(notice.done), figure(notice.of))}
+          <span className="number">{text.fetching(figure(notice.done), figure(notice.of))}</span>
           <progress
             value={notice.done}
             max={notice.of}
@@ -65,14 +65,16 @@ function NoticeWords({ notice }: { notice: Notice }) {
       return (
         <span className={styles.words}>
           <Check size={15} aria-hidden />
-          {[
-            text.copied(notice.rows, notice.columns),
-            notice.headers ? text.copiedHeaders : text.copiedPlain,
-            notice.zone && text.copiedZone(notice.zone),
-            notice.long > 0 && text.copiedLong(notice.long),
-          ]
-            .filter(Boolean)
-            .join(" · ")}
+          <span>
+            {[
+              text.copied(notice.rows, notice.columns),
+              notice.headers ? text.copiedHeaders : text.copiedPlain,
+              notice.zone && text.copiedZone(notice.zone),
+              notice.long > 0 && text.copiedLong(notice.long),
+            ]
+              .filter(Boolean)
+              .join(" · ")}
+          </span>
         </span>
       );
     case "ready":
@@ -81,14 +83,16 @@ function NoticeWords({ notice }: { notice: Notice }) {
       return (
         <span className={styles.words}>
           <TriangleAlert size={15} aria-hidden />
-          {text.tooLarge(figure(notice.cells), figure(notice.most))}
+          <span>{text.tooLarge(figure(notice.cells), figure(notice.most))}</span>
         </span>
       );
     case "failed":
       return (
         <span className={styles.words}>
           <TriangleAlert size={15} aria-hidden />
-          {text.copyFailed} {asProblem(notice.error).summary}
+          <span>
+            {text.copyFailed} {asProblem(notice.error).summary}
+          </span>
         </span>
       );
   }

@@ -10,8 +10,11 @@ export const WIDTH_MIN = 56;
 export const WIDTH_MAX = 1600;
 const FIRST_MIN = 84;
 const FIRST_MAX = 380;
-/** Pixels of one narrow letter at the grid's size of type, and of what stands around the text. */
-const LETTER = 7.3;
+const NUMBER_MAX = 340;
+/** Pixels of one narrow letter and of a digit at the grid's size of type, in the widest of the usual fonts. */
+const LETTER = 7.4;
+const DIGIT = 8.4;
+/** What stands around the text. */
 const AROUND = 26;
 const ROWS_LOOKED_AT = 60;
 
@@ -33,8 +36,8 @@ export function firstWidths(columns: Column[], rows: Row[], zone: string): numbe
       const shown = cell === null ? "NULL" : shownOf(cell, column.kind, zone, false);
       letters = Math.max(letters, lettersOf(shown));
     }
-    const most = isNumber(column.kind) ? 260 : FIRST_MAX;
-    return Math.round(Math.max(FIRST_MIN, Math.min(most, letters * LETTER + AROUND)));
+    const [letter, most] = isNumber(column.kind) ? [DIGIT, NUMBER_MAX] : [LETTER, FIRST_MAX];
+    return Math.round(Math.max(FIRST_MIN, Math.min(most, letters * letter + AROUND)));
   });
 }
 

@@ -3,7 +3,7 @@
 // Owns: the shapes in which the page holds answers, and the calls. Nothing here draws or keeps state.
 
 import { send } from "../../api/client";
-import { type Problem, ProblemError } from "../../api/problem";
+import { type Problem, ProblemError, readProblem } from "../../api/problem";
 import type { LoadRows, Row } from "../../grid/pages";
 import { type Column, kindOf } from "../../grid/values";
 
@@ -15,11 +15,10 @@ export interface Position {
 
 export type QueryState = "queued" | "running" | "done" | "failed" | "timed_out" | "cancelled";
 
-/** What was read: as of when, and whether all of it was there. */
+/** A table that was read, at which version where it has them. */
 export interface Reading {
   table: string;
-  as_of: string | null;
-  complete: boolean;
+  version: number | null;
 }
 
 export interface Query {
@@ -29,7 +28,6 @@ export interface Query {
   created_at: string;
   elapsed_ms: number;
   queue_place: number | null;
-  statement: { index: number; count: number } | null;
   progress: { rows_read: number; rows_total: number | null; bytes_read: number };
   columns: Column[] | null;
   /** Rows that can be fetched now. */
@@ -38,20 +36,23 @@ export interface Query {
   rows_total: number | null;
   complete: boolean;
   time_zone: string;
+  /** The moment whose rows these are. */
+  as_of: string | null;
   reads: Reading[];
-  affected: number | null;
-  message: string | null;
-  problem: (Problem & { position?: Position | null }) | null;
+  problem: Problem | null;
+  /** Where the problem is in the text that was sent. */
+  position: Position | null;
 }
 
 export interface Check {
   problems: CheckProblem[];
-  estimate: { bytes: number; rows: number | null; tables: string[] } | null;
+  /** What the statement at the cursor would read at most. */
+  estimate: { bytes: number | null; rows: number | null; tables: string[] } | null;
 }
 
 export interface CheckProblem extends Problem {
-  severity: "error" | "warning";
-  start: Position;
+  /** `null` for a mistake of the whole text. */
+  start: Position | null;
   end: Position | null;
   /** What was meant, instead of what stands between start and end. */
   instead: string | null;
@@ -59,7 +60,7 @@ export interface CheckProblem extends Problem {
 
 export interface Completion {
   from: Position;
-  items: { label: string; insert: string; kind: string; detail: string | null; info: string | null }[];
+  items: { label: string; insert: string; kind: string; detail: string | null }[];
 }
 
 export interface Draft {
@@ -92,6 +93,9 @@ export interface Past {
   rows: number | null;
 }
 
+/** By then a browser has begun to store the file. */
+const REVOKE_MS = 60_000;
+
 export const isOver = (state: QueryState) => state !== "queued" && state !== "running";
 
 /** A query as the page holds it, whatever the server leaves out. */
@@ -101,15 +105,14 @@ function readQuery(answer: Partial<Query> & Pick<Query, "id" | "state">): Query 
     created_at: "",
     elapsed_ms: 0,
     queue_place: null,
-    statement: null,
     rows: 0,
     rows_total: null,
     complete: false,
     time_zone: "UTC",
     reads: [],
-    affected: null,
-    message: null,
+    as_of: null,
     problem: null,
+    position: null,
     ...answer,
     progress: { rows_read: 0, rows_total: null, bytes_read: 0, ...answer.progress },
     columns: answer.columns?.map(({ name, type }) => ({ name, type, kind: kindOf(type) })) ?? null,
@@ -123,13 +126,42 @@ const search = (values: Record<string, string | number | undefined>) => {
   return text && `?${text}`;
 };
 
-export async function startQuery(body: { sql: string; draft?: string; saved?: string }): Promise<Query> {
+export async function startQuery(body: { sql: string; draft?: string }): Promise<Query> {
   return readQuery(await send("POST", at("queries"), body));
 }
 
 export const getQuery = async (id: string) => readQuery(await send<Query>("GET", at("queries", id)));
 export const cancelQuery = async (id: string) => readQuery(await send<Query>("POST", at("queries", id, "cancel"), {}));
-export const downloadPath = (id: string, format: string) => `${at("queries", id, "download")}${search({ format })}`;
+
+/** Why a download was asked for, and of what: the rows that are kept where they are not all. */
+export interface Download {
+  format: "csv" | "xlsx" | "parquet";
+  name?: string | undefined;
+  part?: "kept" | undefined;
+  reason?: string | undefined;
+}
+
+/** The name that a `Content-Disposition` gives a file. */
+export function fileNameOf(disposition: string | null): string {
+  const coded = /filename\*=UTF-8''([^;]+)/i.exec(disposition ?? "")?.[1];
+  return coded ? decodeURIComponent(coded) : (/filename="([^"]*)"/.exec(disposition ?? "")?.[1] ?? "naru");
+}
+
+/**
+ * Fetches a file of a whole answer and hands it to the browser. A plain link would show nobody why a file did not come;
+ * a file that breaks off is an error here too, never a short file.
+ */
+export async function download(id: string, { format, ...rest }: Download, signal: AbortSignal): Promise<void> {
+  const path = `${at("queries", id, "download")}${search({ format, ...rest })}`;
+  const answer = await fetch(path, { credentials: "same-origin", headers: { "x-naru": "1" }, signal });
+  if (!answer.ok) throw readProblem(await answer.json().catch(() => undefined), answer.status);
+  const file = URL.createObjectURL(await answer.blob());
+  const link = document.createElement("a");
+  link.href = file;
+  link.download = fileNameOf(answer.headers.get("content-disposition"));
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(file), REVOKE_MS);
+}
 
 /** Follows a query until it is over; the answer ends following. A broken line is taken up again. */
 export function followQuery(id: string, tell: (query: Query) => void, broken: (is: boolean) => void): () => void {
@@ -153,12 +185,12 @@ export function rowLoader(id: string): LoadRows {
       signal,
     });
     const body = (await response.json()) as { rows: Row[] } | Problem;
-    if (!response.ok || !("rows" in body)) throw new ProblemError(body as Problem, response.status);
+    if (!response.ok || !("rows" in body)) throw readProblem(body, response.status);
     return body.rows;
   };
 }
 
-export const checkSql = (sql: string) => send<Check>("POST", at("queries", "check"), { sql });
+export const checkSql = (sql: string, cursor: Position) => send<Check>("POST", at("queries", "check"), { sql, cursor });
 export const complete = (sql: string, { line, column }: Position) =>
   send<Completion>("POST", at("queries", "complete"), { sql, line, column });
 

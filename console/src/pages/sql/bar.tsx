@@ -14,7 +14,6 @@ export interface BarProps {
   sheet: Sheet;
   running: boolean;
   checked: Checked;
-  /** Whether the sheet is a saved query's and the same as it. */
   onRun: () => void;
   onRunAll: () => void;
   onCancel: () => void;
@@ -79,7 +78,9 @@ function Said({ checked, blank }: { checked: Checked; blank: boolean }) {
       {mistakes > 0 && <Status tone="bad">{text.mistakes(mistakes)}</Status>}
       {mistakes === 0 && known && estimate && estimate.tables.length > 0 && (
         <span title={estimate.tables.join("\n")}>
-          {text.estimate(formatBytes(estimate.bytes, language), estimate.tables.length)}
+          {estimate.bytes === null
+            ? text.reads(estimate.tables.length)
+            : text.estimate(formatBytes(estimate.bytes, language), estimate.tables.length)}
         </span>
       )}
       {mistakes === 0 && known && estimate?.tables.length === 0 && <span>{text.estimateNone}</span>}

@@ -1,7 +1,7 @@
 // The answer of a sheet's run: its state, the mistake where there is one, the rows as a table or a chart, and ways out of
 // here (copy, download).
 
-import { ChartLine, Copy, Download, Search, Table2, WrapText } from "lucide-react";
+import { ChartLine, Copy, Search, Table2, WrapText } from "lucide-react";
 import { lazy, Suspense, useRef, useState } from "react";
 import { navigate } from "../../app/router";
 import { routes } from "../../app/routes";
@@ -9,7 +9,8 @@ import { Grid, type GridHandle } from "../../grid/grid";
 import { useLanguage, useText } from "../../i18n";
 import { formatNumber } from "../../i18n/format";
 import { Button, Empty, IconButton, Loading, Menu, MenuItem, Notice, ProblemBox } from "../../ui";
-import { downloadPath, isOver, type Query } from "./api";
+import { isOver, type Query } from "./api";
+import { DownloadAnswer, type Downloading, DownloadMenu, useDownload } from "./download";
 import { FirstRun } from "./first-run";
 import { RunState } from "./run-state";
 import type { Run, Sheet } from "./sheets";
@@ -17,9 +18,6 @@ import styles from "./sql.module.css";
 import { sqlText } from "./text";
 
 const Chart = lazy(() => import("../../chart/chart"));
-
-/** Rows of an Excel sheet without the header. */
-const XLSX_ROWS_MAX = 1_048_575;
 
 export interface ResultProps {
   sheet: Sheet;
@@ -44,7 +42,7 @@ export function Result({ sheet, onRun, onExample, mistake }: ResultProps) {
     <section className={styles.result} aria-label={text.result}>
       {run.error !== undefined && <ProblemBox error={run.error} onRetry={onRun} />}
       {!run.query && run.error === undefined && <Loading label={text.starting} />}
-      {run.query && <Answer run={run} query={run.query} onRun={onRun} mistake={mistake} />}
+      {run.query && <Answer run={run} query={run.query} title={sheet.title} onRun={onRun} mistake={mistake} />}
     </section>
   );
 }
@@ -55,13 +53,13 @@ function connectOf(): (() => void) | undefined {
   return sync && (() => navigate(sync.paths[0]));
 }
 
-type AnswerProps = { run: Run; query: Query } & Pick<ResultProps, "onRun" | "mistake">;
+type AnswerProps = { run: Run; query: Query; title: string } & Pick<ResultProps, "onRun" | "mistake">;
 
-function Answer({ run, query, onRun, mistake }: AnswerProps) {
+function Answer({ run, query, title, onRun, mistake }: AnswerProps) {
   const text = useText(sqlText);
   const [shown, setShown] = useState<"table" | "chart">("table");
   const [wrapped, setWrapped] = useState(false);
-  const [refused, setRefused] = useState("");
+  const downloading = useDownload(query.id, title === text.untitled ? "" : title);
   const grid = useRef<GridHandle>(null);
   const { columns } = query;
   const hasRows = columns !== null && columns.length > 0 && run.pages !== null;
@@ -104,23 +102,12 @@ function Answer({ run, query, onRun, mistake }: AnswerProps) {
               <MenuItem onAction={() => grid.current?.copy(false)}>{text.copyPlain}</MenuItem>
               <MenuItem onAction={() => grid.current?.copy(true)}>{text.copyHeaders}</MenuItem>
             </Menu>
-            <DownloadMenu query={query} onRefused={setRefused} />
+            <DownloadMenu query={query} downloading={downloading} />
           </div>
         )}
       </div>
-      <Words run={run} query={query} onRun={onRun} mistake={mistake} />
-      {refused && (
-        <Notice
-          tone="warn"
-          action={
-            <Button small onPress={() => setRefused("")}>
-              {text.cancel}
-            </Button>
-          }
-        >
-          {refused}
-        </Notice>
-      )}
+      <Words run={run} query={query} downloading={downloading} onRun={onRun} mistake={mistake} />
+      <DownloadAnswer downloading={downloading} />
       {hasRows && run.pages && shown === "table" && (
         <div className={styles.rows}>
           <Grid
@@ -144,13 +131,15 @@ function Answer({ run, query, onRun, mistake }: AnswerProps) {
   );
 }
 
+type WordsProps = Omit<AnswerProps, "title"> & { downloading: Downloading };
+
 /** Everything that must be said of an answer besides its rows. */
-function Words({ run, query, onRun, mistake }: AnswerProps) {
+function Words({ run, query, downloading, onRun, mistake }: WordsProps) {
   const text = useText(sqlText);
   const { language } = useLanguage();
   const figure = (value: number) => formatNumber(value, language);
   const { state, problem, rows, rows_total: all } = query;
-  const capped = state === "done" && (all === null ? !query.complete : rows < all) && query.columns !== null;
+  const capped = state === "done" && all !== null && rows < all && query.columns !== null;
   return (
     <>
       {run.broken && !isOver(state) && <Notice tone="warn">{text.broken}</Notice>}
@@ -184,49 +173,15 @@ function Words({ run, query, onRun, mistake }: AnswerProps) {
         <Notice
           tone="info"
           action={
-            <a className={styles.all} href={downloadPath(query.id, "csv")} download>
-              <Download size={15} aria-hidden /> {text.cappedAll}
-            </a>
+            <Button small onPress={() => downloading.begin({ format: "csv", part: "kept" })}>
+              {text.cappedPart(figure(rows))}
+            </Button>
           }
         >
-          {all === null ? text.cappedUnknown(figure(rows)) : text.capped(figure(rows), figure(all))}
+          {text.capped(figure(rows), figure(all))}
         </Notice>
       )}
-      {state === "done" && !query.columns?.length && (
-        <Notice tone="good">
-          {query.message ?? text.finished} {query.affected !== null && text.affected(query.affected)}
-        </Notice>
-      )}
+      {state === "done" && !query.columns?.length && <Notice tone="good">{text.finished}</Notice>}
     </>
-  );
-}
-
-function DownloadMenu({ query, onRefused }: { query: Query; onRefused: (why: string) => void }) {
-  const text = useText(sqlText);
-  const { language } = useLanguage();
-  const fetchAs = (format: string) => {
-    const rows = query.rows_total ?? query.rows;
-    if (format === "xlsx" && rows > XLSX_ROWS_MAX) {
-      const figure = (value: number) => formatNumber(value, language);
-      return onRefused(text.xlsxTooMany(figure(rows), figure(XLSX_ROWS_MAX)));
-    }
-    onRefused("");
-    const link = document.createElement("a");
-    link.href = downloadPath(query.id, format);
-    link.download = "";
-    link.click();
-  };
-  return (
-    <Menu
-      trigger={
-        <Button small kind="quiet" icon={Download} isDisabled={!isOver(query.state)}>
-          {text.download}
-        </Button>
-      }
-    >
-      <MenuItem onAction={() => fetchAs("csv")}>{text.asCsv}</MenuItem>
-      <MenuItem onAction={() => fetchAs("xlsx")}>{text.asXlsx}</MenuItem>
-      <MenuItem onAction={() => fetchAs("parquet")}>{text.asParquet}</MenuItem>
-    </Menu>
   );
 }

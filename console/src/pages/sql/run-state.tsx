@@ -3,7 +3,7 @@
 import { useEffect, useState } from "react";
 import { useLanguage, useText } from "../../i18n";
 import { formatBytes, formatNumber, formatSpan } from "../../i18n/format";
-import { AsOf, Badge, Span, Status, Time, type Tone } from "../../ui";
+import { Badge, Span, Time, type Tone } from "../../ui";
 import { isOver, type Query, type QueryState, type Reading } from "./api";
 import styles from "./sql.module.css";
 import { sqlText } from "./text";
@@ -37,7 +37,7 @@ export function RunState({ query }: { query: Query }) {
   const text = useText(sqlText);
   const { language } = useLanguage();
   const elapsed = useElapsed(query);
-  const { state, queue_place: place, statement, progress } = query;
+  const { state, queue_place: place, progress } = query;
   const words = {
     queued: place ? text.queuedAt(formatNumber(place, language)) : text.queued,
     running: text.stateRunning,
@@ -52,13 +52,12 @@ export function RunState({ query }: { query: Query }) {
       <span className="number">
         {isOver(state) ? <Span ms={elapsed} /> : formatSpan(Math.floor(elapsed / TICK_MS) * TICK_MS, language)}
       </span>
-      {statement && statement.count > 1 && <span>{text.statementOf(statement.index, statement.count)}</span>}
       {query.columns && isOver(state) && <span className="number">{text.rows(query.rows_total ?? query.rows)}</span>}
       {progress.bytes_read > 0 && isOver(state) && (
         <span className="number">{text.readBytes(formatBytes(progress.bytes_read, language))}</span>
       )}
       {!isOver(state) && <Doing query={query} />}
-      {isOver(state) && query.reads.length > 0 && <Reads reads={query.reads} />}
+      {isOver(state) && query.reads.length > 0 && <Reads reads={query.reads} asOf={query.as_of} />}
     </div>
   );
 }
@@ -81,35 +80,31 @@ function Doing({ query }: { query: Query }) {
   );
 }
 
-/** The tables that were read: the oldest of them speaks for all. */
-function Reads({ reads }: { reads: Reading[] }) {
+/** As of when, and of which tables at which version. */
+function Reads({ reads, asOf }: { reads: Reading[]; asOf: string | null }) {
   const text = useText(sqlText);
-  const known = reads.map((reading) => reading.as_of).filter((at) => at !== null);
-  const oldest = known.sort()[0];
-  const late = reads.some((reading) => !reading.complete);
+  const { language } = useLanguage();
   return (
     <details className={styles.reads}>
       <summary>
-        {oldest ? (
+        {asOf ? (
           <span>
-            {text.asOf} <Time at={oldest} ago />
+            {text.asOf} <Time at={asOf} ago />
           </span>
         ) : (
           text.reads(reads.length)
         )}
-        {late && <Status tone="warn">{text.incomplete}</Status>}
       </summary>
       <ul>
+        {asOf && (
+          <li>
+            <Time at={asOf} />
+          </li>
+        )}
         {reads.map((reading) => (
           <li key={reading.table}>
             <code>{reading.table}</code>
-            {reading.as_of && (
-              <AsOf
-                at={reading.as_of}
-                complete={reading.complete}
-                {...(reading.complete ? {} : { why: text.readIncomplete })}
-              />
-            )}
+            {reading.version !== null && <span>{text.version(formatNumber(reading.version, language))}</span>}
           </li>
         ))}
       </ul>

@@ -291,9 +291,9 @@ export async function run(key: string, sql: string, from: number): Promise<void>
   const sheet = find(key);
   if (!sheet) return;
   if (!sheet.draft) await keep(key);
-  const { draft = null, saved = null } = find(key) ?? {};
+  const draft = find(key)?.draft;
   try {
-    const query = await startQuery({ sql, ...(draft ? { draft } : {}), ...(saved ? { saved } : {}) });
+    const query = await startQuery({ sql, ...(draft ? { draft } : {}) });
     if (find(key)?.run !== started) {
       cancelQuery(query.id).catch(() => undefined);
       return;

@@ -6,7 +6,7 @@ import type { Problem } from "../../api/problem";
 import { useLanguage, useText } from "../../i18n";
 import { koreanProblem } from "../../i18n/problems";
 import { type Check, type CheckProblem, checkSql } from "./api";
-import { offsetAt, statementAt, statementsOf } from "./editor/statements";
+import { offsetAt, positionAt, statementAt } from "./editor/statements";
 import type { Run } from "./sheets";
 import { sqlText } from "./text";
 
@@ -35,8 +35,8 @@ export function useCheck(text: string, cursor: number, run: Run | null): Checked
   const { language } = useLanguage();
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [busy, setBusy] = useState(false);
-  const here = statementAt(text, cursor);
-  const part = here && statementsOf(text).length > 1 ? text.slice(here.from, here.to) : null;
+  // The estimate is of the statement at the cursor: moving within it asks nothing anew.
+  const here = statementAt(text, cursor)?.to ?? text.length;
 
   useEffect(() => {
     if (text.trim() === "" || text.length > CHECKED_TEXT_MAX) {
@@ -48,8 +48,8 @@ export function useCheck(text: string, cursor: number, run: Run | null): Checked
     setBusy(true);
     const check = async () => {
       try {
-        const [whole, one] = await Promise.all([checkSql(text), part === null ? null : checkSql(part)]);
-        if (current) setAnswer({ text, problems: whole.problems, estimate: (one ?? whole).estimate });
+        const { problems, estimate } = await checkSql(text, positionAt(text, here));
+        if (current) setAnswer({ text, problems, estimate });
       } catch {
         if (current) setAnswer(null);
       } finally {
@@ -61,7 +61,7 @@ export function useCheck(text: string, cursor: number, run: Run | null): Checked
       current = false;
       clearTimeout(timer);
     };
-  }, [text, part]);
+  }, [text, here]);
 
   const diagnostics = useMemo(() => {
     const say = (problem: Problem) => {
@@ -93,7 +93,7 @@ function diagnosisOf(
   message: string,
   replaceBy: (name: string) => string,
 ): Diagnostic {
-  const from = offsetAt(text, problem.start.line, problem.start.column);
+  const from = problem.start ? offsetAt(text, problem.start.line, problem.start.column) : 0;
   const to = problem.end ? offsetAt(text, problem.end.line, problem.end.column) : wordAt(text, from);
   const { instead } = problem;
   const actions: Action[] = instead
@@ -104,13 +104,13 @@ function diagnosisOf(
         },
       ]
     : [];
-  return { from: Math.min(from, text.length), to: Math.max(to, from), severity: problem.severity, message, actions };
+  return { from: Math.min(from, text.length), to: Math.max(to, from), severity: "error", message, actions };
 }
 
 /** Where the last run failed, while its statement still stands as it was. */
 export function failureOf(text: string, run: Run | null): (Diagnostic & { problem: Problem }) | undefined {
-  const problem = run?.query?.problem;
-  if (!run || !problem?.position || text.slice(run.from, run.from + run.sql.length) !== run.sql) return undefined;
-  const from = run.from + offsetAt(run.sql, problem.position.line, problem.position.column);
+  const { problem, position } = run?.query ?? {};
+  if (!run || !problem || !position || text.slice(run.from, run.from + run.sql.length) !== run.sql) return undefined;
+  const from = run.from + offsetAt(run.sql, position.line, position.column);
   return { from, to: wordAt(text, from), severity: "error", message: problem.summary, problem };
 }

@@ -29,7 +29,6 @@ const option = (item: {
 }) => {
   const made: Completion = { label: item.label, apply: item.insert, type: TYPES[item.kind] ?? "text" };
   if (item.detail) made.detail = item.detail;
-  if (item.info) made.info = item.info;
   if (item.kind === "column" || item.kind === "table") made.boost = 10;
   return made;
 };

@@ -32,10 +32,12 @@ sha512 sign split sqrt starts_with stddev stddev_pop stddev_samp string_agg strp
 timestamp_diff timestamp_micros timestamp_millis timestamp_seconds timestamp_sub timestamp_trunc to_base64 to_hex
 to_json to_json_string translate trim trunc unix_date unix_micros unix_millis unix_seconds upper var_pop var_samp variance`;
 
+const oneLine = (text: string) => text.replace(/\s+/g, " ");
+
 export const googleSql = SQLDialect.define({
-  keywords: KEYWORDS,
-  types: TYPES,
-  builtin: FUNCTIONS,
+  keywords: oneLine(KEYWORDS),
+  types: oneLine(TYPES),
+  builtin: oneLine(FUNCTIONS),
   backslashEscapes: true,
   hashComments: true,
   slashComments: false,

@@ -1,0 +1,8 @@
+import { expect, test } from "vitest";
+import { fileNameOf } from "./api";
+
+test("a file is called what the server calls it, in any script", () => {
+  expect(fileNameOf(`attachment; filename="__.csv"; filename*=UTF-8''%EB%A7%A4%EC%B6%9C%201.csv`)).toBe("매출 1.csv");
+  expect(fileNameOf('attachment; filename="naru 2026-11-23.csv"')).toBe("naru 2026-11-23.csv");
+  expect(fileNameOf(null)).toBe("naru");
+});
