@@ -39,7 +39,7 @@ pub use change::{ChangeBatch, Op};
 pub use clock::{Clock, MachineClock, SimulatedClock};
 pub use column::{Column, Grain, NaruType, PartitionOf};
 pub use commit::{Change, Committed, Operation, Remove};
-pub use compact::{CompactionLimits, Rewritten, RowMap, plan_compaction};
+pub use compact::{CLUSTER_PROPERTY, CompactionLimits, Rewritten, RowMap, plan_compaction};
 pub use digest::RowDigest;
 pub use error::LakeError;
 pub use lake::{Lake, LakeSettings, TableSpec};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
+use arrow::{array::ArrayRef, record_batch::RecordBatch};
 use datafusion::{
     common::ScalarValue,
     error::DataFusionError,
@@ -31,6 +31,16 @@ impl Only {
         Self(ident(column).eq(lit(text)))
     }
 
+    /// Those whose column has one of these values, NULL aside.
+    ///
+    /// # Errors
+    /// [`LakeError`] for values that cannot be compared.
+    pub fn among(column: &str, values: &ArrayRef) -> Result<Self, LakeError> {
+        let rows = (0..values.len()).filter(|row| values.is_valid(*row));
+        let listed = rows.map(|row| ScalarValue::try_from_array(values, row).map(lit));
+        Ok(Self(ident(column).in_list(listed.collect::<Result<Vec<_>, DataFusionError>>()?, false)))
+    }
+
     /// Those whose column is at least a value.
     pub fn at_least(column: &str, least: i64) -> Self {
         Self(ident(column).gt_eq(lit(least)))
@@ -39,6 +49,11 @@ impl Only {
     /// Those whose instant is not before another, in microseconds since 1970.
     pub fn since(column: &str, least_us: i64) -> Self {
         Self(ident(column).gt_eq(lit(ScalarValue::TimestampMicrosecond(Some(least_us), Some("UTC".into())))))
+    }
+
+    /// Those whose instant is before another, in microseconds since 1970.
+    pub fn before(column: &str, end_us: i64) -> Self {
+        Self(ident(column).lt(lit(ScalarValue::TimestampMicrosecond(Some(end_us), Some("UTC".into())))))
     }
 
     /// Those that pass both.

@@ -26,6 +26,21 @@ use naru_base::failpoint;
 
 pub use plan::plan_compaction;
 
+/// Property of a keyless table: the columns by whose values compactions sort its rows, true names as a JSON array. Names
+/// that are no column are passed over.
+pub const CLUSTER_PROPERTY: &str = "naru.cluster";
+
+/// The columns that rewritten rows are sorted by: the key, or what [`CLUSTER_PROPERTY`] names.
+fn order(view: &TableView) -> Vec<String> {
+    if !view.key.is_empty() {
+        return view.key.to_vec();
+    }
+    let named = view.properties.get(CLUSTER_PROPERTY);
+    let named: Vec<String> = named.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let there = |name: &String| view.columns.iter().any(|column| column.name == *name);
+    named.into_iter().filter(there).collect()
+}
+
 /// What a compaction may take on, and when it is worth it.
 #[derive(Debug, Clone)]
 pub struct CompactionLimits {

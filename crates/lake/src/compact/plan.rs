@@ -98,9 +98,11 @@ fn order(a: &ScalarValue, b: &ScalarValue) -> Ordering {
     a.partial_cmp(b).unwrap_or(Ordering::Equal)
 }
 
-/// Neighbours in the key stand together; without bounds the order stays that of the file numbers.
+/// Neighbours in what rows are sorted by stand together; without bounds the order stays that of the file numbers.
 fn by_key(view: &TableView, files: &mut [&Arc<FileView>]) {
-    files.sort_by(|a, b| match (bounds(view, a), bounds(view, b)) {
+    let first = super::order(view).into_iter().next();
+    let bounds = |file: &Arc<FileView>| first.as_ref().and_then(|name| file.stats.bounds.get(name)).cloned();
+    files.sort_by(|a, b| match (bounds(a), bounds(b)) {
         (Some(a), Some(b)) => order(&a.min, &b.min),
         _ => a.id.cmp(&b.id),
     });

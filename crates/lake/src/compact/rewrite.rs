@@ -27,7 +27,7 @@ use roaring::RoaringTreemap;
 
 use crate::{
     column::Column,
-    compact::{CompactionLimits, Rewritten, RowMap},
+    compact::{CompactionLimits, Rewritten, RowMap, order},
     error::LakeError,
     stage::{StagedFile, Stager, StagerOptions},
     table::Table,
@@ -43,7 +43,8 @@ const FROM_FILE: &str = "_naru_from_file";
 const FROM_ROW: &str = "_naru_from_row";
 
 impl Table {
-    /// Rewrites files outside the commit lock, sorted by key (in file order without a key), without the rows dead in
+    /// Rewrites files outside the commit lock, sorted by key or by the columns of
+    /// [`super::CLUSTER_PROPERTY`] (in file order without either), without the rows dead in
     /// the committed view and those named in `deleted`. Commit with [`Self::commit_rewrite`].
     ///
     /// # Errors
@@ -155,7 +156,7 @@ struct Source {
     dead: RoaringTreemap,
 }
 
-/// The live rows of all sources with their origin, sorted by key.
+/// The live rows of all sources with their origin, sorted.
 async fn sorted(
     table: &Table,
     view: &Arc<TableView>,
@@ -177,7 +178,7 @@ async fn sorted(
         SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     let rows =
         SessionContext::new_with_state(state).read_table(Arc::new(StreamingTable::try_new(schema, vec![input])?))?;
-    let keys: Vec<_> = view.key.iter().map(|name| ident(name).sort(true, true)).collect();
+    let keys: Vec<_> = order(view).iter().map(|name| ident(name).sort(true, true)).collect();
     let rows = if keys.is_empty() { rows } else { rows.sort(keys)? };
     Ok(rows.execute_stream().await?)
 }

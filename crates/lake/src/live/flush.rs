@@ -63,19 +63,42 @@ impl LiveTable {
     /// - [`LakeError::CommitLost`]: somebody else committed; open the table again.
     /// - others: nothing was committed, readers see what they saw, and the flush can be tried again.
     pub async fn flush(&self, app_id: &str, position: i64) -> Result<Flushed, LakeError> {
+        self.flush_after(app_id, position, std::future::ready(Ok(()))).await
+    }
+
+    /// The same, but `first` has ended well before anything is committed. It begins once what is committed is decided,
+    /// so whatever was done elsewhere before that was published can be made durable by it. Not run when nothing is
+    /// published.
+    ///
+    /// # Errors
+    /// As [`LiveTable::flush`], and that of `first`: nothing was committed.
+    pub async fn flush_after(
+        &self,
+        app_id: &str,
+        position: i64,
+        first: impl Future<Output = Result<(), LakeError>> + Send,
+    ) -> Result<Flushed, LakeError> {
         let _maintenance = self.inner.maintenance.lock().await;
-        Inner::flush(&self.inner, app_id, position).await
+        Inner::flush(&self.inner, app_id, position, first).await
     }
 }
 
 impl Inner {
-    /// Flushes while `maintenance` is held by the caller.
-    pub(crate) async fn flush(this: &Arc<Self>, app_id: &str, position: i64) -> Result<Flushed, LakeError> {
+    /// Flushes while `maintenance` is held by the caller; see [`LiveTable::flush_after`] for `first`.
+    pub(crate) async fn flush(
+        this: &Arc<Self>,
+        app_id: &str,
+        position: i64,
+        first: impl Future<Output = Result<(), LakeError>> + Send,
+    ) -> Result<Flushed, LakeError> {
         let Some(frozen) = Self::freeze(this, position).await? else {
             let version = this.state.lock().base.version;
             return Ok(Flushed { version, position, rows: 0, deleted: 0, files: 0, committed: false });
         };
-        let flushed = Self::commit_frozen(this, &frozen, app_id).await;
+        let flushed = match first.await {
+            Ok(()) => Self::commit_frozen(this, &frozen, app_id).await,
+            Err(error) => Err(error),
+        };
         if flushed.is_err() {
             let mut state = this.state.lock();
             state.flushing = false;

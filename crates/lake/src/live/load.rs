@@ -117,7 +117,7 @@ impl LiveTable {
     pub async fn evolve(&self, columns: Vec<Column>, app_id: &str, position: i64) -> Result<Committed, LakeError> {
         let inner = &self.inner;
         let _maintenance = inner.maintenance.lock().await;
-        Inner::flush(inner, app_id, position).await?;
+        Inner::flush(inner, app_id, position, std::future::ready(Ok(()))).await?;
         let _writer = inner.writer.lock().await;
         let (base, clean) = {
             let state = inner.state.lock();
