@@ -22,6 +22,8 @@ pub const METADATA_COLUMNS: [&str; 4] = ["message_id", "publish_time", "attribut
 const OWN_PREFIXES: [&str; 2] = ["_naru_", "_day_"];
 /// The column of what no column takes.
 const EXTRA: &str = "_extra";
+/// Columns that a table is clustered by, as in BigQuery.
+const CLUSTER_MAX: usize = 4;
 /// Depth of ARRAY and STRUCT in a column's type.
 const TYPE_DEPTH_MAX: usize = 16;
 
@@ -34,10 +36,14 @@ pub struct Topic {
     pub place: Place,
     /// `day(at)`; default by ingestion day.
     pub partition: Option<TopicPartition>,
-    /// Columns by which rows lie together.
+    /// Columns by which rows lie together once files are joined.
     pub cluster: Vec<String>,
     /// How long rows are kept; default forever.
     pub retention: Option<Duration>,
+    /// How long dead letters are kept after the last that happened to them; default forever.
+    pub dead_retention: Option<Duration>,
+    /// How long events stay on the log at least, whoever has read them; default one day.
+    pub log_retention: Option<Duration>,
     /// Which events are the same event; default none.
     pub dedup: Option<Dedup>,
     /// What happens to fields that are no column. Default `extra`.
@@ -143,11 +149,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
         None => Vec::new(),
     };
     let partition = read_partition(reading, &mut file, &columns);
-    let mut cluster = Vec::new();
-    for text in file.texts(reading, "cluster", false) {
-        known_column(reading, "cluster", &text.span, &text.value, &columns);
-        cluster.push(text.value);
-    }
+    let cluster = read_cluster(reading, &mut file, &columns);
     let dedup = file.section(reading, "dedup", "dedup").and_then(|section| read_dedup(reading, section, &columns));
     let unknown = [("evolve", Unknown::Evolve), ("extra", Unknown::Extra), ("reject", Unknown::Reject)];
     let evolve = file.section(reading, "evolve", "evolve").map(|section| read_evolve(reading, section));
@@ -161,6 +163,8 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
         cluster,
         dedup,
         retention: file.duration(reading, "retention", Duration::from_hours(1)),
+        dead_retention: read_retention(reading, &mut file, "dead", "[dead]", Duration::from_hours(1)),
+        log_retention: read_retention(reading, &mut file, "log", "[log]", Duration::from_mins(10)),
         from: intake::read_from(reading, &mut file),
         unknown: file.word(reading, "unknown", &unknown).unwrap_or(Unknown::Extra),
         evolve: evolve.unwrap_or_default(),
@@ -173,6 +177,43 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node, name: String) -> Opti
     };
     file.finish(reading);
     Some(topic)
+}
+
+/// Columns by which rows lie together.
+fn read_cluster(reading: &mut Reading<'_>, file: &mut Section<'_>, columns: &[TopicColumn]) -> Vec<String> {
+    let mut cluster: Vec<String> = Vec::new();
+    for text in file.texts(reading, "cluster", false) {
+        known_column(reading, "cluster", &text.span, &text.value, columns);
+        let column = columns.iter().find(|column| column.name.eq_ignore_ascii_case(&text.value));
+        let why = match column.map(|column| column.type_name.as_str()) {
+            Some("FLOAT64" | "JSON") => Some("rows do not lie together by FLOAT64 or JSON"),
+            Some(name) if name.starts_with("ARRAY") || name.starts_with("STRUCT") => {
+                Some("rows do not lie together by ARRAY or STRUCT")
+            }
+            _ if cluster.iter().any(|known| known.eq_ignore_ascii_case(&text.value)) => Some("it stands twice"),
+            _ if cluster.len() >= CLUSTER_MAX => Some("four columns are the most"),
+            _ => None,
+        };
+        match why {
+            Some(why) => reading.bad("cluster", "a list of columns to cluster by", &text, why.to_owned()),
+            None => cluster.push(text.value),
+        }
+    }
+    cluster
+}
+
+/// `KEY = { retention = "90d" }`.
+fn read_retention(
+    reading: &mut Reading<'_>,
+    file: &mut Section<'_>,
+    key: &'static str,
+    name: &str,
+    least: Duration,
+) -> Option<Duration> {
+    let mut section = file.section(reading, key, name)?;
+    let retention = section.duration(reading, "retention", least);
+    section.finish(reading);
+    retention
 }
 
 fn read_evolve(reading: &mut Reading<'_>, mut section: Section<'_>) -> Evolve {

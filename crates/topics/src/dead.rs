@@ -10,7 +10,7 @@ use arrow::{
     array::{
         Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray,
     },
-    datatypes::{DataType, Int64Type, TimeUnit},
+    datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use naru_base::{
@@ -23,7 +23,7 @@ use naru_lake::{
     rows::Fault,
 };
 
-use crate::{error::TopicError, log::Event, schema::OFFSET, text};
+use crate::{error::TopicError, log::Event, schema::OFFSET, sink::APP, text};
 
 /// The sink whose dead letters are those of the topic's own table.
 pub const TABLE_SINK: &str = "table";
@@ -31,6 +31,8 @@ pub const TABLE_SINK: &str = "table";
 const KEY: [&str; 2] = ["id", "sink"];
 /// Rows applied together.
 const ROWS_MAX: usize = 4_096;
+/// Old letters that are removed at once; what is left goes the next time.
+const EXPIRED_MAX: usize = 50_000;
 
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,14 @@ impl DeadStatus {
     pub fn of(word: &str) -> Option<Self> {
         [Self::Dead, Self::Replayed, Self::Discarded].into_iter().find(|status| status.word() == word)
     }
+}
+
+/// What became of letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome<'a> {
+    Replayed,
+    /// By whom, and why.
+    Discarded(Option<&'a str>, &'a str),
 }
 
 /// One dead letter as it is written.
@@ -117,6 +127,9 @@ fn columns() -> Vec<Column> {
         Column::new("attempts", DataType::Int64),
         Column::new("status", DataType::Utf8),
         Column::new("replayed_at", instant()),
+        Column::new("discarded_at", instant()),
+        Column::new("discarded_by", DataType::Utf8),
+        Column::new("discard_reason", DataType::Utf8),
         Column::new(OFFSET, DataType::Int64),
     ]
 }
@@ -143,6 +156,12 @@ impl DeadLetters {
             lake.create(&id, spec).await?
         };
         let live = LiveTable::open(table, settings).await?;
+        let has = live.view();
+        if !columns().iter().all(|column| has.columns.iter().any(|known| known.name == column.name)) {
+            // A table of an earlier naru.
+            let position = live.position(APP).await?.unwrap_or(0);
+            live.evolve(columns(), APP, position).await?;
+        }
         set.insert(&live);
         Ok(Self { live, set })
     }
@@ -173,7 +192,7 @@ impl DeadLetters {
     pub(crate) async fn settle(
         &self,
         letters: &[(u64, String)],
-        status: DeadStatus,
+        outcome: Outcome<'_>,
         by: &[u64],
         at_us: i64,
     ) -> Result<(), TopicError> {
@@ -181,17 +200,20 @@ impl DeadLetters {
             return Ok(());
         }
         let count = letters.len();
-        let ids: ArrayRef = Arc::new(letters.iter().map(|(id, _)| i64_from(*id)).collect::<Int64Array>());
-        let sinks: StringArray = letters.iter().map(|(_, sink)| Some(sink.as_str())).collect();
+        let mut known = keys(letters);
         let by: Int64Array = by.iter().map(|by| i64_from(*by)).collect();
+        known.insert(OFFSET, Arc::new(by));
         let instants = TimestampMicrosecondArray::from(vec![at_us; count]).with_timezone("UTC");
-        let known: HashMap<&str, ArrayRef> = HashMap::from([
-            ("id", ids),
-            ("sink", Arc::new(sinks)),
-            ("status", Arc::new(StringArray::from(vec![status.word(); count]))),
-            ("replayed_at", Arc::new(instants)),
-            (OFFSET, Arc::new(by)),
-        ]);
+        let (status, at) = match outcome {
+            Outcome::Replayed => (DeadStatus::Replayed, "replayed_at"),
+            Outcome::Discarded(who, why) => {
+                known.insert("discarded_by", Arc::new(StringArray::from(vec![who; count])));
+                known.insert("discard_reason", Arc::new(StringArray::from(vec![why; count])));
+                (DeadStatus::Discarded, "discarded_at")
+            }
+        };
+        known.insert("status", Arc::new(StringArray::from(vec![status.word(); count])));
+        known.insert(at, Arc::new(instants));
         let columns = self.live.table().view();
         let kept = |column: &Column| {
             let set = known.contains_key(column.name.as_str());
@@ -201,6 +223,32 @@ impl DeadLetters {
         let rows = batch(&self.live, known)?;
         self.live.apply(ChangeBatch { rows, ops: vec![Op::Update; count], unchanged }).await?;
         Ok(())
+    }
+
+    /// Removes letters that nothing happened to since a moment, some of them at once: how many, and how many of those
+    /// waited to be mended.
+    pub(crate) async fn expire(&self, lake: &Lake, before_us: i64) -> Result<(u64, u64), TopicError> {
+        let wanted = ["id", "sink", "status", "replayed_at", "discarded_at"];
+        let mut rows = lake.read(&self.live.view(), &wanted, Only::before("last_seen", before_us)).await?;
+        let (mut old, mut waited) = (Vec::new(), 0);
+        while let Some(batch) = rows.next().await?.filter(|_| old.len() < EXPIRED_MAX) {
+            let [id, sink, status, replayed, discarded] = batch.columns() else { break };
+            let Some(id) = id.as_primitive_opt::<Int64Type>() else { break };
+            for row in 0..batch.num_rows() {
+                let settled = [replayed, discarded].into_iter().filter_map(|at| instant(at, row)).max();
+                let Some(sink) = text::value(sink, row) else { continue };
+                if settled.is_none_or(|at| at < before_us) {
+                    waited += u64::from(text::value(status, row) == Some(DeadStatus::Dead.word()));
+                    old.push((u64_from_signed(id.value(row)), sink.to_owned()));
+                }
+            }
+        }
+        for some in old.chunks(ROWS_MAX) {
+            let rows = batch(&self.live, keys(some))?;
+            let ops = vec![Op::Delete; some.len()];
+            self.live.apply(ChangeBatch { rows, ops, unchanged: Vec::new() }).await?;
+        }
+        Ok((u64_from(old.len()), waited))
     }
 
     /// Shows what was written.
@@ -226,16 +274,28 @@ impl DeadLetters {
     }
 }
 
+/// The columns of the key.
+fn keys(letters: &[(u64, String)]) -> HashMap<&'static str, ArrayRef> {
+    let ids: ArrayRef = Arc::new(letters.iter().map(|(id, _)| i64_from(*id)).collect::<Int64Array>());
+    let sinks: ArrayRef = Arc::new(letters.iter().map(|(_, sink)| Some(sink.as_str())).collect::<StringArray>());
+    HashMap::from([("id", ids), ("sink", sinks)])
+}
+
+/// Microseconds of a row of instants.
+fn instant(array: &ArrayRef, row: usize) -> Option<i64> {
+    let array = array.as_primitive_opt::<TimestampMicrosecondType>()?;
+    array.is_valid(row).then(|| array.value(row))
+}
+
 fn standing_of(rows: &RecordBatch, found: &mut HashMap<(u64, String), Standing>) {
     let [id, sink, status, by, first] = rows.columns() else { return };
     let (Some(id), Some(by)) = (id.as_primitive_opt::<Int64Type>(), by.as_primitive_opt::<Int64Type>()) else { return };
-    let first = first.as_primitive_opt::<arrow::datatypes::TimestampMicrosecondType>();
     for row in 0..rows.num_rows() {
         let (Some(sink), Some(status)) = (text::value(sink, row), text::value(status, row)) else { continue };
         let standing = Standing {
             dead: status == DeadStatus::Dead.word(),
             by: u64_from_signed(by.value(row)),
-            first_seen: first.filter(|first| first.is_valid(row)).map(|first| first.value(row)),
+            first_seen: instant(first, row),
         };
         found.insert((u64_from_signed(id.value(row)), sink.to_owned()), standing);
     }

@@ -33,6 +33,12 @@ pub(crate) struct Inner {
     name: String,
     number: TopicNo,
     declared: Option<Topic>,
+    pub(crate) facts: Arc<Facts>,
+}
+
+/// What stays the same when the topic's file is edited.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
     pub(crate) removed: AtomicBool,
     /// Events accepted since the start.
     pub(crate) published: AtomicU64,
@@ -58,31 +64,22 @@ pub(crate) struct SinkHandle {
 impl TopicHandle {
     /// A topic that was made over a door.
     pub(crate) fn made(name: String, number: TopicNo) -> Self {
-        Self::new(name, number, None, None)
+        Self { inner: Arc::new(Inner { name, number, declared: None, facts: Arc::default() }) }
     }
 
     /// A topic with a file; its sink listens behind `asked`.
     pub(crate) fn of_file(topic: &Topic, number: TopicNo, shape: Arc<Shape>, sink: SinkHandle) -> Self {
-        let handle = Self::new(topic.name.clone(), number, Some(topic.clone()), Some(sink));
+        let facts = Arc::new(Facts { sink: Some(sink), ..Facts::default() });
+        let (name, declared) = (topic.name.clone(), Some(topic.clone()));
+        let handle = Self { inner: Arc::new(Inner { name, number, declared, facts }) };
         handle.set_shape(shape);
         handle
     }
 
-    fn new(name: String, number: TopicNo, declared: Option<Topic>, sink: Option<SinkHandle>) -> Self {
-        let inner = Inner {
-            name,
-            number,
-            declared,
-            removed: AtomicBool::new(false),
-            published: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            refused_bytes: AtomicU64::new(0),
-            holds: Mutex::default(),
-            samples: Mutex::default(),
-            shape: RwLock::default(),
-            sink,
-        };
-        Self { inner: Arc::new(inner) }
+    /// The same topic by another text of its file. Who holds the earlier handle goes on with the same topic.
+    pub(crate) fn redeclared(&self, topic: &Topic) -> Self {
+        let (name, facts) = (self.inner.name.clone(), Arc::clone(&self.inner.facts));
+        Self { inner: Arc::new(Inner { name, number: self.inner.number, declared: Some(topic.clone()), facts }) }
     }
 
     /// Its name.
@@ -95,14 +92,14 @@ impl TopicHandle {
         self.inner.number
     }
 
-    /// What its file says; none for a topic that was made over a door.
+    /// What its file said when this handle was asked for; none for a topic that was made over a door.
     pub fn declared(&self) -> Option<&Topic> {
         self.inner.declared.as_ref()
     }
 
     /// Whether it was removed; it takes nothing then.
     pub fn is_removed(&self) -> bool {
-        self.inner.removed.load(Ordering::Relaxed)
+        self.inner.facts.removed.load(Ordering::Relaxed)
     }
 
     /// How often the file's columns have changed, from 1; 0 without a file.
@@ -111,19 +108,19 @@ impl TopicHandle {
     }
 
     pub(crate) fn shape(&self) -> Option<Arc<Shape>> {
-        self.inner.shape.read().clone()
+        self.inner.facts.shape.read().clone()
     }
 
     pub(crate) fn set_shape(&self, shape: Arc<Shape>) {
-        *self.inner.shape.write() = Some(shape);
+        *self.inner.facts.shape.write() = Some(shape);
     }
 
     pub(crate) fn hold(&self, reader: &str, from: u64) {
-        self.inner.holds.lock().insert(reader.to_owned(), from);
+        self.inner.facts.holds.lock().insert(reader.to_owned(), from);
     }
 
     pub(crate) fn count_refused(&self, events: u64, bytes: u64) {
-        self.inner.refused.fetch_add(events, Ordering::Relaxed);
-        self.inner.refused_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.inner.facts.refused.fetch_add(events, Ordering::Relaxed);
+        self.inner.facts.refused_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }

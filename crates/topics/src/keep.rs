@@ -1,26 +1,27 @@
 //! What of the log is still needed.
 //!
-//! Owns: the pure decision up to where a topic's events may be forgotten, and the samples of time and offset that it
-//! and the rates go by. Never trims.
+//! Owns: the decision up to where a topic's events may be forgotten, and the samples of time and offset that rates go
+//! by. Never trims.
 
 use std::{collections::VecDeque, time::Duration};
 
+use naru_base::time::now_us;
 use tokio::time::Instant;
 
-/// How long events stay on the log at least, whoever has read them, so that a subscription can go back and a mended
-/// table can be filled again.
+use crate::{
+    log::{LogError, TopicLog, TopicNo},
+    subscribe::offset_at,
+};
+
+/// How long events stay on the log at least, whoever has read them, unless their topic's file says otherwise: so that a
+/// subscription can go back and a mended table can be filled again.
 pub(crate) const LOG_RETENTION: Duration = Duration::from_hours(24);
-/// Samples kept a topic: one every few minutes over the retention.
-const SAMPLES_MAX: usize = 512;
 /// Rates are over at least so long.
 const RATE_OVER: Duration = Duration::from_secs(10);
 
-/// Where the end of a topic was at which moment of this process, oldest first. What was there before the start counts
-/// from the start, which keeps it longer and never shorter.
+/// Where the end of a topic was at which moment lately, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
-    seen: VecDeque<(Instant, u64)>,
-    /// The newest ones, for the rate.
     recent: VecDeque<(Instant, u64)>,
 }
 
@@ -31,10 +32,6 @@ impl Samples {
         while self.recent.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= RATE_OVER) {
             self.recent.pop_front();
         }
-        let apart = LOG_RETENTION / u32::try_from(SAMPLES_MAX).unwrap_or(u32::MAX);
-        if self.seen.back().is_none_or(|(at, _)| now.duration_since(*at) >= apart) {
-            self.seen.push_back((now, end));
-        }
     }
 
     /// Events a second lately.
@@ -43,15 +40,19 @@ impl Samples {
         let seconds = to.duration_since(*from).as_secs_f64();
         if seconds <= 0.0 { 0.0 } else { naru_base::number::f64_from(last.saturating_sub(*first)) / seconds }
     }
+}
 
-    /// The end as it was one retention ago; older samples are forgotten.
-    pub(crate) fn past(&mut self, now: Instant) -> u64 {
-        let old = |at: &(Instant, u64)| now.duration_since(at.0) >= LOG_RETENTION;
-        while self.seen.get(1).is_some_and(old) {
-            self.seen.pop_front();
-        }
-        self.seen.front().filter(|at| old(at)).map_or(0, |(_, end)| *end)
+/// The first offset of a topic that the retention keeps.
+pub(crate) async fn past(log: &dyn TopicLog, topic: TopicNo, retention: Duration) -> Result<u64, LogError> {
+    let start = log.bounds(topic).start;
+    let kept = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+    let since = now_us().saturating_sub(kept);
+    let first = log.read(topic, start, 1).await?;
+    // Mostly nothing is due, and one look says so.
+    if first.events.first().is_none_or(|event| event.time_us >= since) {
+        return Ok(start);
     }
+    offset_at(log, topic, since).await
 }
 
 /// The offset before which events of a topic may be forgotten: before what every reader needs, and past the retention.
@@ -65,14 +66,6 @@ mod tests {
 
     #[test]
     fn events_are_kept_for_every_reader_and_for_the_retention() {
-        let start = Instant::now();
-        let mut samples = Samples::default();
-        samples.note(start, 100);
-        samples.note(start + Duration::from_hours(1), 200);
-        samples.note(start + Duration::from_hours(25), 300);
-        assert_eq!(samples.past(start + Duration::from_hours(23)), 0);
-        assert_eq!(samples.past(start + Duration::from_hours(24)), 100);
-        assert_eq!(samples.past(start + Duration::from_hours(26)), 200);
         assert_eq!(floor(200, [150, 180]), 150);
         assert_eq!(floor(200, []), 200);
         assert_eq!(floor(200, [1_000]), 200);

@@ -11,13 +11,15 @@ pub const OWN: &str = "naru.";
 pub const REPLAY_OF: &str = "naru.replay.of";
 /// The one reader that a mended event is for.
 pub const REPLAY_SINK: &str = "naru.replay.sink";
+/// When the event that this one is a mended form of was accepted, microseconds since 1970.
+pub const REPLAY_FIRST_US: &str = "naru.replay.first_us";
 /// How often an event was tried before.
 pub const ATTEMPT: &str = "naru.attempt";
 /// Offset of the event that died; this one tells of it and carries its bytes.
 pub const DEAD_OF: &str = "naru.dead.of";
 /// The reader that it died in, or that took it after all.
 pub const DEAD_SINK: &str = "naru.dead.sink";
-/// `dead` or `replayed`.
+/// `dead`, `replayed` or `discarded`.
 pub const DEAD_STATUS: &str = "naru.dead.status";
 /// Why, as a stable code.
 pub const DEAD_REASON: &str = "naru.dead.reason";
@@ -29,6 +31,16 @@ pub const DEAD_EXPECTED: &str = "naru.dead.expected";
 pub const DEAD_GOT: &str = "naru.dead.got";
 /// When the event that died was accepted, microseconds since 1970.
 pub const DEAD_FIRST_US: &str = "naru.dead.first_us";
+
+/// Who decided that it is not needed.
+pub const DEAD_BY: &str = "naru.dead.by";
+/// Why it is not needed.
+pub const DEAD_WHY: &str = "naru.dead.why";
+
+/// When an event was accepted first, microseconds since 1970: a mended one is as old as what it was made of.
+pub fn arrived_us(event: &Event) -> i64 {
+    event.attribute(REPLAY_FIRST_US).and_then(|text| text.parse().ok()).unwrap_or(event.time_us)
+}
 
 /// Whether a reader looks at an event. What tells of a dead letter is for nobody but the table's sink, which asks for
 /// it by [`DEAD_SINK`]; a mended event is for the reader that it is named for, and every other event for all.

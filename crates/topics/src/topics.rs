@@ -5,7 +5,7 @@
 //! Never looks into an event on its way: what is accepted is on the log, and the checks belong to whoever reads it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -36,8 +36,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{PublishError, TopicError},
     handle::{SinkHandle, TopicHandle},
-    keep::{self, Samples},
+    keep::{self, LOG_RETENTION},
     log::{Batch, LazyLog, LogError, LogSettings, LogStatus, Sync, TopicLog, TopicNo},
+    marks,
     schema::{self, Shape},
     sink::{self, Asked, SinkCell, SinkCut},
     status::{LogFacts, ReaderStatus, TopicStatus, TopicsStatus},
@@ -91,8 +92,8 @@ struct Inner {
     set: LiveSet,
     stop: CancellationToken,
     sinks: Mutex<Vec<JoinHandle<()>>>,
-    /// Topics that are on the log and that nobody knows any more: their file is gone.
-    orphans: Mutex<HashMap<TopicNo, Samples>>,
+    /// One edited file is taken at a time.
+    declaring: tokio::sync::Mutex<()>,
 }
 
 /// An event as a sender sent it.
@@ -149,34 +150,77 @@ impl Topics {
         for (number, name) in made {
             registry.insert(name.clone(), TopicHandle::made(name, TopicNo(number)));
         }
-        let (set, stop) = (LiveSet::new(), CancellationToken::new());
-        let mut sinks = Vec::new();
-        for (topic, number) in settings.declared.iter().zip(numbers) {
-            let revision = schema::note_revision(&settings.store, topic, number).await?;
-            let shape = Shape::of(topic, &[], revision)?;
-            let cell = SinkCell::default();
-            let (asked, asks) = mpsc::channel(sink::ASKED_MAX);
-            let handle = TopicHandle::of_file(topic, number, shape, SinkHandle { cell: cell.clone(), asked });
-            handle.hold(sink::READER, port.bounds(number).start);
-            registry.insert(topic.name.clone(), handle.clone());
-            let context = sink::Context {
-                topic: handle,
-                declared: topic.clone(),
-                log: Arc::clone(&port),
-                lake: settings.lake.clone(),
-                store: settings.store.clone(),
-                live: live_settings(&settings, topic),
-                set: set.clone(),
-                zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
-                cache: settings.lake.cache().join("topics"),
-                cell,
-            };
-            sinks.push(tokio::spawn(sink::keep(Arc::new(context), asks, stop.child_token())));
+        let declared = settings.declared.clone();
+        let inner = Inner {
+            settings,
+            log,
+            port,
+            registry: RwLock::new(registry),
+            waiting: Semaphore::new(WAITING_KIB),
+            set: LiveSet::new(),
+            stop: CancellationToken::new(),
+            sinks: Mutex::default(),
+            declaring: tokio::sync::Mutex::default(),
+        };
+        let topics = Self { inner: Arc::new(inner) };
+        for (topic, number) in declared.iter().zip(numbers) {
+            topics.begin(topic, number).await?;
         }
-        let (registry, waiting) = (RwLock::new(registry), Semaphore::new(WAITING_KIB));
-        let (sinks, orphans) = (Mutex::new(sinks), Mutex::default());
-        let inner = Inner { settings, log, port, registry, waiting, set, stop, sinks, orphans };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(topics)
+    }
+
+    /// Serves a declared topic from now on.
+    async fn begin(&self, topic: &Topic, number: TopicNo) -> Result<(), TopicError> {
+        let (inner, settings) = (&self.inner, &self.inner.settings);
+        let revision = schema::note_revision(&settings.store, topic, number).await?;
+        let shape = Shape::of(topic, &[], revision)?;
+        let cell = SinkCell::default();
+        let (asked, asks) = mpsc::channel(sink::ASKED_MAX);
+        let handle = TopicHandle::of_file(topic, number, shape, SinkHandle { cell: cell.clone(), asked });
+        if let Some(made) = self.get(&topic.name) {
+            // What was made over a door has a file from now on; who reads it goes on.
+            handle.inner.facts.holds.lock().clone_from(&made.inner.facts.holds.lock());
+        }
+        handle.hold(sink::READER, inner.port.bounds(number).start);
+        inner.registry.write().insert(topic.name.clone(), handle.clone());
+        let context = sink::Context {
+            topic: handle,
+            declared: topic.clone(),
+            log: Arc::clone(&inner.port),
+            lake: settings.lake.clone(),
+            store: settings.store.clone(),
+            live: live_settings(settings, topic),
+            set: inner.set.clone(),
+            zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
+            cache: settings.lake.cache().join("topics"),
+            cell,
+        };
+        let running = tokio::spawn(sink::keep(context, asks, inner.stop.child_token()));
+        inner.sinks.lock().push(running);
+        Ok(())
+    }
+
+    /// Goes by another text of a topic's file from now on, or serves a topic whose file is new. What was accepted before
+    /// is in the table by the earlier one. Forwards and queues of the file are not begun or ended by this.
+    ///
+    /// # Errors
+    /// Why not; the topic goes on as before.
+    pub async fn declare(&self, topic: &Topic) -> Result<(), Problem> {
+        let _turn = self.inner.declaring.lock().await;
+        let known = self.get(&topic.name);
+        let Some(handle) = known.filter(|handle| handle.declared().is_some()) else {
+            let name = topic.name.clone();
+            let number = self.inner.settings.store.write(move |db| stored::number(db, &name)).await;
+            let number = number.map_err(|error| error.problem())?;
+            return self.begin(topic, TopicNo(number)).await.map_err(|error| error.problem());
+        };
+        let Some(sink) = &handle.inner.facts.sink else { return Ok(()) };
+        let (answer, answered) = oneshot::channel();
+        let live = live_settings(&self.inner.settings, topic);
+        let declared = Asked::Declare(Box::new(sink::Declared { topic: topic.clone(), live }), answer);
+        let handle = ask(&handle, sink, declared, answered).await?;
+        self.inner.registry.write().insert(topic.name.clone(), handle);
+        Ok(())
     }
 
     /// A declared or made topic.
@@ -228,7 +272,7 @@ impl Topics {
             return Err(TopicError::Declared(name.to_owned()));
         }
         let number = handle.number();
-        handle.inner.removed.store(true, Ordering::Relaxed);
+        handle.inner.facts.removed.store(true, Ordering::Relaxed);
         self.inner.settings.store.write(move |db| stored::unmake(db, number.0)).await?;
         self.inner.registry.write().remove(name);
         let end = self.inner.port.bounds(number).end;
@@ -252,7 +296,7 @@ impl Topics {
         let count = u64_from(events.len());
         match &published {
             Ok(_) => {
-                topic.inner.published.fetch_add(count, Ordering::Relaxed);
+                topic.inner.facts.published.fetch_add(count, Ordering::Relaxed);
             }
             Err(_) => topic.count_refused(count, u64_from(bytes)),
         }
@@ -270,6 +314,10 @@ impl Topics {
             let attributes = event.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             batch.push(&event.data, &event.ordering_key, attributes);
         }
+        // What is told of dead letters lets their reader go on, and the log be trimmed.
+        if events.iter().all(|event| event.attributes.iter().any(|(name, _)| name == marks::DEAD_SINK)) {
+            batch = batch.own();
+        }
         let first = self.inner.port.append(topic.number(), batch).await.map_err(PublishError::of)?;
         failpoint::hit("topics.after_append");
         Ok(first)
@@ -283,7 +331,7 @@ impl Topics {
 
     /// Says that a reader needs nothing any more.
     pub fn release(&self, topic: &TopicHandle, reader: &str) {
-        topic.inner.holds.lock().remove(reader);
+        topic.inner.facts.holds.lock().remove(reader);
     }
 
     /// Samples rates and trims the log from now on. Whoever reads topics has said so with [`Topics::hold`] by now.
@@ -305,38 +353,46 @@ impl Topics {
         let now = Instant::now();
         for topic in self.list() {
             let end = self.inner.port.bounds(topic.number()).end;
-            topic.inner.samples.lock().note(now, end);
+            topic.inner.facts.samples.lock().note(now, end);
         }
-        let known: HashSet<TopicNo> = self.list().iter().map(TopicHandle::number).collect();
-        let mut orphans = self.inner.orphans.lock();
-        orphans.retain(|number, _| !known.contains(number));
-        for (number, bounds) in self.inner.log.status().map(|log| log.topics).unwrap_or_default() {
+    }
+
+    /// Forgets what nobody needs any more of the log, as [`Topics::begin_trimming`] does now and then.
+    pub async fn trim(&self) {
+        // Where there is no room for more, what everybody has read is worth less than what wants to come in.
+        let status = self.inner.log.status();
+        let full = status.as_ref().is_some_and(|log| matches!(log.stopped, Some(LogError::Full { .. })));
+        let mut known = HashSet::new();
+        for topic in self.list() {
+            let number = topic.number();
+            known.insert(number);
+            let end = self.inner.port.bounds(number).end;
+            let retention = topic.declared().and_then(|declared| declared.log_retention);
+            let past = if full { end } else { self.past(number, retention.unwrap_or(LOG_RETENTION)).await };
+            let holds: Vec<u64> = topic.inner.facts.holds.lock().values().copied().collect();
+            self.forget(number, keep::floor(past, holds)).await;
+        }
+        // Topics whose file is gone: one that comes back within the retention finds its events.
+        for (number, bounds) in status.map(|log| log.topics).unwrap_or_default() {
             if !known.contains(&number) && !bounds.is_empty() {
-                orphans.entry(number).or_default().note(now, bounds.end);
+                self.forget(number, self.past(number, LOG_RETENTION).await).await;
             }
         }
     }
 
-    async fn trim(&self) {
-        // Where there is no room for more, what everybody has read is worth less than what wants to come in.
-        let full = self.inner.log.status().is_some_and(|log| matches!(log.stopped, Some(LogError::Full { .. })));
-        let mut floors = Vec::new();
-        for topic in self.list() {
-            let end = self.inner.port.bounds(topic.number()).end;
-            let past = if full { end } else { topic.inner.samples.lock().past(Instant::now()) };
-            let holds: Vec<u64> = topic.inner.holds.lock().values().copied().collect();
-            floors.push((topic.number(), keep::floor(past, holds)));
+    async fn past(&self, number: TopicNo, retention: Duration) -> u64 {
+        keep::past(&*self.inner.port, number, retention).await.unwrap_or_else(|error| {
+            tracing::warn!(topic = number.0, problem = %error.problem(), "the topic log was not looked at");
+            0
+        })
+    }
+
+    async fn forget(&self, number: TopicNo, floor: u64) {
+        if floor <= self.inner.port.bounds(number).start {
+            return;
         }
-        // A file that comes back within the retention finds its events.
-        let orphans = |(number, samples): (&TopicNo, &mut Samples)| (*number, samples.past(Instant::now()));
-        floors.extend(self.inner.orphans.lock().iter_mut().map(orphans));
-        for (number, floor) in floors {
-            if floor <= self.inner.port.bounds(number).start {
-                continue;
-            }
-            if let Err(error) = self.inner.port.trim(number, floor).await {
-                tracing::warn!(topic = number.0, problem = %error.problem(), "the topic log was not trimmed");
-            }
+        if let Err(error) = self.inner.port.trim(number, floor).await {
+            tracing::warn!(topic = number.0, problem = %error.problem(), "the topic log was not trimmed");
         }
     }
 
@@ -360,7 +416,7 @@ impl Topics {
 
     fn topic_status(&self, topic: &TopicHandle) -> TopicStatus {
         let bounds = self.inner.port.bounds(topic.number());
-        let inner = &topic.inner;
+        let inner = &topic.inner.facts;
         let reader = |(reader, next): (&String, &u64)| ReaderStatus {
             reader: reader.clone(),
             next: *next,
@@ -403,7 +459,7 @@ impl Topics {
     /// # Errors
     /// Why the table does not take events. A topic without a file has no table: at once, without an error.
     pub async fn settle(&self, topic: &TopicHandle) -> Result<(), Problem> {
-        let Some(sink) = &topic.inner.sink else { return Ok(()) };
+        let Some(sink) = &topic.inner.facts.sink else { return Ok(()) };
         let (answer, answered) = oneshot::channel();
         ask(topic, sink, Asked::Settle(answer), answered).await
     }
@@ -414,7 +470,7 @@ impl Topics {
     /// # Errors
     /// Why the table does not take events.
     pub async fn flush(&self, topic: &TopicHandle) -> Result<Option<SinkCut>, Problem> {
-        let Some(sink) = &topic.inner.sink else { return Ok(None) };
+        let Some(sink) = &topic.inner.facts.sink else { return Ok(None) };
         let (answer, answered) = oneshot::channel();
         ask(topic, sink, Asked::Flush(answer), answered).await.map(Some)
     }

@@ -364,3 +364,59 @@ async fn a_reader_at_the_end_sees_every_event_and_no_gap_while_others_append() {
     }
     writer.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_made_anew_goes_on_behind_every_offset_that_was_given() {
+    let world = World::new();
+    let log = world.open();
+    log.append(A, batch(&["a", "b", "c"])).await.unwrap();
+    log.append(B, batch(&["d"])).await.unwrap();
+    log.trim(B, 1).await.unwrap();
+    log.close().await;
+    drop(log);
+    for round in 0..2 {
+        fs::remove_dir_all(world.log_folder()).unwrap();
+        let log = world.open();
+        let (a, b) = (log.bounds(A), log.bounds(B));
+        assert!(a.is_empty() && a.start >= 3 && b.is_empty() && b.start >= 1, "{round}: {a:?} {b:?}");
+        let first = log.append(A, batch(&["e"])).await.unwrap();
+        assert_eq!(first, a.start);
+        let chunk = log.read(A, 0, 1_000).await.unwrap();
+        assert_eq!((chunk.events.len(), chunk.gaps.len()), (1, 1));
+        assert!(chunk.gaps[0].trimmed && chunk.gaps[0].offsets == (0..first), "{:?}", chunk.gaps);
+        log.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_naru_tells_has_room_when_nothing_else_has_and_so_makes_room() {
+    let mut world = World::unsynced();
+    world.settings.bytes_max = 3 * (64 << 10);
+    let log = world.open();
+    let filling = batch(&[vec![b'x'; 8_000]]);
+    let full = loop {
+        if let Err(error) = log.append(A, filling.clone()).await {
+            break error;
+        }
+    };
+    assert!(matches!(full, LogError::Full { .. }), "{full}");
+    let end = log.bounds(A).end;
+    for told in 0..20 {
+        // As many bytes as two files hold.
+        let own = batch(&[vec![b'y'; 6_000]]).own();
+        let first = tokio::time::timeout(Duration::from_mins(1), log.append(A, own)).await.unwrap().unwrap();
+        assert_eq!(first, end + told);
+        let others = tokio::time::timeout(Duration::from_mins(1), log.append(B, filling.clone())).await.unwrap();
+        assert!(matches!(others, Err(LogError::Full { .. })), "{told}: nothing else comes in");
+    }
+    assert!(log.status().stopped.is_some());
+    log.trim(A, end).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while let Err(error) = log.append(B, filling.clone()).await {
+        assert!(matches!(error, LogError::Full { .. }) && tokio::time::Instant::now() < deadline, "{error}");
+        tokio::task::yield_now().await;
+    }
+    let chunk = log.read(A, end, 1 << 20).await.unwrap();
+    assert_eq!((chunk.events.len(), chunk.gaps.len()), (20, 0));
+    log.close().await;
+}

@@ -308,9 +308,7 @@ fn dead(looked: &Looked, name: &str, refusal: &Refusal) -> Incoming {
         (marks::DEAD_GOT, &refusal.got),
     ];
     attributes.extend(said.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    if event.attribute(marks::REPLAY_OF).is_none() {
-        attributes.push((marks::DEAD_FIRST_US.to_owned(), event.time_us.to_string()));
-    }
+    attributes.push((marks::DEAD_FIRST_US.to_owned(), marks::arrived_us(event).to_string()));
     let theirs = event.attributes().filter(|(name, _)| !name.starts_with(marks::OWN));
     attributes.extend(theirs.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Incoming { data: event.data.clone(), ordering_key: event.ordering_key().to_owned(), attributes }

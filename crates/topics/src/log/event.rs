@@ -16,6 +16,7 @@ const RECORD_HEAD: usize = 8;
 pub struct Batch {
     body: Vec<u8>,
     count: u32,
+    own: bool,
 }
 
 impl Batch {
@@ -26,7 +27,7 @@ impl Batch {
 
     /// An empty batch with room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { body: Vec::with_capacity(bytes), count: 0 }
+        Self { body: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// Adds an event; `ordering_key` is empty for none. Lengths beyond 4 GiB do not occur: doors limit requests.
@@ -65,6 +66,18 @@ impl Batch {
     /// Whether there is nothing to append.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Says that naru itself tells something by it that lets a reader go on: the log has room for such a batch when it
+    /// has none for others.
+    #[must_use]
+    pub fn own(mut self) -> Self {
+        self.own = true;
+        self
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
     }
 
     /// Bytes it takes on the log, the frame's head not counted.

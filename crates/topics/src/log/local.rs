@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::SystemTime,
@@ -23,12 +23,15 @@ use super::{
     frame::HEAD,
     read::Reading,
     recover,
-    segment::{self, Segment},
+    segment::{self, Folder, Segment},
     writer::{self, Durable, Pending, Place, Spare},
 };
 
 /// Bytes of batches that may wait for the disk; more wait for them.
 const WAITING_KIB: usize = 64 << 10;
+/// Offsets of a topic that are reserved together: at most so many are passed over when the log is lost. At the highest
+/// rates that were measured this is one write of the state database a second.
+const RESERVED_TOGETHER: u64 = 1 << 18;
 
 /// What an answer to an append means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub struct LocalLog {
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Folder,
     pub(crate) settings: LogSettings,
     pub(crate) pending: Mutex<Pending>,
     pub(crate) wake: Condvar,
@@ -82,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) ends: RwLock<HashMap<TopicNo, u64>>,
     floors: RwLock<HashMap<TopicNo, u64>>,
     waiting: Semaphore,
+    /// One reserves offsets at a time.
+    reserving: tokio::sync::Mutex<()>,
     ahead: mpsc::SyncSender<()>,
     damage: Mutex<Vec<Quarantined>>,
     cut_bytes: u64,
@@ -96,30 +101,43 @@ impl Shared {
 
 impl LocalLog {
     /// Opens or makes the log of a folder, and brings it into order after whatever happened. Blocks while it reads
-    /// the last file; floors (what was trimmed) are asked of the state database.
+    /// the last file; floors (what was trimmed) are asked of the state database, and where there is no log any more,
+    /// which offsets were ever given.
     ///
     /// # Errors
     /// [`LogError::File`], [`LogError::Newer`], [`LogError::Full`] when there is not even room for the first file.
     pub fn open(folder: &Path, settings: LogSettings, store: Store) -> Result<Self, LogError> {
         fs::create_dir_all(folder).map_err(LogError::file(folder))?;
-        let floors = store.read_blocking(|db| topics::floors(db)).map_err(cursor_failed)?;
-        let floors: HashMap<TopicNo, u64> = floors.into_iter().map(|(topic, floor)| (TopicNo(topic), floor)).collect();
+        let kept = Folder::open(folder).map_err(LogError::file(folder))?;
+        let lost = segment::numbers(folder)?.is_empty();
+        let known = move |db: &naru_store::Transaction<'_>| {
+            let reserved = topics::reserved(db)?;
+            if lost {
+                // A log that is made anew has nothing of what was given.
+                reserved.iter().try_for_each(|(topic, end)| topics::set_floor(db, *topic, *end))?;
+            }
+            Ok((topics::floors(db)?, reserved))
+        };
+        let (floors, reserved) = store.write_blocking(known).map_err(cursor_failed)?;
+        let by_topic = |all: Vec<(u32, u64)>| all.into_iter().map(|(topic, offset)| (TopicNo(topic), offset)).collect();
+        let floors: HashMap<TopicNo, u64> = by_topic(floors);
         // A floor is durable before a file goes, so no topic goes on below its own, whatever frames are left.
         let recovered = recover::recover(folder, floors.clone())?;
         let mut segments = recovered.segments;
         let full = |error: std::io::Error| LogError::Full { reason: error.to_string() };
         if segments.is_empty() {
-            segment::make_spare(folder, settings.segment_bytes, settings.free_min).map_err(full)?;
-            segments.insert(1, Arc::new(Segment::begin(folder, 1).map_err(LogError::file(folder))?));
+            segment::make_spare(&kept, settings.segment_bytes, settings.free_min).map_err(full)?;
+            segments.insert(1, Arc::new(Segment::begin(&kept, 1).map_err(LogError::file(folder))?));
         }
         let Some(open) = segments.values().next_back().cloned() else { return Err(LogError::Closing) };
         let at = open.known.read().end;
         let mut pending = Pending::new(recovered.next.clone(), open.number, at, recovered.group);
+        pending.reserved = by_topic(reserved);
         // Says that everything before was whole when the log was opened, and where all topics go on.
         pending.control();
         let (ahead, asked) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared {
-            folder: folder.to_path_buf(),
+            folder: kept,
             settings,
             pending: Mutex::new(pending),
             wake: Condvar::new(),
@@ -129,6 +147,7 @@ impl LocalLog {
             ends: RwLock::new(recovered.next),
             floors: RwLock::new(floors),
             waiting: Semaphore::new(WAITING_KIB),
+            reserving: tokio::sync::Mutex::default(),
             ahead,
             damage: Mutex::new(recovered.quarantined),
             cut_bytes: recovered.cut_bytes,
@@ -143,7 +162,7 @@ impl LocalLog {
         open: Arc<Segment>,
         asked: mpsc::Receiver<()>,
     ) -> Result<Vec<JoinHandle<()>>, LogError> {
-        let failed = LogError::file(&shared.folder);
+        let failed = LogError::file(&shared.folder.path);
         let (writing, ahead) = (Arc::clone(shared), Arc::downgrade(shared));
         let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let spawned = builder("naru-log").spawn(move || writer::run(&writing, open)).and_then(|writer| {
@@ -187,7 +206,7 @@ impl LocalLog {
         let topics = numbers.into_iter().map(|topic| (topic, self.bounds(topic))).collect();
         let pending = shared.pending.lock();
         let no_room = match &pending.spare {
-            Spare::Failed(reason) => Some(LogError::Full { reason: reason.clone() }),
+            Spare::ForOwn(reason) | Spare::Failed(reason) => Some(LogError::Full { reason: reason.clone() }),
             Spare::Making | Spare::Ready => None,
         };
         LogStatus {
@@ -222,8 +241,22 @@ impl LocalLog {
             match placed {
                 Place::Taken { first, group } => return Ok((first, group)),
                 Place::Wait => room.await,
+                Place::Reserve { end } => self.reserve(topic, end).await?,
             }
         }
+    }
+
+    /// Notes in the state database that offsets up to an end and some more may be given.
+    async fn reserve(&self, topic: TopicNo, end: u64) -> Result<(), LogError> {
+        let _turn = self.shared.reserving.lock().await;
+        if self.shared.pending.lock().is_reserved(topic, end) {
+            return Ok(());
+        }
+        let end = end.saturating_add(RESERVED_TOGETHER);
+        let noted = self.store.write(move |db| topics::reserve(db, topic.0, end)).await;
+        noted.map_err(|error| LogError::Full { reason: format!("offsets cannot be noted: {}", error.problem()) })?;
+        self.shared.pending.lock().reserved.insert(topic, end);
+        Ok(())
     }
 
     fn drop_forgotten(&self) {
@@ -286,7 +319,7 @@ impl TopicLog for LocalLog {
             let segments = segments.values().filter(holds).cloned().collect();
             Reading { topic, from, bounds, bytes_max, segments }
         };
-        let folder = self.shared.folder.clone();
+        let folder = self.shared.folder.path.clone();
         let found = tokio::task::spawn_blocking(move || reading.run()).await.map_err(|_| LogError::Closing)?;
         let found = found.map_err(LogError::file(&folder))?;
         if !found.damaged.is_empty() {

@@ -6,16 +6,35 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::{error::LogError, index::Index};
 
 /// A file made ahead, or one whose events are all forgotten.
 const SPARE: &str = "spare.log";
+
+/// The log's folder, held open so that making a name durable needs no new handle.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    file: File,
+    /// The spare once it is open. Locked while its file is made, taken or put there.
+    spare: Mutex<Option<File>>,
+}
+
+impl Folder {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_path_buf(), file: File::open(path)?, spare: Mutex::new(None) })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
 
 /// A file with frames, open for as long as anyone reads it.
 #[derive(Debug)]
@@ -41,13 +60,19 @@ impl Segment {
         Ok(Self { number, path, file, known: RwLock::new(known) })
     }
 
-    /// Turns the spare into the segment of this number.
-    pub(crate) fn begin(folder: &Path, number: u64) -> io::Result<Self> {
-        let path = segment_path(folder, number);
-        fs::rename(folder.join(SPARE), &path)?;
-        sync_folder(folder)?;
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        Ok(Self { number, path, file, known: RwLock::default() })
+    /// Turns the spare, which is open already, into the segment of this number. It opens no file: too many of them
+    /// may be open, and an error here ends the log.
+    pub(crate) fn begin(folder: &Folder, number: u64) -> io::Result<Self> {
+        let spare = folder.spare.lock().take().ok_or_else(|| io::Error::other("there is no next file"))?;
+        let path = segment_path(&folder.path, number);
+        fs::rename(folder.path.join(SPARE), &path)?;
+        folder.sync()?;
+        // What is written must be in the file that has the name.
+        let (named, open) = (fs::metadata(&path)?, spare.metadata()?);
+        if (named.dev(), named.ino()) != (open.dev(), open.ino()) {
+            return Err(io::Error::other("the next file of the log was changed by somebody else"));
+        }
+        Ok(Self { number, path, file: spare, known: RwLock::default() })
     }
 
     /// Writes the index beside a segment that gets no more frames. The index is a cache: failing costs a scan.
@@ -101,27 +126,36 @@ pub(crate) fn index_path(segment: &Path) -> PathBuf {
     segment.with_extension("idx")
 }
 
-/// Makes the spare, if there is none: its blocks are reserved, so that later writes find room and syncs no new length.
+/// Makes the spare, if there is none, and opens it: its blocks are reserved, so that later writes find room and syncs no new length.
 /// Writing zeros too was measured: no more events a second, and twice the longest waits while a file was made.
 ///
 /// # Errors
 /// When the disk has no room for it, or not `free_min` bytes beside it.
-pub(crate) fn make_spare(folder: &Path, bytes: u64, free_min: u64) -> io::Result<()> {
-    let spare = folder.join(SPARE);
-    let free = free_bytes(folder)?;
+pub(crate) fn make_spare(folder: &Folder, bytes: u64, free_min: u64) -> io::Result<()> {
+    let mut open = folder.spare.lock();
+    let spare = folder.path.join(SPARE);
+    let free = free_bytes(&folder.path)?;
     let have = fs::metadata(&spare).map_or(0, |meta| meta.len());
     if have == bytes {
-        return if free >= free_min { Ok(()) } else { Err(too_little(free, free_min)) };
+        if free < free_min {
+            return Err(too_little(free, free_min));
+        }
+        if open.is_none() {
+            *open = Some(OpenOptions::new().read(true).write(true).open(&spare)?);
+        }
+        return Ok(());
     }
     if free < free_min.saturating_add(bytes) {
         return Err(too_little(free, free_min.saturating_add(bytes)));
     }
-    let partial = folder.join("spare.partial");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+    let partial = folder.path.join("spare.partial");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&partial)?;
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
     file.sync_all()?;
     fs::rename(&partial, &spare)?;
-    sync_folder(folder)
+    folder.sync()?;
+    *open = Some(file);
+    Ok(())
 }
 
 fn too_little(free: u64, wanted: u64) -> io::Error {
@@ -130,10 +164,12 @@ fn too_little(free: u64, wanted: u64) -> io::Error {
 }
 
 /// Removes a segment that nobody reads any more, or keeps its file as the spare.
-pub(crate) fn retire(folder: &Path, segment: Segment, bytes: u64) -> io::Result<()> {
+pub(crate) fn retire(folder: &Folder, segment: Segment, bytes: u64) -> io::Result<()> {
     let Segment { path, file, .. } = segment;
     absent(fs::remove_file(index_path(&path)))?;
-    let spare = folder.join(SPARE);
+    // A spare that is open must stay the one that has the name.
+    let _alone = folder.spare.lock();
+    let spare = folder.path.join(SPARE);
     let fits = file.metadata()?.len() == bytes && !spare.exists();
     drop(file);
     if fits {
@@ -141,7 +177,7 @@ pub(crate) fn retire(folder: &Path, segment: Segment, bytes: u64) -> io::Result<
     } else {
         fs::remove_file(&path)?;
     }
-    sync_folder(folder)
+    folder.sync()
 }
 
 /// Removes a segment that somebody still reads: its file stays for them, its name goes.
@@ -167,6 +203,59 @@ pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+#[cfg(test)]
+mod tests {
+    use naru_store::Store;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+    use crate::log::{Batch, LocalLog, LogError, LogSettings, TopicLog as _, TopicNo};
+
+    /// The lowest number that a file opened now would have: the limit below which no more is opened.
+    fn next_file() -> u64 {
+        use std::os::fd::AsRawFd as _;
+        File::open("/proc/self/stat").unwrap().as_raw_fd().try_into().unwrap()
+    }
+
+    fn batch() -> Batch {
+        let mut batch = Batch::new();
+        batch.push(&[7; 4_000], "", []);
+        batch
+    }
+
+    // The limit is the whole process's; every test runs in a process of its own.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn too_many_open_files_end_no_log_and_what_was_answered_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(&root.path().join("naru.db")).unwrap();
+        let settings = LogSettings { segment_bytes: 64 << 10, free_min: 0, ..LogSettings::default() };
+        let log = LocalLog::open(&root.path().join("log"), settings, store).unwrap();
+        let topic = TopicNo(1);
+        // The second segment has begun and the spare of the third is there.
+        for _ in 0..20 {
+            log.append(topic, batch()).await.unwrap();
+        }
+        while !root.path().join("log").join(SPARE).exists() {
+            tokio::task::yield_now().await;
+        }
+        let limit = getrlimit(Resource::Nofile);
+        let files = |most| setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).unwrap();
+        files(next_file());
+        assert!(File::open("/proc/self/stat").is_err(), "no file can be opened any more");
+        let mut answered = 20;
+        let error = loop {
+            match log.append(topic, batch()).await {
+                Ok(_) => answered += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, LogError::Full { .. }), "{error:?}");
+        assert!(answered > 32, "the next segment needed no new file: {answered}");
+        files(limit.current.unwrap_or(1024));
+        while let Err(error) = log.append(topic, batch()).await {
+            assert!(matches!(error, LogError::Full { .. }), "{error:?}");
+        }
+        assert_eq!(log.read(topic, 0, 1 << 30).await.unwrap().events.len(), answered + 1);
+        log.close().await;
+    }
 }

@@ -19,6 +19,9 @@ use super::{
     segment::{self, Segment},
 };
 
+/// Files beyond the most that the log may hold that naru's own words may take.
+const OWN_SEGMENTS: u64 = 4;
+
 /// Frames that wait for the disk, and everything that decides where the next one goes.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -29,10 +32,14 @@ pub(crate) struct Pending {
     /// A segment has begun here and not yet on disk; the spare is its.
     rolling: bool,
     pub(crate) next: HashMap<TopicNo, u64>,
+    /// Up to where the state database knows that offsets may be given.
+    pub(crate) reserved: HashMap<TopicNo, u64>,
     segment: u64,
     at: u64,
     group: u64,
     pub(crate) spare: Spare,
+    /// The present segment was begun with [`Spare::ForOwn`]: it takes nothing else until there is room again.
+    own_only: bool,
     pub(crate) stopped: Option<LogError>,
 }
 
@@ -41,6 +48,9 @@ pub(crate) struct Pending {
 pub(crate) enum Spare {
     Making,
     Ready,
+    /// There is room for what naru itself has to tell, and for nothing else: what it tells lets a reader go on, and so
+    /// makes room.
+    ForOwn(String),
     Failed(String),
 }
 
@@ -59,6 +69,10 @@ pub(crate) enum Place {
     },
     /// The next segment's file is being made.
     Wait,
+    /// Offsets before this one are to be reserved first.
+    Reserve {
+        end: u64,
+    },
 }
 
 /// One group on its way to the disk.
@@ -87,10 +101,12 @@ impl Pending {
             roll: None,
             rolling: false,
             next,
+            reserved: HashMap::new(),
             segment,
             at,
             group: group + 1,
             spare: Spare::Making,
+            own_only: false,
             stopped: None,
         }
     }
@@ -107,15 +123,22 @@ impl Pending {
         if let Some(stopped) = &self.stopped {
             return Err(stopped.clone());
         }
+        let first = self.next.get(&topic).copied().unwrap_or_default();
+        let end = first.saturating_add(u64::from(batch.len()));
+        if !self.is_reserved(topic, end) {
+            return Ok(Place::Reserve { end });
+        }
         let bytes = u64_from(HEAD + batch.bytes());
-        if self.at.saturating_add(bytes) > segment_bytes {
+        let closed = self.own_only && !batch.is_own();
+        if closed || self.at.saturating_add(bytes) > segment_bytes {
             match &self.spare {
-                Spare::Failed(reason) => return Err(LogError::Full { reason: reason.clone() }),
                 Spare::Ready if self.roll.is_none() => self.begin_segment(),
-                Spare::Making | Spare::Ready => return Ok(Place::Wait),
+                Spare::ForOwn(_) if self.roll.is_none() && batch.is_own() => self.begin_segment(),
+                Spare::Failed(reason) => return Err(LogError::Full { reason: reason.clone() }),
+                Spare::ForOwn(reason) if !batch.is_own() => return Err(LogError::Full { reason: reason.clone() }),
+                Spare::Making | Spare::Ready | Spare::ForOwn(_) => return Ok(Place::Wait),
             }
         }
-        let first = self.next.get(&topic).copied().unwrap_or_default();
         let head = Head {
             body_bytes: u32::try_from(batch.bytes()).unwrap_or(u32::MAX),
             body_check,
@@ -130,8 +153,14 @@ impl Pending {
         Ok(Place::Taken { first, group: self.group })
     }
 
+    /// Whether offsets of a topic before an end may be given.
+    pub(crate) fn is_reserved(&self, topic: TopicNo, end: u64) -> bool {
+        self.reserved.get(&topic).is_some_and(|reserved| end <= *reserved)
+    }
+
     /// Frames from here on go into the next segment, whose first one says where every topic goes on.
     fn begin_segment(&mut self) {
+        self.own_only = self.spare != Spare::Ready;
         self.roll = Some(self.bytes.len());
         self.rolling = true;
         self.segment += 1;
@@ -269,25 +298,36 @@ fn write(
 pub(crate) fn run_ahead(shared: &std::sync::Weak<Shared>, asked: &std::sync::mpsc::Receiver<()>) {
     while asked.recv().is_ok() {
         let Some(shared) = shared.upgrade() else { break };
-        let settings = &shared.settings;
-        let used = u64_from(shared.segments.read().len()).saturating_mul(settings.segment_bytes);
-        let made = if used >= settings.bytes_max {
-            Err(format!("it holds {used} bytes, and {} is the most it may", settings.bytes_max))
-        } else {
-            segment::make_spare(&shared.folder, settings.segment_bytes, settings.free_min)
-                .map_err(|error| error.to_string())
-        };
-        let spare = made.map_or_else(Spare::Failed, |()| Spare::Ready);
-        if let Spare::Failed(reason) = &spare {
+        let spare = ahead(&shared);
+        if let Spare::ForOwn(reason) | Spare::Failed(reason) = &spare {
             tracing::warn!(%reason, "the topic log has no next file; it takes events until the present one is full");
         }
         {
             let mut pending = shared.pending.lock();
             // A segment that has yet to take the present spare asks for the next one itself.
             if !pending.rolling {
+                pending.own_only &= spare != Spare::Ready;
                 pending.spare = spare;
             }
         }
         shared.room.notify_waiters();
+    }
+}
+
+/// Makes the next file, where there is room for it.
+fn ahead(shared: &Shared) -> Spare {
+    let settings = &shared.settings;
+    let used = u64_from(shared.segments.read().len()).saturating_mul(settings.segment_bytes);
+    let make = |free_min, bytes_max| {
+        if used >= bytes_max {
+            return Err(format!("it holds {used} bytes, and {} is the most it may", settings.bytes_max));
+        }
+        segment::make_spare(&shared.folder, settings.segment_bytes, free_min).map_err(|error| error.to_string())
+    };
+    let Err(reason) = make(settings.free_min, settings.bytes_max) else { return Spare::Ready };
+    let own = settings.segment_bytes.saturating_mul(OWN_SEGMENTS);
+    match make(settings.free_min / 2, settings.bytes_max.saturating_add(own)) {
+        Ok(()) => Spare::ForOwn(reason),
+        Err(_) => Spare::Failed(reason),
     }
 }

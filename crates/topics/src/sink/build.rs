@@ -25,6 +25,7 @@ use naru_lake::{
 
 use crate::{
     log::Event,
+    marks,
     schema::{OFFSET, Shape, TIME},
     text,
 };
@@ -151,7 +152,10 @@ impl Fitting {
             Arc::new(self.events.iter().map(|event| Some(value(event))).collect::<StringArray>())
         };
         match name {
-            "message_id" => texts(&|event| event.offset.to_string()),
+            // A mended event is the one that it was made of.
+            "message_id" => texts(&|event| {
+                event.attribute(marks::REPLAY_OF).map_or_else(|| event.offset.to_string(), str::to_owned)
+            }),
             "publish_time" => self.times(),
             "attributes" => texts(&text::attributes),
             "ordering_key" => texts(&|event| event.ordering_key().to_owned()),

@@ -215,7 +215,12 @@ impl Seen {
         self.write_list()?;
         for number in gone.into_keys() {
             let dir = self.dir.join(number.to_string());
-            std::fs::remove_dir_all(&dir).map_err(failed("remove", &dir))?;
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed("remove", &dir)(error));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -4,14 +4,14 @@
 //! what an earlier event has settled stays settled.
 //! Read next: [`crate::marks`] for the attributes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use naru_base::number::u64_from;
 use naru_lake::rows::{Fault, FaultKind};
 
 use super::run::Sink;
 use crate::{
-    dead::{DeadLetter, DeadStatus, Standing, TABLE_SINK},
+    dead::{DeadLetter, DeadStatus, Outcome, Standing, TABLE_SINK},
     error::TopicError,
     log::Event,
     marks,
@@ -38,7 +38,8 @@ impl Sink {
         let ids: Vec<u64> = events.iter().filter_map(|event| letter_of(event).map(|(id, _)| id)).collect();
         self.dead.show(self.next);
         let standings = self.dead.standing(&self.context.lake, &ids).await?;
-        let (mut replays, mut letters, mut settled) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut replays, mut letters) = (Vec::new(), Vec::new());
+        let (mut replayed, mut discarded) = (Vec::new(), Vec::new());
         for event in events {
             let Some((id, sink)) = letter_of(&event) else { continue };
             let standing = standings.get(&(id, sink.clone())).copied();
@@ -50,13 +51,27 @@ impl Sink {
                 continue;
             }
             match event.attribute(marks::DEAD_STATUS).and_then(DeadStatus::of).unwrap_or(DeadStatus::Dead) {
-                DeadStatus::Dead => letters.push(told(id, sink, event)),
-                status => settled.push((id, sink, status, event)),
+                DeadStatus::Dead => letters.push(told(id, sink, event, standing)),
+                DeadStatus::Replayed => replayed.push(event),
+                // What a replay has settled stays settled.
+                DeadStatus::Discarded if standing.is_some_and(|now| now.dead || now.by >= event.offset) => {
+                    discarded.push(event);
+                }
+                DeadStatus::Discarded => {}
             }
         }
         self.bury(letters).await?;
-        for (id, sink, status, event) in settled {
-            self.settle(&standings, vec![(id, sink)], status, &[event]).await?;
+        self.settle(&standings, Outcome::Replayed, &replayed).await?;
+        let said = |event: &Event| {
+            let of = |name: &str| event.attribute(name).map(str::to_owned);
+            (of(marks::DEAD_BY), of(marks::DEAD_WHY).unwrap_or_default())
+        };
+        let mut by_reason: BTreeMap<(Option<String>, String), Vec<Event>> = BTreeMap::new();
+        for event in discarded {
+            by_reason.entry(said(&event)).or_default().push(event);
+        }
+        for ((by, why), events) in by_reason {
+            self.settle(&standings, Outcome::Discarded(by.as_deref(), &why), &events).await?;
         }
         self.replay(replays, &standings).await
     }
@@ -66,7 +81,7 @@ impl Sink {
         if events.is_empty() {
             return Ok(());
         }
-        let judged = self.judge(events).await?;
+        let judged = self.judge(events, true).await?;
         let key = |event: &Event| letter_of(event).unwrap_or((event.offset, TABLE_SINK.to_owned()));
         let mut letters = Vec::new();
         for (event, fault, reason) in judged.faults {
@@ -83,22 +98,22 @@ impl Sink {
             self.write(fitting).await?;
         }
         let done: Vec<Event> = done.into_iter().chain(judged.duplicates).collect();
-        self.settle(standings, done.iter().map(key).collect(), DeadStatus::Replayed, &done).await
+        self.settle(standings, Outcome::Replayed, &done).await
     }
 
-    /// Says what became of letters that are there.
+    /// Says what became of letters that are there. Each event is about one.
     async fn settle(
         &mut self,
         standings: &Standings,
-        letters: Vec<(u64, String)>,
-        status: DeadStatus,
+        outcome: Outcome<'_>,
         events: &[Event],
     ) -> Result<(), TopicError> {
-        let there = letters.into_iter().zip(events).filter(|(letter, _)| standings.contains_key(letter));
-        let (letters, by): (Vec<_>, Vec<_>) = there.map(|(letter, event)| (letter, event.offset)).unzip();
-        let Some(at_us) = events.first().map(|event| event.time_us) else { return Ok(()) };
-        self.take_flush(true).await?;
-        self.dead.settle(&letters, status, &by, at_us).await?;
+        // A mended event is as old as what it was made of by now; this is when it came.
+        let at_us = self.reached_us;
+        let letters = events.iter().filter_map(|event| Some((letter_of(event)?, event.offset)));
+        let there = letters.filter(|(letter, _)| standings.contains_key(letter));
+        let (letters, by): (Vec<_>, Vec<_>) = there.unzip();
+        self.dead.settle(&letters, outcome, &by, at_us).await?;
         let waited = letters.iter().filter(|letter| standings.get(*letter).is_some_and(|standing| standing.dead));
         let settled = u64_from(waited.count());
         self.context.cell.change(|status| status.dead_letters = status.dead_letters.saturating_sub(settled));
@@ -124,8 +139,8 @@ fn attempts(event: &Event) -> i64 {
     event.attribute(marks::ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// A letter that another sink tells of.
-fn told(id: u64, sink: String, event: Event) -> DeadLetter {
+/// A letter that another sink tells of, again where it is there already.
+fn told(id: u64, sink: String, event: Event, standing: Option<Standing>) -> DeadLetter {
     let text = |name: &str| event.attribute(name).unwrap_or_default().to_owned();
     let (path, expected, got) = (text(marks::DEAD_PATH), text(marks::DEAD_EXPECTED), text(marks::DEAD_GOT));
     DeadLetter {
@@ -135,7 +150,10 @@ fn told(id: u64, sink: String, event: Event) -> DeadLetter {
         fault: Fault { path, expected, got, kind: FaultKind::Value },
         reason: text(marks::DEAD_REASON),
         revision: 0,
-        first_seen: event.attribute(marks::DEAD_FIRST_US).and_then(|text| text.parse().ok()),
+        first_seen: event
+            .attribute(marks::DEAD_FIRST_US)
+            .and_then(|text| text.parse().ok())
+            .or(standing.and_then(|standing| standing.first_seen)),
         attempts: attempts(&event),
         event,
     }

@@ -64,6 +64,16 @@ pub(crate) struct Context {
     pub(crate) cell: SinkCell,
 }
 
+/// A topic's file as it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    pub(crate) topic: Topic,
+    pub(crate) live: LiveSettings,
+}
+
+/// Somebody waits for the handle of a topic that goes by another text of its file.
+type Redeclared = oneshot::Sender<Result<TopicHandle, Problem>>;
+
 /// What somebody wants of a sink.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -71,6 +81,17 @@ pub(crate) enum Asked {
     Flush(oneshot::Sender<Result<SinkCut, Problem>>),
     /// Everything on the log of this moment is visible.
     Settle(oneshot::Sender<Result<(), Problem>>),
+    /// Go by another text of the topic's file.
+    Declare(Box<Declared>, Redeclared),
+}
+
+/// How a round of a sink ended well.
+#[derive(Debug)]
+enum Ended {
+    /// It is to stop.
+    Stopped,
+    /// It is to be opened again by another text of the file; everything before is in the files of the table.
+    Declared(Box<Declared>, Redeclared),
 }
 
 impl Asked {
@@ -79,6 +100,7 @@ impl Asked {
         match self {
             Self::Flush(answer) => drop(answer.send(Err(problem))),
             Self::Settle(answer) => drop(answer.send(Err(problem))),
+            Self::Declare(_, answer) => drop(answer.send(Err(problem))),
         }
     }
 }
@@ -141,14 +163,19 @@ pub fn tables(topic: &str) -> [naru_base::TableId; 2] {
 }
 
 /// Runs a sink until `stop`, whatever goes wrong.
-pub(crate) async fn keep(context: Arc<Context>, mut asked: mpsc::Receiver<Asked>, stop: CancellationToken) {
-    let mut pause = PAUSES.0;
+pub(crate) async fn keep(context: Context, mut asked: mpsc::Receiver<Asked>, stop: CancellationToken) {
+    let mut context = Arc::new(context);
+    let (mut pause, mut waits) = (PAUSES.0, None);
     loop {
         let before = context.cell.get().next;
         context.cell.change(|status| status.state = "starting");
-        let ended = AssertUnwindSafe(run::run(&context, &mut asked, &stop)).catch_unwind().await;
+        let ended = AssertUnwindSafe(run::run(&context, waits.take(), &mut asked, &stop)).catch_unwind().await;
         let problem = match ended {
-            Ok(Ok(())) => break,
+            Ok(Ok(Ended::Stopped)) => break,
+            Ok(Ok(Ended::Declared(declared, answer))) => {
+                (context, waits) = (by(&context, *declared), Some(answer));
+                continue;
+            }
             Ok(Err(error)) => error.problem(),
             Err(_) => defect(&context),
         };
@@ -160,23 +187,49 @@ pub(crate) async fn keep(context: Arc<Context>, mut asked: mpsc::Receiver<Asked>
             status.state = "retrying";
             status.problem = Some(problem.clone());
         });
-        if !wait(&mut asked, &stop, pause, &problem).await {
-            break;
+        match wait(&mut asked, &stop, pause, &problem).await {
+            Some(Ended::Stopped) => break,
+            Some(Ended::Declared(declared, answer)) => (context, waits) = (by(&context, *declared), Some(answer)),
+            None => pause = (pause * 2).min(PAUSES.1),
         }
-        pause = (pause * 2).min(PAUSES.1);
     }
     context.cell.change(|status| status.state = "stopped");
 }
 
-/// Waits, and refuses what is asked meanwhile; false when it is time to stop.
-async fn wait(asked: &mut mpsc::Receiver<Asked>, stop: &CancellationToken, pause: Duration, problem: &Problem) -> bool {
+/// The same sink by another text of the file.
+fn by(context: &Context, declared: Declared) -> Arc<Context> {
+    let Declared { topic, live } = declared;
+    Arc::new(Context {
+        topic: context.topic.redeclared(&topic),
+        declared: topic,
+        live,
+        log: Arc::clone(&context.log),
+        lake: context.lake.clone(),
+        store: context.store.clone(),
+        set: context.set.clone(),
+        zone: context.zone.clone(),
+        cache: context.cache.clone(),
+        cell: context.cell.clone(),
+    })
+}
+
+/// Waits, and refuses what is asked meanwhile; a mended file ends the waiting, and so does the end of everything.
+async fn wait(
+    asked: &mut mpsc::Receiver<Asked>,
+    stop: &CancellationToken,
+    pause: Duration,
+    problem: &Problem,
+) -> Option<Ended> {
     let until = tokio::time::sleep(pause);
     tokio::pin!(until);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return false,
-            () = &mut until => return true,
-            Some(one) = asked.recv() => one.refuse(problem.clone()),
+            () = stop.cancelled() => return Some(Ended::Stopped),
+            () = &mut until => return None,
+            Some(one) = asked.recv() => match one {
+                Asked::Declare(declared, answer) => return Some(Ended::Declared(declared, answer)),
+                other => other.refuse(problem.clone()),
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the table's creation and its new columns. Never reads an event.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,12 +14,12 @@ use arrow::{
 };
 use jiff::tz::TimeZone;
 use naru_base::{
-    Lsn, TableId,
+    TableId, failpoint,
     number::{i64_from, u64_from_signed},
     time::now_us,
 };
-use naru_lake::{LakeError, Only, TableSpec, live::LiveTable};
-use naru_project::topic::Dedup;
+use naru_lake::{CLUSTER_PROPERTY, Change, LakeError, Only, Operation, Table, TableSpec, live::LiveTable};
+use naru_project::{Topic, topic::Dedup};
 
 use super::{APP, Context, READER, blocking, build::day_of, dedup::Seen, run::Sink};
 use crate::{
@@ -76,6 +77,8 @@ impl Sink {
             reached_us: now_us(),
             since: Instant::now(),
             expired: None,
+            expiring: None,
+            declared: None,
         })
     }
 }
@@ -93,6 +96,7 @@ async fn open_table(context: &Context) -> Result<LiveTable, TopicError> {
         let description = Some(format!("Events of topic {}.", topic.name));
         lake.create(&id, TableSpec { columns, properties, description, ..TableSpec::default() }).await?
     };
+    cluster(&table, topic).await?;
     let live = LiveTable::open(table, context.live.clone()).await?;
     let view = live.view();
     let columns = table_columns(topic, &view.columns, &context.zone).map_err(TopicError::Columns)?;
@@ -101,6 +105,19 @@ async fn open_table(context: &Context) -> Result<LiveTable, TopicError> {
         live.evolve(columns, APP, position).await?;
     }
     Ok(live)
+}
+
+/// Says in the table by which columns its rows are to lie together once files are joined.
+async fn cluster(table: &Table, topic: &Topic) -> Result<(), TopicError> {
+    let named = |name: &String| topic.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let names: Vec<&str> = topic.cluster.iter().filter_map(named).map(|column| column.name.as_str()).collect();
+    let wanted = (!names.is_empty()).then(|| serde_json::json!(names).to_string());
+    if table.view().properties.get(CLUSTER_PROPERTY) == wanted.as_ref() {
+        return Ok(());
+    }
+    let properties = BTreeMap::from([(CLUSTER_PROPERTY.to_owned(), wanted)]);
+    table.commit(Change { properties, operation: Operation::Alter, ..Change::default() }).await?;
+    Ok(())
 }
 
 /// When the first event that waits on the log was accepted; now when none does.
@@ -125,7 +142,7 @@ async fn open_seen(context: &Context, dedup: &Dedup, table: &LiveTable, now: i64
     };
     let owner = format!("{} {}", view.uid, column.name);
     let dir = context.cache.join(context.topic.number().0.to_string());
-    let window_us = i64::try_from(dedup.window.as_micros()).unwrap_or(i64::MAX);
+    let window_us = us(dedup.window);
     let key = column.data_type.clone();
     let mut seen = blocking(move || Seen::open(&dir, &owner, &key, window_us)).await??;
     let since = Only::at_least(OFFSET, i64_from(seen.saved())).and(Only::since(TIME, seen.oldest_us(now)));
@@ -161,23 +178,59 @@ impl Sink {
         Ok(())
     }
 
-    /// Lets go of the days that the retention is past, at most once in a while.
+    /// Lets go of the days and the dead letters that their retentions are past, at most once in a while.
     pub(super) async fn expire(&mut self) -> Result<(), TopicError> {
-        let Some(retention) = self.context.declared.retention else { return Ok(()) };
-        if self.expired.is_some_and(|at| at.elapsed() < EXPIRE_EVERY) {
+        self.expired_days().await?;
+        if self.expiring.is_some() || self.expired.is_some_and(|at| at.elapsed() < EXPIRE_EVERY) {
             return Ok(());
         }
         self.expired = Some(Instant::now());
+        if let Some(retention) = self.context.declared.dead_retention {
+            self.expire_letters(retention).await;
+        }
+        let Some(retention) = self.context.declared.retention else { return Ok(()) };
         let view = self.table.view();
         let zone = view.columns.iter().find_map(|column| column.partition.as_ref());
         let Some(zone) = zone.and_then(|partition| TimeZone::get(&partition.zone).ok()) else { return Ok(()) };
-        let kept_us = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-        let Some(day) = day_of(now_us().saturating_sub(kept_us), &zone) else { return Ok(()) };
-        if let Some(committed) = self.table.drop_before(day).await? {
-            let (topic, version) = (self.context.topic.name(), committed.version.0);
-            tracing::info!(topic, version, "days that the retention is past were removed");
-            self.context.set.publish_behind(&self.table, Lsn(self.next));
+        let Some(day) = day_of(now_us().saturating_sub(us(retention)), &zone) else { return Ok(()) };
+        let table = self.table.clone();
+        self.expiring = Some(tokio::spawn(async move {
+            failpoint::hit("topics.expiring");
+            let dropped = table.drop_before(day).await;
+            failpoint::hit("topics.expired");
+            dropped.map(|committed| committed.map(|committed| committed.version))
+        }));
+        Ok(())
+    }
+
+    async fn expire_letters(&self, retention: Duration) {
+        let topic = self.context.topic.name();
+        match self.dead.expire(&self.context.lake, now_us().saturating_sub(us(retention))).await {
+            Ok((0, _)) => {}
+            Ok((gone, waited)) => {
+                tracing::info!(topic, gone, waited, "dead letters past their retention were removed");
+                self.dead.show(self.next);
+                let left = |all: u64| all.saturating_sub(waited);
+                self.context.cell.change(|status| status.dead_letters = left(status.dead_letters));
+            }
+            Err(error) => tracing::warn!(topic, problem = %error.problem(), "old dead letters were not removed"),
+        }
+    }
+
+    /// Takes what became of old days, if that has ended.
+    async fn expired_days(&mut self) -> Result<(), TopicError> {
+        let Some(expiring) = self.expiring.take_if(|expiring| expiring.is_finished()) else { return Ok(()) };
+        let topic = self.context.topic.name();
+        match expiring.await.unwrap_or_else(|error| Err(LakeError::Task(error.to_string()))) {
+            Ok(None) => {}
+            Ok(Some(version)) => tracing::info!(topic, version = version.0, "days past the retention were removed"),
+            Err(error @ (LakeError::CommitLost { .. } | LakeError::Task(_))) => return Err(error.into()),
+            Err(error) => tracing::warn!(topic, problem = %error.problem(), "old days were not removed"),
         }
         Ok(())
     }
+}
+
+fn us(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -3,11 +3,16 @@
 //! Owns: what becomes of each event: a row, a dead letter, or nothing because it was seen before.
 //! Never loses one: whatever is no row and no duplicate is written to the dead letters, before the table shows more.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use naru_base::{Lsn, number::u64_from};
+use arrow::{array::AsArray as _, datatypes::Int64Type};
+use naru_base::{
+    Lsn,
+    number::{u64_from, u64_from_signed},
+};
 use naru_lake::{
-    ChangeBatch, Op,
+    ChangeBatch, Only, Op,
+    index::KeyHasher,
     rows::{Fault, FaultKind},
 };
 
@@ -21,6 +26,8 @@ use crate::{
     dead::{DeadLetter, TABLE_SINK},
     error::TopicError,
     log::Event,
+    marks,
+    schema::{OFFSET, TIME},
 };
 
 /// The reason of an event whose clock is ahead.
@@ -63,7 +70,7 @@ impl Sink {
     }
 
     async fn plain(&mut self, events: Vec<Event>) -> Result<(), TopicError> {
-        let judged = self.judge(events).await?;
+        let judged = self.judge(events, false).await?;
         let duplicates = u64_from(judged.duplicates.len());
         let revision = self.shape.revision;
         let letter = |(event, fault, reason): (Event, Fault, String)| DeadLetter {
@@ -86,13 +93,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes dead letters. The table's position may say so only after they are flushed, so a flush under way, which
-    /// has flushed earlier ones, is waited for.
+    /// Writes dead letters. They are shown before the rows behind them are, and so are in the files before the table's
+    /// position covers them; see [`super::run`]. No flush is waited for: it may wait for a compaction.
     pub(super) async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), TopicError> {
         if letters.is_empty() {
             return Ok(());
         }
-        self.take_flush(true).await?;
         let (new, dead) = (self.dead.write(&letters).await?, u64_from(letters.len()));
         self.context.cell.change(|status| {
             status.dead += dead;
@@ -114,8 +120,9 @@ impl Sink {
         Ok(())
     }
 
-    /// Checks events: their rows, their clocks, and whether they were seen before.
-    pub(super) async fn judge(&mut self, events: Vec<Event>) -> Result<Judged, TopicError> {
+    /// Checks events: their rows, their clocks, and whether they were seen before. `again` are mended ones: they are as
+    /// old as what they were made of from here on.
+    pub(super) async fn judge(&mut self, events: Vec<Event>, again: bool) -> Result<Judged, TopicError> {
         let shape = Arc::clone(&self.shape);
         let built = blocking(move || build(&shape, events)).await?;
         let Built { fitting, faults, unknown } = built.map_err(|error| TopicError::Lake(error.into()))?;
@@ -126,7 +133,11 @@ impl Sink {
         });
         let mut judged = Judged { faults: faults.collect(), ..Judged::default() };
         for fitting in fitting {
-            let fitting = self.in_time(fitting, &mut judged)?;
+            let mut fitting = self.in_time(fitting, &mut judged)?;
+            if again {
+                fitting.events.iter_mut().for_each(|event| event.time_us = marks::arrived_us(event));
+                fitting = self.not_in_table(fitting, &mut judged).await?;
+            }
             let fitting = self.unseen(fitting, &mut judged).await?;
             if !fitting.events.is_empty() {
                 judged.fitting.push(fitting);
@@ -169,6 +180,36 @@ impl Sink {
         let times: Vec<i64> = fitting.events.iter().map(|event| event.time_us).collect();
         let (seen, new) = blocking(move || seen.sift(&keys, &offsets, &times).map(|new| (seen, new))).await??;
         self.seen = Some(seen);
+        let (fitting, before) = fitting.keep(&new).map_err(|error| TopicError::Lake(error.into()))?;
+        judged.duplicates.extend(before);
+        Ok(fitting)
+    }
+
+    /// Leaves out mended events whose key is in the table since before they came first: keys are remembered over the
+    /// window only, and a letter may be mended much later.
+    async fn not_in_table(&self, fitting: Fitting, judged: &mut Judged) -> Result<Fitting, TopicError> {
+        let Some(dedup) = &self.context.declared.dedup else { return Ok(fitting) };
+        let view = self.table.view();
+        let column = view.columns.iter().find(|column| column.name.eq_ignore_ascii_case(&dedup.key));
+        let (Some(column), Some(keys)) = (column, fitting.column(&dedup.key)) else { return Ok(fitting) };
+        let window_us = i64::try_from(dedup.window.as_micros()).unwrap_or(i64::MAX);
+        let Some(first) = fitting.events.iter().map(|event| event.time_us).min() else { return Ok(fitting) };
+        let only = Only::among(&column.name, keys)?.and(Only::since(TIME, first.saturating_sub(window_us)));
+        let hasher = KeyHasher::new(std::slice::from_ref(keys.data_type()))?;
+        let mut earlier: HashMap<u128, u64> = HashMap::new();
+        let mut rows = self.context.lake.read(&view, &[&column.name, OFFSET], only).await?;
+        while let Some(batch) = rows.next().await? {
+            let [keys, offsets] = batch.columns() else { break };
+            let Some(offsets) = offsets.as_primitive_opt::<Int64Type>() else { break };
+            for (hash, offset) in hasher.hash(std::slice::from_ref(keys))?.into_iter().zip(offsets.values()) {
+                let first = earlier.entry(hash).or_insert(u64::MAX);
+                *first = u64_from_signed(*offset).min(*first);
+            }
+        }
+        let hashes = hasher.hash(std::slice::from_ref(keys))?;
+        // What was read again after a crash does not come after itself.
+        let is_new = |(hash, event): (u128, &Event)| earlier.get(&hash).is_none_or(|offset| *offset >= event.offset);
+        let new: Vec<bool> = hashes.into_iter().zip(&fitting.events).map(is_new).collect();
         let (fitting, before) = fitting.keep(&new).map_err(|error| TopicError::Lake(error.into()))?;
         judged.duplicates.extend(before);
         Ok(fitting)

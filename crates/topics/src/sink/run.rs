@@ -10,7 +10,7 @@ use std::{
 };
 
 use naru_base::{
-    failpoint,
+    Version, failpoint,
     number::{i64_from, u64_from_signed},
     time::now_us,
 };
@@ -21,12 +21,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{APP, Asked, Context, READER, SinkCut, blocking, dedup::Seen};
+use super::{APP, Asked, Context, Declared, Ended, READER, Redeclared, SinkCut, blocking, dedup::Seen};
 use crate::{
     dead::DeadLetters,
     error::TopicError,
     log::LogError,
-    schema::{Shape, Sightings},
+    schema::{Shape, Sightings, table_columns},
 };
 
 /// Bytes of events read together: some ten thousand small ones, few enough to be visible soon.
@@ -64,30 +64,45 @@ pub(super) struct Sink {
     pub(super) reached_us: i64,
     /// When the last flush began.
     pub(super) since: Instant,
-    /// When old days were looked for last.
+    /// When old days and old dead letters were looked for last.
     pub(super) expired: Option<Instant>,
+    /// Old days on their way out. They may wait for a compaction, which new rows do not.
+    pub(super) expiring: Option<JoinHandle<Result<Option<Version>, LakeError>>>,
+    /// Another text of the file, that the sink is to go by next.
+    pub(super) declared: Option<(Box<Declared>, Redeclared)>,
 }
 
-/// Opens a topic's table and keeps it up to the log until `stop`.
+/// Opens a topic's table and keeps it up to the log until `stop`. `waits` is who edited the file.
 pub(super) async fn run(
     context: &Arc<Context>,
+    waits: Option<Redeclared>,
     asked: &mut mpsc::Receiver<Asked>,
     stop: &CancellationToken,
-) -> Result<(), TopicError> {
-    let mut sink = Sink::open(context).await?;
+) -> Result<Ended, TopicError> {
+    let opened = Sink::open(context).await;
+    if let Some(waits) = waits {
+        // What keeps the table from being opened is seen in the status. And whoever asked may be gone.
+        drop(waits.send(Ok(context.topic.clone())));
+    }
+    let mut sink = opened?;
     let ended = sink.follow(asked, stop).await;
+    // A table is opened again only when nobody writes it.
     if let Some(flushing) = sink.flushing.take() {
-        // A table is opened again only when nobody writes it.
         drop(flushing.await);
     }
-    ended
+    if let Some(expiring) = sink.expiring.take() {
+        drop(expiring.await);
+    }
+    ended?;
+    Ok(sink.declared.take().map_or(Ended::Stopped, |(declared, answer)| Ended::Declared(declared, answer)))
 }
 
 impl Sink {
     async fn follow(&mut self, asked: &mut mpsc::Receiver<Asked>, stop: &CancellationToken) -> Result<(), TopicError> {
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && self.declared.is_none() {
             let more = if self.may_read() { self.step().await? } else { false };
             self.flush_if_due();
+            self.expire().await?;
             if more {
                 if let Ok(one) = asked.try_recv() {
                     self.answer(one, stop).await?;
@@ -106,7 +121,18 @@ impl Sink {
             }
             self.still_there()?;
         }
-        self.last().await
+        if self.declared.is_some() && !stop.is_cancelled() { self.flush_all().await } else { self.last().await }
+    }
+
+    /// Whether the table can follow another text of the file; the sink is opened again by it then.
+    fn declare(&mut self, declared: Box<Declared>, answer: Redeclared) {
+        let (columns, zone) = (&self.table.view().columns, &self.context.zone);
+        let next = table_columns(&declared.topic, columns, zone).map_err(TopicError::Columns);
+        match next.and_then(|columns| Shape::of(&declared.topic, &columns, self.shape.revision)) {
+            Ok(_) => self.declared = Some((declared, answer)),
+            // Whoever asked may be gone.
+            Err(error) => drop(answer.send(Err(error.problem()))),
+        }
     }
 
     /// Takes what is on the log and flushes, once nobody publishes any more.
@@ -151,6 +177,13 @@ impl Sink {
 
     /// Takes what is on the log now, then answers. At a stop nobody is answered.
     async fn answer(&mut self, asked: Asked, stop: &CancellationToken) -> Result<(), TopicError> {
+        let asked = match asked {
+            Asked::Declare(declared, answer) => {
+                self.declare(declared, answer);
+                return Ok(());
+            }
+            other => other,
+        };
         let end = self.context.log.bounds(self.context.topic.number()).end;
         while self.next < end && self.step().await? {
             self.flush_if_due();
@@ -160,6 +193,7 @@ impl Sink {
             }
         }
         match asked {
+            Asked::Declare(..) => {}
             Asked::Settle(answer) => drop(answer.send(Ok(()))),
             Asked::Flush(answer) => match self.flush_all().await {
                 Ok(()) => {
@@ -239,7 +273,7 @@ impl Sink {
             let (covered, now) = (position.min(self.rotated_at), now_us().min(self.reached_us));
             self.seen = Some(blocking(move || seen.save(covered, now).map(|()| seen)).await??);
         }
-        self.expire().await
+        Ok(())
     }
 
     /// Everything that was taken, into files.
@@ -264,19 +298,26 @@ async fn ended(flushing: &mut Option<JoinHandle<Result<u64, LakeError>>>) -> Res
 }
 
 /// Flushes both tables; the position that the topic's table has then.
+///
+/// The dead letters go first, and they are taken after it was decided which rows go: so none that the position covers is
+/// missing, and nobody who writes more of them waits for a flush.
 async fn flush(dead: DeadLetters, table: LiveTable, position: u64) -> Result<u64, LakeError> {
     let wanted = i64_from(position);
-    dead.live.flush(APP, wanted).await?;
-    if failpoint::hit("topics.before_table_flush") {
-        return Err(LakeError::Failpoint("topics.before_table_flush"));
-    }
-    let flushed = table.flush(APP, wanted).await?;
+    let letters = async {
+        dead.live.flush(APP, wanted).await?;
+        if failpoint::hit("topics.before_table_flush") {
+            return Err(LakeError::Failpoint("topics.before_table_flush"));
+        }
+        Ok(())
+    };
+    let flushed = table.flush_after(APP, wanted, letters).await?;
     if flushed.committed {
         return Ok(u64_from_signed(flushed.position));
     }
+    // No event left a row: the position moves alone.
+    dead.live.flush(APP, wanted).await?;
     let has = table.position(APP).await?;
     if has.is_none_or(|has| has < wanted) {
-        // No event left a row: the position moves alone.
         table.append(Vec::new(), APP, wanted).await?;
     }
     Ok(position)

@@ -30,6 +30,7 @@ pub use error::SubscribeError;
 pub use filter::{Filter, FilterMistake};
 pub use registry::{NewSubscription, Subscriptions};
 pub use seek::Snapshot;
+pub(crate) use seek::offset_at;
 pub use settings::{
     ACK_DEADLINE_DEFAULT_S, ACK_DEADLINE_MAX_S, ATTEMPTS_DEFAULT, BACKOFF_MAX_DEFAULT_MS, BACKOFF_MIN_DEFAULT_MS,
     Backoff, DeadLetters, RETENTION_DEFAULT_S, Settings,

@@ -222,7 +222,8 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Marks the subscriptions of a topic that is about to be removed.
+    /// Marks the subscriptions of a topic that is about to be removed, and forgets its snapshots: their events go with
+    /// it, and a topic of the same name later is another.
     ///
     /// # Errors
     /// [`SubscribeError::Store`].
@@ -231,6 +232,9 @@ impl Subscriptions {
         for subscription in self.list().into_iter().filter(of_it) {
             let settings = Settings { topic_deleted: true, ..subscription.settings() };
             self.update(&subscription, settings, subscription.config()).await?;
+        }
+        for snapshot in self.snapshots().into_iter().filter(|snapshot| snapshot.topic == topic.number()) {
+            self.remove_snapshot(&snapshot.name).await?;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Snapshot {
 }
 
 /// The first kept offset whose event was accepted at or after a time; the end when there is none.
-pub(super) async fn offset_at(log: &dyn TopicLog, topic: TopicNo, time_us: i64) -> Result<u64, LogError> {
+pub(crate) async fn offset_at(log: &dyn TopicLog, topic: TopicNo, time_us: i64) -> Result<u64, LogError> {
     let bounds = log.bounds(topic);
     let (mut low, mut high) = (bounds.start, bounds.end);
     while low < high {

@@ -109,10 +109,12 @@ impl Subscription {
         &self.inner.end
     }
 
-    /// Events that nobody acknowledged.
+    /// Events that nobody acknowledged. None where it takes nothing any more: what the log goes on with is of another
+    /// topic.
     pub fn backlog(&self) -> u64 {
         let end = self.inner.log.bounds(self.inner.topic).end;
-        self.inner.deliveries.lock().backlog(end)
+        let deliveries = self.inner.deliveries.lock();
+        if deliveries.settings().takes_nothing() { 0 } else { deliveries.backlog(end) }
     }
 
     /// The text of an acknowledgement id; letters and digits only.
