@@ -116,6 +116,23 @@ impl Completer {
         Ok(answer(&around(sql, cursor), &names.tables, &visible))
     }
 
+    /// Shows `look` every table that the asker may see, by name, with its columns' names and types.
+    ///
+    /// # Errors
+    /// The first question fails when the tables cannot be listed.
+    pub async fn tables(
+        &self,
+        principal: &Principal,
+        mut look: impl FnMut(&TableId, &[(String, String)]),
+    ) -> Result<(), WarehouseError> {
+        let names = self.names().await?;
+        let visible = self.warehouse.settings().policy.now().visible(principal);
+        for table in names.tables.iter().filter(|table| visible.table(&table.id)) {
+            look(&table.id, &table.columns);
+        }
+        Ok(())
+    }
+
     /// The list, however old it is; an old one is made again meanwhile.
     async fn names(&self) -> Result<Arc<Names>, WarehouseError> {
         let known = self.names.read().clone();
