@@ -153,6 +153,13 @@ impl Rights {
         &self.file
     }
 
+    /// Addresses that `naru.toml` makes administrators.
+    pub fn admins(&self) -> Vec<String> {
+        let mut admins: Vec<String> = self.admins.iter().cloned().collect();
+        admins.sort();
+        admins
+    }
+
     /// Whether there is neither sign-in nor `access.toml`.
     pub fn is_open(&self) -> bool {
         self.open

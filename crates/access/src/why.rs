@@ -45,6 +45,25 @@ pub struct Why {
 }
 
 impl Rights {
+    /// Every rule of the file that reaches a table, whoever it is for.
+    pub fn rules(&self, table: &TableId) -> Vec<Reason> {
+        let closed = self.file().closed.contains(table);
+        let mut rules = Vec::new();
+        for grant in &self.file().grants {
+            for on in grant.on.iter().filter(|on| reaches(on, table)) {
+                let counts = !closed || matches!(on, Reach::Table(_));
+                rules.extend(grant.to.iter().map(|to| Reason::Grant {
+                    to: to.clone(),
+                    can: grant.can,
+                    on: on.clone(),
+                    place: grant.place.clone(),
+                    counts,
+                }));
+            }
+        }
+        rules
+    }
+
     /// Every rule that reaches someone for a table, in the order of the file.
     pub fn why(&self, principal: &Principal, table: &TableId) -> Why {
         let closed = self.file().closed.contains(table);
@@ -56,24 +75,16 @@ impl Rights {
             reasons.push(Reason::Open);
         }
         let names = self.names(principal);
-        for grant in &self.file().grants {
-            let on = grant.on.iter().filter(|on| match on {
-                Reach::Project => table.dataset != OWN_DATASET,
-                Reach::Dataset(name) => *name == table.dataset,
-                Reach::Table(id) => id == table,
-            });
-            for on in on {
-                let counts = !closed || matches!(on, Reach::Table(_));
-                let to = grant.to.iter().filter(|to| names.contains(to)).cloned();
-                reasons.extend(to.map(|to| Reason::Grant {
-                    to,
-                    can: grant.can,
-                    on: on.clone(),
-                    place: grant.place.clone(),
-                    counts,
-                }));
-            }
-        }
+        let theirs = |rule: &Reason| matches!(rule, Reason::Grant { to, .. } if names.contains(to));
+        reasons.extend(self.rules(table).into_iter().filter(theirs));
         Why { role: self.visible(principal).role(table), reasons, closed }
+    }
+}
+
+fn reaches(on: &Reach, table: &TableId) -> bool {
+    match on {
+        Reach::Project => table.dataset != OWN_DATASET,
+        Reach::Dataset(name) => *name == table.dataset,
+        Reach::Table(id) => id == table,
     }
 }

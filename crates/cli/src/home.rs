@@ -38,11 +38,7 @@ pub fn not_built(project: &Project) -> Vec<Problem> {
         let hint = "Shared functions come with a later version. Write the expression where it is used, and move the file out of functions/ until then.";
         told(function.sql.body_place(0), &format!("shared functions ({})", function.name), hint)
     });
-    let clustered = project.topics.iter().filter(|topic| !topic.cluster.is_empty()).map(|topic| {
-        let hint = "Remove `cluster` from the file. Rows lie by day, and each file says which values it has.";
-        told(topic.place.clone(), &format!("clustering (topic \"{}\")", topic.name), hint)
-    });
-    functions.chain(clustered).collect()
+    functions.collect()
 }
 
 /// Columns of topics whose types cannot follow those that their tables have, as far as the state database knows them.

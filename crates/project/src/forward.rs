@@ -109,6 +109,10 @@ pub struct PubSubTarget {
     pub topic: String,
     /// File with a bearer token, read again for every request: somebody else keeps it fresh.
     pub token_file: Option<PathBuf>,
+    /// Attributes of an event that go with it, under their names.
+    pub attributes: Vec<String>,
+    /// Whether an event's ordering key goes with it, and events of one key arrive in their order.
+    pub ordered: bool,
 }
 
 /// Reads `[forwards]`.
@@ -281,7 +285,16 @@ fn read_pubsub(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<T
     let project = part(reading, section, "project", "project = \"acme\"");
     let topic = part(reading, section, "topic", "topic = \"app_log\"");
     let token_file = section.text(reading, "token_file").map(|text| reading.root.join(Path::new(&text.value)));
-    Some(Target::PubSub(PubSubTarget { to: to?, project: project?, topic: topic?, token_file }))
+    let attributes = section.texts(reading, "attributes", false);
+    for name in &attributes {
+        if name.value.starts_with("naru") {
+            let why = "names that begin so are naru's own".to_owned();
+            reading.bad("attributes", "an attribute that senders may set", name, why);
+        }
+    }
+    let attributes = attributes.into_iter().map(|name| name.value).collect();
+    let ordered = section.boolean(reading, "ordered").unwrap_or(false);
+    Some(Target::PubSub(PubSubTarget { to: to?, project: project?, topic: topic?, token_file, attributes, ordered }))
 }
 
 /// An `http` or `https` address without a slash at its end and without a password in it.
@@ -357,7 +370,7 @@ mod tests {
              where = { plan = [\"pro\", \"team\"], user_id = 7 }\nrate = 500\nfrom = \"beginning\"\n\
              [forwards.hook]\nkind = \"webhook\"\nurl = \"https://h/x\"\nsecret = \"${T}\"\nfields = []\neach = true\n\
              [forwards.other]\nkind = \"pubsub\"\nto = \"http://127.0.0.1:1\"\nproject = \"p\"\ntopic = \"t\"\n\
-             fields = [\"name\"]\ntoken_file = \"secrets/token\"\n",
+             fields = [\"name\"]\ntoken_file = \"secrets/token\"\nattributes = [\"kind\"]\nordered = true\n",
         );
         assert_eq!(problems, Vec::<String>::new());
         let first = &forwards[0];
@@ -372,6 +385,7 @@ mod tests {
         assert!(!format!("{forwards:?}").contains("hidden"));
         let Target::PubSub(pubsub) = &forwards[2].target else { panic!("{forwards:?}") };
         assert_eq!(pubsub.token_file.as_deref(), Some(Path::new("/acme/secrets/token")));
+        assert_eq!((pubsub.attributes.as_slice(), pubsub.ordered), (["kind".to_owned()].as_slice(), true));
         assert_eq!(forwards[2].start, Start::Now);
     }
 

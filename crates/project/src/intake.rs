@@ -19,7 +19,7 @@ use crate::{
 const RATE_MAX: u64 = 100_000_000;
 
 /// `[intake]`: what senders of events may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntakeSettings {
     /// Whether a sender needs a key. Default: no on loopback, yes elsewhere.
     pub keys: Keys,
@@ -27,6 +27,8 @@ pub struct IntakeSettings {
     pub rate: Option<u64>,
     /// Bytes of one request after it was decompressed. Default 20 MB.
     pub body_max: u64,
+    /// Origins of pages whose scripts may send events, as `https://app.example.com`. Default none.
+    pub origins: Vec<String>,
 }
 
 /// Whether a sender needs a key.
@@ -40,7 +42,7 @@ pub enum Keys {
 
 impl Default for IntakeSettings {
     fn default() -> Self {
-        Self { keys: Keys::Optional, rate: None, body_max: 20_000_000 }
+        Self { keys: Keys::Optional, rate: None, body_max: 20_000_000, origins: Vec::new() }
     }
 }
 
@@ -116,6 +118,16 @@ pub(crate) fn read(reading: &mut Reading<'_>, mut section: Section<'_>, beyond: 
     intake.rate = section.integer(reading, "rate", 1..=RATE_MAX);
     if let Some(bytes) = section.bytes(reading, "body_max", 100_000) {
         intake.body_max = bytes;
+    }
+    for text in section.texts(reading, "origins", false) {
+        let origin = text.value.trim_end_matches('/');
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '@', '?', '#'])) {
+            let why = "it is the scheme and the host of a page, with the port if it has one".to_owned();
+            reading.bad("origins", "an origin such as \"https://app.example.com\"", &text, why);
+        } else {
+            intake.origins.push(origin.to_ascii_lowercase());
+        }
     }
     section.finish(reading);
     intake

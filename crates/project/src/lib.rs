@@ -51,7 +51,7 @@ pub use mart::{CheckFile, FunctionFile, Mart, MartKind, MartLimits, Schedule};
 pub use measure::HoursWindow;
 pub use mistake::Mistake;
 pub use names::{RESERVED_DATASETS, is_reserved, nfc};
-pub use one_file::{FileKind, problems_in};
+pub use one_file::{FileKind, problems_in, read_source};
 pub use selection::{Pattern, Selection, is_system_schema};
 pub use settings::{SETTINGS_FILE, Settings};
 pub use sign_in::{DomainFrom, SignInSettings};

@@ -298,13 +298,13 @@ impl Mistake {
             | Self::NoSql { .. }
             | Self::NoSuchFile { .. }
             | Self::IgnoredFile { .. } => None,
-            Self::UnknownDataset { .. } => Some("The grant holds as soon as there is one.".to_owned()),
             Self::NoSignIn { .. } => {
                 Some("Beyond this machine people sign in, and the traffic is encrypted.".to_owned())
             }
             Self::SchemeOfUrl { .. } => {
                 Some("It is what browsers open, and where the issuer sends them back to.".to_owned())
             }
+            Self::UnknownDataset { .. } => Some("The grant holds as soon as there is one.".to_owned()),
         }
     }
 
@@ -348,7 +348,6 @@ impl Mistake {
                 "Paths are relative to the project folder, for example checks/totals.sql.".to_owned()
             }
             Self::IgnoredFile { hint, .. } => hint.clone(),
-            Self::UnknownDataset { nearest, .. } => return nearest.as_ref().map(|near| format!("Did you mean \"{near}\"?")),
             Self::NoSignIn { .. } => {
                 "Add [sign_in] with `client_id`, `client_secret`, `domains`, `admins` and `url` (docs/guide/sign-in.md), or listen on 127.0.0.1.".to_owned()
             }
@@ -356,6 +355,7 @@ impl Mistake {
             Self::SchemeOfUrl { tls: false } => {
                 "Set `tls` under [server], or name the proxy that ends TLS: `proxies = [\"127.0.0.1\"]`.".to_owned()
             }
+            Self::UnknownDataset { nearest, .. } => return nearest.as_ref().map(|near| format!("Did you mean \"{near}\"?")),
         })
     }
 }

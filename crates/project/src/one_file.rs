@@ -1,6 +1,6 @@
 //! Reading the text of one file, without a folder around it.
 //!
-//! Owns: [`problems_in`], for fuzzing and for editors. Never touches the file system, except for the secret files
+//! Owns: [`problems_in`], for fuzzing and for editors, and [`read_source`], for a file that is not there yet. Never touches the file system, except for the secret files
 //! that a setting names.
 //! Read next: [`crate::load`] for whole folders.
 
@@ -15,7 +15,7 @@ use crate::{
     mistake::Report,
     section::Reading,
     settings::{self, SETTINGS_FILE},
-    source,
+    source::{self, Source},
     text::SourceText,
     toml_text, topic,
     zone::Zone,
@@ -72,6 +72,22 @@ pub fn problems_in(kind: FileKind, text: &str, environment: &Environment) -> Vec
         FileKind::Function => drop(mart::read_function(text, &mut report)),
     }
     report.problems
+}
+
+/// Reads the text of a file of `sources/` that is not written yet, as the folder `root` would read it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_source(root: &Path, name: &str, text: &str, environment: &Environment) -> Result<Source, Vec<Problem>> {
+    let text = SourceText::new(Path::new("sources").join(format!("{name}.toml")), text);
+    let mut report = Report::default();
+    let node = toml_text::parse(&text, &mut report);
+    let mut reading = Reading { text: &text, root, environment: Some(environment), report: &mut report };
+    let read = source::read(&mut reading, &node, name.to_owned());
+    match read {
+        Some(source) if report.problems.is_empty() => Ok(source),
+        Some(_) | None => Err(report.problems),
+    }
 }
 
 fn read_toml(kind: FileKind, text: &SourceText, environment: &Environment, report: &mut Report) {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// `[sign_in]`; without it the folder's owner alone uses the console, on this machine.
     pub sign_in: Option<SignInSettings>,
+    /// `[audit]`.
+    pub audit: AuditSettings,
     /// `[intake]`.
     pub intake: IntakeSettings,
     /// `[sql]`.
@@ -66,9 +68,9 @@ pub struct ServerSettings {
     pub http: Option<SocketAddr>,
     /// Postgres wire. Default `127.0.0.1:6279`.
     pub postgres: Option<SocketAddr>,
-    /// Pub/Sub, gRPC and REST. Default `127.0.0.1:6280`; on loopback only.
+    /// Pub/Sub, gRPC and REST. Default `127.0.0.1:6280`.
     pub pubsub: Option<SocketAddr>,
-    /// Certificate of the HTTP listener; with it, that one may listen beyond loopback.
+    /// Certificate of the HTTP and the Pub/Sub listener; with it, they may listen beyond loopback.
     pub tls: Option<TlsSettings>,
     /// Proxies that end TLS before the HTTP listener. They alone reach it then from other machines, and they are
     /// believed about whom they ask for.
@@ -104,6 +106,13 @@ pub struct Limits {
     pub apply_free_min: u64,
     /// Below this much free disk, topics take no more events. Default 1 GB.
     pub intake_free_min: u64,
+}
+
+/// `[audit]`: what is written down beside what everyone does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AuditSettings {
+    /// Whether each download needs a reason. Default false.
+    pub ask_why: bool,
 }
 
 impl Default for LakeSettings {
@@ -150,6 +159,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
         lake: LakeSettings::default(),
         server: ServerSettings::default(),
         sign_in: None,
+        audit: AuditSettings::default(),
         intake: IntakeSettings::default(),
         sql: SqlSettings::default(),
         flow: FlowSettings::default(),
@@ -172,7 +182,8 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
         Some(section) => settings.sign_in = sign_in::read(reading, section, &settings.server),
         None => wide.into_iter().for_each(|span| reading.add(&span, Mistake::NoSignIn { key: "http".to_owned() })),
     }
-    let beyond = settings.server.http.is_some_and(|address| !address.ip().is_loopback());
+    let listeners = [settings.server.http, settings.server.pubsub];
+    let beyond = listeners.into_iter().flatten().any(|address| !address.ip().is_loopback());
     // What comes through a proxy comes from anywhere.
     let beyond = beyond || !settings.server.proxies.is_empty();
     if beyond {
@@ -180,6 +191,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
     }
     if let Some(section) = file.section(reading, "intake", "[intake]") {
         settings.intake = intake::read(reading, section, beyond);
+    }
+    if let Some(mut section) = file.section(reading, "audit", "[audit]") {
+        settings.audit.ask_why = section.boolean(reading, "ask_why").unwrap_or_default();
+        section.finish(reading);
     }
     if let Some(section) = file.section(reading, "sql", "[sql]") {
         read_sql(reading, section, &mut settings.sql);
@@ -276,7 +291,7 @@ fn read_server(
     server.http = read_listener(reading, &mut section, "http", server.http, behind);
     let http = section.node("http").map(|node| node.span.clone());
     server.postgres = read_listener(reading, &mut section, "postgres", server.postgres, Reach::Loopback);
-    server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub, Reach::Loopback);
+    server.pubsub = read_listener(reading, &mut section, "pubsub", server.pubsub, reach);
     section.finish(reading);
     http.filter(|_| server.http.is_some_and(|address| !address.ip().is_loopback()))
 }

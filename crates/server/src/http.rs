@@ -1,37 +1,26 @@
 //! The HTTP door: health, readiness, metrics, and the paths of the intake.
 //!
-//! Owns: `/healthz`, `/readyz`, `/metrics`, and the listener below them all, with TLS or without. What ready means is
-//! the caller's [`Readiness`]; events are [`crate::ingest`]'s.
+//! Owns: `/healthz`, `/readyz`, `/metrics`, and which paths the door has beside them. What ready means is the caller's
+//! [`Readiness`]; events are [`crate::ingest`]'s, connections [`crate::connections`]'s.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
     extract::{ConnectInfo, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
-    serve::Listener,
-};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
 };
 use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Door, Listen, ServerError,
+    Door, Doorway, ServerError,
+    connections::builder,
     ingest::{self, Intake},
-    tls::{Tls, TlsListener},
 };
-
-/// How long requests that are being answered may take to end when the door closes.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says whether naru serves what its folder promises.
 pub trait Readiness: Send + Sync {
@@ -58,7 +47,7 @@ struct Answers {
     metrics: Metrics,
 }
 
-/// Opens the door; `None` when it is off. With `tls` it may listen beyond loopback, and then it shows health to
+/// Opens the door; `None` when it is off. With a certificate it may listen beyond loopback, and then it shows health to
 /// everybody but readiness and metrics, which name tables, to this machine only. Without an `intake` it
 /// takes no events. `more` are further paths (sign-in, the console's API, its pages), whose fallback answers what nobody
 /// else does.
@@ -66,17 +55,16 @@ struct Answers {
 /// # Errors
 /// [`ServerError`] when the address or the certificate cannot be used.
 pub async fn serve(
-    listen: Listen,
-    tls: Option<Tls>,
+    doorway: Doorway,
     readiness: Arc<dyn Readiness>,
     metrics: Metrics,
     intake: Option<Intake>,
     more: Option<Router>,
 ) -> Result<Option<Door>, ServerError> {
-    let acceptor = tls.map(Tls::acceptor).transpose()?;
-    let Some(listener) = listen.bind("http", acceptor.is_some()).await? else { return Ok(None) };
-    let address =
-        listener.local_addr().map_err(|error| ServerError::Lost(format!("the listener has no address: {error}")))?;
+    let builder = builder(&doorway.limits);
+    let Some(entrance) = doorway.bind("http", &[b"http/1.1"]).await? else { return Ok(None) };
+    let said = "Connections that the HTTP door closed at once because there were too many";
+    metrics.lock().register("naru_http_refused_connections", said, entrance.refused.clone());
     let router = Router::new()
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
@@ -85,54 +73,13 @@ pub async fn serve(
         .with_state(Answers { readiness, metrics })
         .merge(intake.map(ingest::router).unwrap_or_default())
         .merge(more.unwrap_or_default());
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    match acceptor {
-        None => run(listener, router, &stop, &tasks),
-        Some(acceptor) => {
-            let listener = TlsListener::new(listener, address, acceptor, stop.clone());
-            run(listener, router, &stop, &tasks);
-        }
-    }
-    Ok(Some(Door { address, stop, tasks }))
-}
-
-fn run<L>(mut listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
-where
-    L: Listener<Addr = SocketAddr>,
-{
-    let (ended, connections) = (stop.clone(), tasks.clone());
-    tasks.spawn(async move {
-        while let Some((stream, peer)) = ended.run_until_cancelled(listener.accept()).await {
-            connections.spawn(connection::<L>(stream, Peer(peer), router.clone(), ended.clone()));
-        }
-    });
-}
-
-async fn connection<L: Listener>(stream: L::Io, peer: Peer, router: Router, ended: CancellationToken) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        tonic::codegen::Service::call(&mut router.clone(), request)
-    });
-    let builder = Builder::new(TokioExecutor::new());
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    tokio::select! {
-        result = serving.as_mut() => {
-            if let Err(error) = result {
-                tracing::debug!(error, "an HTTP connection broke");
-            }
-            return;
-        }
-        () = ended.cancelled() => serving.as_mut().graceful_shutdown(),
-    }
-    if tokio::time::timeout(PATIENCE, serving).await.is_err() {
-        tracing::debug!("an HTTP connection was cut");
-    }
+    Ok(Some(entrance.serve(router, builder)))
 }
 
 async fn this_machine_only(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    if peer.ip().to_canonical().is_loopback() {
+    // A proxy on this machine may ask for somebody elsewhere.
+    let forwarded = ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
+    if peer.ip().to_canonical().is_loopback() && !forwarded {
         return next.run(request).await;
     }
     (StatusCode::FORBIDDEN, "only for this machine\n").into_response()

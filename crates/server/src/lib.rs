@@ -4,6 +4,9 @@
 //! Never does: deciding what a status means, running marts or syncs; those come through ports that `cli` wires.
 //! Next: `listen` for addresses, then one folder a door.
 
+pub mod api;
+mod connections;
+pub mod console;
 pub mod control;
 mod error;
 pub mod generated;
@@ -12,8 +15,11 @@ pub mod ingest;
 mod listen;
 pub mod postgres;
 pub mod pubsub;
+pub mod signin;
+mod timely;
 mod tls;
 
+pub use connections::{ConnectionLimits, Doorway, raise_file_limit};
 pub use error::ServerError;
 pub use listen::{Door, Listen};
 pub use tls::Tls;

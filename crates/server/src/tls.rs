@@ -1,17 +1,14 @@
-//! TLS of the HTTP door.
+//! TLS of the doors that speak HTTP.
 //!
-//! Owns: the certificate, read again when its files change, and handshakes beside the door, so that a slow one holds
-//! nobody up. Never decides who may listen where; that is the settings'.
+//! Owns: the certificate, read again when its files change. Never decides who may listen where; that is the settings'.
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use axum::serve::Listener;
 use parking_lot::Mutex;
 use rustls::{
     ServerConfig,
@@ -20,26 +17,12 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_rustls::TlsAcceptor;
 
 use crate::ServerError;
 
 /// How often the files are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a client may take for its handshake.
-const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// Handshakes at once; further connections wait in the system's queue.
-const HANDSHAKES_MAX: usize = 256;
-
-/// Pause after the system gave no connection, most often for want of file handles.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A certificate and its key, in PEM files.
 #[derive(Debug, Clone)]
@@ -51,17 +34,17 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// What the door shows to clients.
+    /// What the door shows to clients; `protocols` are what it speaks, the preferred one first.
     ///
     /// # Errors
     /// [`ServerError::Certificate`] when the files cannot be read or do not belong together.
-    pub(crate) fn acceptor(self) -> Result<TlsAcceptor, ServerError> {
+    pub(crate) fn acceptor(self, protocols: &[&[u8]]) -> Result<TlsAcceptor, ServerError> {
         let certificates = Arc::new(Certificates::read(self)?);
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| certificates.bad(error.to_string()))?;
         let mut config = config.with_no_client_auth().with_cert_resolver(certificates);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
@@ -141,63 +124,4 @@ fn load(files: &Tls) -> Result<CertifiedKey, String> {
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|error| format!("certificate and key do not belong together: {error}"))?;
     Ok(certified)
-}
-
-/// Connections whose handshake is done.
-pub(crate) struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl TlsListener {
-    /// Accepts from now on, until `stop`.
-    pub(crate) fn new(
-        listener: TcpListener,
-        address: SocketAddr,
-        acceptor: TlsAcceptor,
-        stop: CancellationToken,
-    ) -> Self {
-        let (sender, ready) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-            while let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
-                let (stream, peer) = match stop.run_until_cancelled(listener.accept()).await {
-                    None => return,
-                    Some(Ok(accepted)) => accepted,
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "no connection could be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                };
-                let (acceptor, sender) = (acceptor.clone(), sender.clone());
-                tokio::spawn(async move {
-                    match tokio::time::timeout(HANDSHAKE_WAIT_MAX, acceptor.accept(stream)).await {
-                        // The door closes: nobody waits for the connection any more.
-                        Ok(Ok(stream)) => drop(sender.send((stream, peer)).await),
-                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                        Err(_) => tracing::debug!("a TLS handshake took too long"),
-                    }
-                    drop(place);
-                });
-            }
-        });
-        Self { ready, address }
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(accepted) => accepted,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.address)
-    }
 }

@@ -58,6 +58,17 @@ pub enum Fault {
     Replaced,
 }
 
+impl Fault {
+    /// Its word in answers of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Changed => "changed",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -240,6 +240,7 @@ pub struct Audit(Option<Arc<Open>>);
 
 struct Open {
     store: Store,
+    asks_why: bool,
     sender: mpsc::Sender<Entry>,
     writer: Mutex<Option<JoinHandle<()>>>,
     closing: CancellationToken,
@@ -266,11 +267,13 @@ impl Place {
 
 impl Audit {
     /// Writes into a state database from now on; to be called within the async runtime.
-    pub fn open(store: Store) -> Self {
+    ///
+    /// `asks_why`: downloads need a reason.
+    pub fn open(store: Store, asks_why: bool) -> Self {
         let (sender, entries) = mpsc::channel(WAITING_MAX);
         let closing = CancellationToken::new();
         let writer = tokio::spawn(write_all(store.clone(), entries, closing.clone()));
-        Self(Some(Arc::new(Open { store, sender, writer: Mutex::new(Some(writer)), closing })))
+        Self(Some(Arc::new(Open { store, asks_why, sender, writer: Mutex::new(Some(writer)), closing })))
     }
 
     /// One that keeps nothing, for what has no state database.
@@ -281,6 +284,24 @@ impl Audit {
     /// Whether anything is kept.
     pub fn is_open(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether the project asks for the reason of each download.
+    pub fn asks_why(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.asks_why)
+    }
+
+    /// The reason of a download, in the words of whoever asks for it.
+    ///
+    /// # Errors
+    /// `audit.reason_needed` where the project asks for one and there is none.
+    pub fn reason(&self, given: Option<&str>) -> Result<Option<String>, Problem> {
+        let given = given.map(str::trim).filter(|reason| !reason.is_empty());
+        if given.is_none() && self.asks_why() {
+            return Err(Problem::new("audit.reason_needed", "a download needs a reason here")
+                .detail("`ask_why` under [audit] in naru.toml asks for it; it is kept in the audit."));
+        }
+        Ok(given.map(str::to_owned))
     }
 
     /// Takes a place, to be filled when what begins now has ended.
@@ -343,12 +364,18 @@ impl Audit {
         open.store.read(move |tx| audit::after(tx, id, limit)).await
     }
 
-    /// Walks the whole chain; see [`chain::verify`].
+    /// Walks the whole chain from its first row to its last, or to the first broken one. With `known`, the row of that
+    /// number must have that hash: what was cut off at the end, or written anew as a whole, shows only so.
     pub async fn verify(&self, known: Option<chain::Head>) -> Result<chain::Verdict, StoreError> {
         match &self.0 {
             Some(open) => chain::verify(&open.store, known).await,
             None => Ok(chain::Verdict::default()),
         }
+    }
+
+    /// As [`Audit::verify`], in a state database that nobody needs to have open for writing.
+    pub async fn verify_in(store: &Store, known: Option<chain::Head>) -> Result<chain::Verdict, StoreError> {
+        chain::verify(store, known).await
     }
 }
 

@@ -16,7 +16,7 @@ fn entry(sql: &str) -> Entry {
 async fn written(count: usize) -> (tempfile::TempDir, Store, Audit) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join(DATABASE_FILE)).unwrap();
-    let audit = Audit::open(store.clone());
+    let audit = Audit::open(store.clone(), false);
     for number in 0..count {
         audit.note(&Principal::Owner, entry(&format!("SELECT {number}"))).await.unwrap();
     }
@@ -45,7 +45,7 @@ async fn every_entry_is_written_before_the_audit_has_closed() {
 #[tokio::test]
 async fn a_place_that_was_taken_is_written_though_the_audit_closes_meanwhile() {
     let (_folder, store, _) = written(0).await;
-    let audit = Audit::open(store);
+    let audit = Audit::open(store, true);
     let place = audit.place(&Principal::Owner).await.unwrap();
     let closing = tokio::spawn({
         let audit = audit.clone();
@@ -95,7 +95,7 @@ async fn rows_cut_off_at_the_end_show_beside_a_head_that_was_kept_elsewhere() {
 #[tokio::test]
 async fn filters_let_through_what_they_say() {
     let (_folder, store, _) = written(0).await;
-    let audit = Audit::open(store);
+    let audit = Audit::open(store, true);
     let refused: Result<(), Problem> = Err(Problem::new("sql.no_table", "no"));
     let other = TableId::new("hr", "pay");
     audit.note(&Principal::Owner, entry("SELECT 'a%b'")).await.unwrap();
@@ -112,4 +112,8 @@ async fn filters_let_through_what_they_say() {
     assert_eq!(count(AuditFilter { text: Some("A%".into()), ..all() }).await, 1);
     assert_eq!(count(AuditFilter { account: Some("the project".into()), ..all() }).await, 1);
     assert_eq!(count(AuditFilter { from_us: Some(i64::MAX), ..all() }).await, 0);
+    // This one asks for a reason.
+    assert_eq!(&*audit.reason(Some("  ")).unwrap_err().code, "audit.reason_needed");
+    assert_eq!(audit.reason(Some(" month's end ")).unwrap().as_deref(), Some("month's end"));
+    assert_eq!(Audit::none().reason(None).unwrap(), None);
 }

@@ -11,7 +11,7 @@ use naru_flow::{
     rollback::Rollback,
     run::{Reason, Request, RunReport},
 };
-use naru_server::control::Control;
+use naru_server::{control::Control, signin::SignIn};
 use naru_sync::CommandError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ pub struct Commands {
     pub running: Arc<Running>,
     /// Addresses of the doors.
     pub listeners: Value,
+    /// Makes links into the console.
+    pub signin: SignIn,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,7 +87,7 @@ impl Running {
     }
 
     /// The graph of the files as they stand now.
-    fn graph_now(&self) -> Result<Arc<Graph>, Problem> {
+    pub fn graph_now(&self) -> Result<Arc<Graph>, Problem> {
         self.marts.refresh().map_err(|mut mistakes| {
             let more = mistakes.len().saturating_sub(1);
             let problem = if mistakes.is_empty() {
@@ -131,6 +133,11 @@ impl Running {
         Some(value)
     }
 
+    /// Every source that has an engine, as `naru status --json` prints it.
+    pub fn sources_status(&self) -> Vec<Value> {
+        self.sources.iter().filter_map(|source| self.source_status(source)).collect()
+    }
+
     /// Takes naru out of a source whose file is gone.
     async fn drop_source(&self, name: &str) -> Result<Value, Problem> {
         if vanished::has_file(&self.home, name) {
@@ -147,9 +154,36 @@ impl Running {
         Ok(json!({"source": name}))
     }
 
+    /// Copies a table again, stops it or lets it go on.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    pub async fn table_word(&self, word: &str, table: &TableId) -> Result<Value, Problem> {
+        let Some(source) = self.source_of(table) else {
+            let unread: Vec<&str> =
+                self.sources.iter().filter(|s| !s.status.get().read).map(|s| s.name.as_str()).collect();
+            return Err(match unread.as_slice() {
+                [] => command_problem(&CommandError::NoTable(table.clone())),
+                unread => Problem::new(
+                    "sync.unread",
+                    format!("nothing was done: no source that was read yet has a table {table}"),
+                )
+                .detail(format!("Not read yet: {}.", unread.join(", ")))
+                .hint("`naru status` shows what keeps it; ask again then.")
+                .later(),
+            });
+        };
+        let done = match word {
+            "sync.resync" => source.commands.resync(table.clone()).await,
+            "sync.pause" => source.commands.pause(table.clone()).await,
+            _ => source.commands.resume(table.clone()).await,
+        };
+        done.map(|()| json!({"table": table.to_string()})).map_err(|error| command_problem(&error))
+    }
+
     /// The state of everything, as `naru status --json` prints it.
     pub async fn status(&self) -> Value {
-        let mut sources: Vec<Value> = self.sources.iter().filter_map(|source| self.source_status(source)).collect();
+        let mut sources = self.sources_status();
         match vanished::list(&self.home, &self.store).await {
             Ok(vanished) => sources.extend(vanished),
             Err(problem) => tracing::warn!(%problem, "sources without a file could not be listed"),
@@ -163,7 +197,7 @@ impl Running {
             "marts": marts.unwrap_or_default(),
             "folder": self.marts.wrong(),
             "lake": self.upkeep.status(),
-            "topics": self.topics.as_ref().map(|topics| topics.status(&self.home.project.root)),
+            "topics": self.topics.as_ref().map(|topics| topics.status()),
         })
     }
 }
@@ -217,9 +251,15 @@ impl Control for Commands {
             let done = letters::replay(&self.running.warehouse, self.running.topics()?, &asked).await?;
             return Ok(json!(done));
         }
+        if word == "dead.discard" {
+            let asked = serde_json::from_value(body).map_err(misread)?;
+            let done = letters::discard(&self.running.warehouse, self.running.topics()?, &asked).await?;
+            return Ok(json!(done));
+        }
         let asked: Asked = serde_json::from_value(body).map_err(misread)?;
         match word {
-            "sync.resync" | "sync.pause" | "sync.resume" => self.table_word(word, &asked.one_table()?).await,
+            "sync.resync" | "sync.pause" | "sync.resume" => self.running.table_word(word, &asked.one_table()?).await,
+            "console.link" => Ok(json!({"path": self.signin.link()?.expose()})),
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
             "topics.publish" => self.running.topics()?.publish(&asked.topic, asked.lines).await.map(|done| json!(done)),
@@ -262,29 +302,6 @@ impl Commands {
             _ => upkeep.vacuum(tables, asked.dry_run, progress).await,
         };
         done.map(|done| json!(done))
-    }
-
-    async fn table_word(&self, word: &str, table: &TableId) -> Result<Value, Problem> {
-        let Some(source) = self.running.source_of(table) else {
-            let unread: Vec<&str> =
-                self.running.sources.iter().filter(|s| !s.status.get().read).map(|s| s.name.as_str()).collect();
-            return Err(match unread.as_slice() {
-                [] => command_problem(&CommandError::NoTable(table.clone())),
-                unread => Problem::new(
-                    "sync.unread",
-                    format!("nothing was done: no source that was read yet has a table {table}"),
-                )
-                .detail(format!("Not read yet: {}.", unread.join(", ")))
-                .hint("`naru status` shows what keeps it; ask again then.")
-                .later(),
-            });
-        };
-        let done = match word {
-            "sync.resync" => source.commands.resync(table.clone()).await,
-            "sync.pause" => source.commands.pause(table.clone()).await,
-            _ => source.commands.resume(table.clone()).await,
-        };
-        done.map(|()| json!({"table": table.to_string()})).map_err(|error| command_problem(&error))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Dead letters of a topic: which there are, what would become of them, and trying them once more.
+//! Dead letters of a topic: which there are, what would become of them, trying them once more, and giving them up.
 //!
-//! Owns: the way from `naru dead replay` to the topic's log: SQL chooses letters, edits or SQL mend them, the topic's
+//! Owns: the way from `naru dead replay` and `naru dead discard` to the topic's log: SQL chooses letters, edits or SQL mend them, the topic's
 //! check says which fit, and only those go. Never prints.
 
 use std::{
@@ -16,6 +16,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use naru_access::Principal;
+use naru_access::{Policy, audit::Audit};
 use naru_base::{
     Problem,
     number::{u64_from, u64_from_signed},
@@ -25,7 +26,7 @@ use naru_store::DATABASE_FILE;
 use naru_topics::{
     CLOCK_AHEAD, CLOCK_LATE, Incoming, TABLE_SINK,
     mend::{Edit, mend},
-    replay::{ATTEMPTS_MAX, Checker, Letter},
+    replay::{ATTEMPTS_MAX, Checker, Discard, Letter},
 };
 use naru_warehouse::{ResultSet, SessionOptions, Warehouse, WarehouseError};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,32 @@ pub struct Replayed {
     pub faults: Vec<Value>,
 }
 
+/// What `naru dead discard` asks for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiscardLetters {
+    /// The topic.
+    pub topic: String,
+    /// Which letters, as of [`Replay::filter`].
+    pub filter: Option<String>,
+    /// Why nobody needs them; stands beside each of them.
+    pub reason: String,
+    /// Who says so.
+    pub by: Option<String>,
+    /// Only count them.
+    pub dry_run: bool,
+}
+
+/// What became of letters that nobody needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Discarded {
+    /// Dead letters that the condition chose.
+    pub letters: u64,
+    /// Those that are discarded now.
+    pub discarded: u64,
+}
+
 /// The table of a topic's dead letters, for SQL.
 pub fn table(topic: &str) -> String {
     format!("`topics`.`{topic}__dead`")
@@ -121,6 +148,50 @@ pub async fn replay(warehouse: &Warehouse, topics: &RunningTopics, asked: &Repla
     work.end(warehouse).await
 }
 
+/// Says of dead letters that nobody needs them, or counts them.
+///
+/// # Errors
+/// No such topic, a condition that is wrong, a log that takes nothing. Letters that were named before the error are
+/// discarded; asking again goes on with the others.
+pub async fn discard(
+    warehouse: &Warehouse,
+    topics: &RunningTopics,
+    asked: &DiscardLetters,
+) -> Result<Discarded, Problem> {
+    let topic = topics.topic(&asked.topic)?;
+    if asked.reason.trim().is_empty() {
+        return Err(Problem::new("dead.reason", "a reason is needed").hint("Write --reason \"why nobody needs them\"."));
+    }
+    let filter = condition(asked.filter.as_deref());
+    let sql = format!("SELECT id, sink FROM {} WHERE status = 'dead'{filter} ORDER BY id", table(&asked.topic));
+    let mut rows = run(warehouse, &sql).await?;
+    let mut done = Discarded::default();
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|error| error.problem())?;
+        let (ids, sinks) = (column(&batch, "id", &DataType::Int64)?, column(&batch, "sink", &DataType::Utf8)?);
+        let (ids, sinks) = (ids.as_primitive::<Int64Type>(), sinks.as_string::<i32>());
+        let letters: Vec<(u64, String)> = ids
+            .iter()
+            .flatten()
+            .zip(sinks.iter().flatten())
+            .map(|(id, s)| (u64_from_signed(id), s.to_owned()))
+            .collect();
+        done.letters += u64_from(letters.len());
+        if asked.dry_run {
+            continue;
+        }
+        for some in letters.chunks(LETTERS_MAX) {
+            let discard = Discard { letters: some.to_vec(), by: asked.by.clone(), why: asked.reason.clone() };
+            topics.topics.discard(&topic, &discard).await.map_err(|error| error.problem())?;
+        }
+    }
+    if !asked.dry_run {
+        topics.settle(&asked.topic).await?;
+        done.discarded = done.letters;
+    }
+    Ok(done)
+}
+
 /// How many dead letters of a topic's table would fit the columns of its file now, of how many that were looked at.
 async fn would_fit(warehouse: &Warehouse, topic: &Topic) -> Result<(u64, u64), Problem> {
     let mut checker = Checker::of(topic).map_err(|error| error.problem())?;
@@ -153,7 +224,10 @@ pub async fn fit_now(project: &Project) -> Vec<Problem> {
     }
     let home = Home { project: project.clone() };
     let Ok(lake) = home.lake().await else { return Vec::new() };
-    let Ok(warehouse) = super::warehouse(&home, &lake, None, LiveTables::default()) else { return Vec::new() };
+    let Ok(warehouse) = super::warehouse(&home, &lake, None, LiveTables::default(), (Policy::default(), Audit::none()))
+    else {
+        return Vec::new();
+    };
     let mut told = Vec::new();
     for topic in &project.topics {
         match would_fit(&warehouse, topic).await {
@@ -280,11 +354,17 @@ impl Work<'_> {
     }
 }
 
+/// A person's condition behind one of naru's own.
+fn condition(filter: Option<&str>) -> String {
+    filter.map(|filter| format!(" AND (\n{filter}\n)")).unwrap_or_default()
+}
+
 /// The query for the letters that were asked for.
 fn chosen(asked: &Replay) -> String {
-    let filter = asked.filter.as_ref().map(|filter| format!(" AND (\n{filter}\n)")).unwrap_or_default();
+    let filter = condition(asked.filter.as_deref());
     format!(
-        "SELECT id, sink, data, attributes, ordering_key, attempts FROM {} WHERE status = 'dead'{filter} ORDER BY id",
+        "SELECT id, sink, data, attributes, ordering_key, attempts, UNIX_MICROS(first_seen) AS first_us FROM {} \
+         WHERE status = 'dead'{filter} ORDER BY id",
         table(&asked.topic)
     )
 }
@@ -315,6 +395,7 @@ async fn mended_by(warehouse: &Warehouse, sql: &str) -> Result<HashMap<(u64, Str
 
 fn letters(batch: &RecordBatch) -> Result<Vec<Letter>, Problem> {
     let (ids, attempts) = (column(batch, "id", &DataType::Int64)?, column(batch, "attempts", &DataType::Int64)?);
+    let first = column(batch, "first_us", &DataType::Int64)?;
     let (sinks, data) = (column(batch, "sink", &DataType::Utf8)?, column(batch, "data", &DataType::Binary)?);
     let (attributes, keys) =
         (column(batch, "attributes", &DataType::Utf8)?, column(batch, "ordering_key", &DataType::Utf8)?);
@@ -325,6 +406,7 @@ fn letters(batch: &RecordBatch) -> Result<Vec<Letter>, Problem> {
         ordering_key: keys.as_string::<i32>().value(row).to_owned(),
         attributes: pairs(attributes.as_string::<i32>().value(row)),
         attempts: attempts.as_primitive::<Int64Type>().value(row),
+        first_seen_us: first.as_primitive::<Int64Type>().value(row),
     };
     Ok((0..batch.num_rows()).map(letter).collect())
 }

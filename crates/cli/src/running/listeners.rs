@@ -1,15 +1,16 @@
-//! The doors of `naru up`: HTTP for health, metrics and events, the Postgres wire, Pub/Sub, the control socket.
+//! The doors of `naru up`: HTTP for health, metrics, events and the console, the Postgres wire, Pub/Sub, the control socket.
 //!
 //! Owns: opening and closing them in order. Never answers anything itself.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use naru_access::Tokens;
-use naru_server::{Door, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
+use naru_project::Settings;
+use naru_server::{Door, Doorway, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
 use naru_topics::subscribe::Subscriptions;
 use serde_json::{Value, json};
 
-use super::{Running, control::Commands};
+use super::{Running, console, control::Commands};
 use crate::failure::Failure;
 
 /// How long running commands may finish at the end.
@@ -28,6 +29,10 @@ fn listen(address: Option<SocketAddr>) -> Listen {
     address.map_or(Listen::Off, Listen::At)
 }
 
+fn tls(settings: &Settings) -> Option<Tls> {
+    settings.server.tls.clone().map(|files| Tls { certificate: files.certificate, key: files.key })
+}
+
 impl Listeners {
     /// Opens all doors that the settings name.
     pub async fn open(running: &Arc<Running>, metrics: Metrics) -> Result<Self, Failure> {
@@ -35,25 +40,28 @@ impl Listeners {
         let settings = &running.home.project.settings.server;
         let ready = running.clone();
         let readiness = move || ready.not_ready();
-        let tls = settings.tls.clone().map(|files| Tls { certificate: files.certificate, key: files.key });
         let intake = running.topics.as_ref().map(|running_topics| {
             let (topics, tokens) = (running_topics.topics.clone(), Tokens::new(running.store.clone()));
-            Intake::new(topics, tokens, running.home.project.settings.intake, &metrics)
+            Intake::new(topics, tokens, running.home.project.settings.intake.clone(), &metrics)
         });
-        let http = naru_server::http::serve(listen(settings.http), tls, Arc::new(readiness), metrics, intake, None)
-            .await
-            .map_err(failed)?;
+        let (subscriptions, pubsub) = Self::open_pubsub(running, listen(settings.pubsub)).await?;
+        let signin = console::sign_in(running).await?;
+        let pubsub_address = pubsub.as_ref().map(|door| door.address.to_string());
+        let pages = console::router(running, signin.clone(), subscriptions.clone(), pubsub_address);
+        let doorway = Doorway::from(listen(settings.http)).with_tls(tls(&running.home.project.settings));
+        let doorway = doorway.behind(settings.proxies.clone());
+        let http = naru_server::http::serve(doorway, Arc::new(readiness), metrics, intake, Some(pages)).await;
+        let http = http.map_err(failed)?;
         let tokens = Arc::new(Tokens::new(running.store.clone()));
         let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
             .await
             .map_err(failed)?;
-        let (subscriptions, pubsub) = Self::open_pubsub(running, listen(settings.pubsub)).await?;
         let addresses = json!({
             "http": http.as_ref().map(|door| door.address.to_string()),
             "postgres": postgres.as_ref().map(|door| door.address.to_string()),
             "pubsub": pubsub.as_ref().map(|door| door.address.to_string()),
         });
-        let commands = Arc::new(Commands { running: running.clone(), listeners: addresses });
+        let commands = Arc::new(Commands { running: running.clone(), listeners: addresses, signin });
         let root = &running.home.project.root;
         let control = naru_server::control::serve(root, crate::remote::VERSION, running.warehouse.clone(), commands)
             .await
@@ -68,7 +76,10 @@ impl Listeners {
         };
         let subscriptions = Subscriptions::open(topics.clone()).await;
         let subscriptions = subscriptions.map_err(|error| Failure::from(error.problem()))?;
-        let door = naru_server::pubsub::serve(listen, topics, subscriptions.clone()).await;
+        let settings = &running.home.project.settings;
+        let keys = (Tokens::new(running.store.clone()), settings.intake.clone());
+        let doorway = Doorway::from(listen).with_tls(tls(settings));
+        let door = naru_server::pubsub::serve(doorway, topics, subscriptions.clone(), keys).await;
         Ok((Some(subscriptions), door.map_err(|error| Failure::from(error.problem()))?))
     }
 

@@ -3,20 +3,25 @@
 //! Owns: the order in which rooms start and stop. `up` has all of it; a command with nothing running opens what it
 //! needs by itself. Never prints.
 
+pub mod access;
 pub mod comparing;
+pub mod console;
 pub mod control;
 pub mod edges;
 pub mod letters;
 pub mod listeners;
 pub mod marts;
 pub mod metrics;
+pub mod ports;
 pub mod sources;
+pub mod topic_files;
 pub mod topics;
 pub mod upkeep;
 pub mod vanished;
 
 use std::{collections::HashMap, sync::Arc};
 
+use naru_access::{Policy, audit::Audit};
 use naru_base::{Problem, TableId};
 use naru_flow::{Flow, FlowOptions};
 use naru_lake::Lake;
@@ -34,8 +39,10 @@ use crate::{
     home::Home,
 };
 
+use access::AccessDesk;
 use marts::Marts;
 use sources::RunningSource;
+use topic_files::TopicFiles;
 use topics::RunningTopics;
 use upkeep::Upkeep;
 
@@ -47,6 +54,12 @@ pub struct Running {
     pub store: Store,
     /// SQL.
     pub warehouse: Warehouse,
+    /// `access.toml` as it is in force.
+    pub access: Arc<AccessDesk>,
+    /// Who may do what.
+    pub policy: Policy,
+    /// What was done by whom; none in a command that runs by itself.
+    pub audit: Audit,
     /// Marts.
     pub flow: Flow,
     /// The graph of marts, read again when their files change.
@@ -74,7 +87,13 @@ impl ViewSource for PublishedViews {
 }
 
 /// The warehouse over a lake; `live` are the tables that sync in this process.
-pub fn warehouse(home: &Home, lake: &Lake, store: Option<&Store>, live: LiveTables) -> Result<Warehouse, Failure> {
+pub fn warehouse(
+    home: &Home,
+    lake: &Lake,
+    store: Option<&Store>,
+    live: LiveTables,
+    (policy, audit): (Policy, Audit),
+) -> Result<Warehouse, Failure> {
     let settings = &home.project.settings;
     let spill = home.state()?.join("spill");
     let mut chosen = WarehouseSettings::new(&settings.name, spill);
@@ -82,6 +101,7 @@ pub fn warehouse(home: &Home, lake: &Lake, store: Option<&Store>, live: LiveTabl
     chosen.memory_bytes = naru_base::number::usize_from(settings.sql.memory);
     chosen.spill_bytes_max = settings.sql.spill;
     chosen.timeout = settings.sql.timeout;
+    (chosen.policy, chosen.audit) = (policy, audit);
     let views = store.map(|store| -> Arc<dyn ViewSource> { Arc::new(PublishedViews(store.clone())) });
     let warehouse = Warehouse::new(chosen, lake.clone(), Some(Arc::new(live)), views);
     let warehouse = warehouse.map_err(|error| Failure::from(error.problem()))?;
@@ -108,9 +128,14 @@ impl Running {
         }
         let topics = if sync { Some(Arc::new(RunningTopics::open(&home, &lake, &store).await?)) } else { None };
         sets.extend(topics.iter().map(|running| running.topics.set()));
-        let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets })?;
+        let access = Arc::new(AccessDesk::new(&home, Some(store.clone())));
+        let policy = access.policy().clone();
+        let audit = if sync { Audit::open(store.clone(), home.project.settings.audit.ask_why) } else { Audit::none() };
+        let guards = (policy.clone(), audit.clone());
+        let warehouse = warehouse(&home, &lake, Some(&store), LiveTables { sets }, guards)?;
         if let Some(topics) = &topics {
             tokio::spawn(letters::tell_fit(warehouse.clone(), Arc::clone(topics), home.project.topics.clone()));
+            tokio::spawn(TopicFiles::keep_fresh(Arc::clone(topics), warehouse.clone(), stop.clone()));
         }
         let cuts = if sync {
             let engines = engines.iter().map(|source| (source.name.clone(), source.commands.clone())).collect();
@@ -132,8 +157,23 @@ impl Running {
         let marts = Arc::new(Marts::new(&home.project, &known, graph, warehouse.clone()));
         if sync {
             tokio::spawn(marts.clone().keep_fresh(stop.clone()));
+            tokio::spawn(access.clone().keep_fresh(audit.clone(), stop.clone()));
         }
-        Ok(Self { home, store, warehouse, flow, marts, rest, upkeep, sources: engines, topics, stop })
+        Ok(Self {
+            home,
+            store,
+            warehouse,
+            access,
+            policy,
+            audit,
+            flow,
+            marts,
+            rest,
+            upkeep,
+            sources: engines,
+            topics,
+            stop,
+        })
     }
 
     /// The engine of a table's source, by the dataset it writes.

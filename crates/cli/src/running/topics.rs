@@ -1,9 +1,8 @@
 //! Topics of a process: opening them from the folder, publishing for `naru publish`, and what `naru status` shows.
 //!
-//! Owns: turning the folder's settings into topics, and whether their files were edited since. Never looks into an
-//! event.
+//! Owns: turning the folder's settings into topics. Never looks into an event.
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock, time::SystemTime};
+use std::sync::OnceLock;
 
 use naru_base::{Problem, number::u64_from};
 use naru_lake::{
@@ -15,15 +14,13 @@ use naru_topics::{Incoming, TopicHandle, Topics, TopicsSettings, log::LogSetting
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::edges::Edges;
+use super::{edges::Edges, topic_files::TopicFiles};
 use crate::home::Home;
 
 /// Bytes of unflushed rows that the tables of all topics together keep in memory.
 const TAIL_BYTES: usize = 128 << 20;
 /// Folder of the log, in `.naru`.
 const LOG_FOLDER: &str = "topics";
-/// Folder of the files.
-const FILES: &str = "topics";
 
 /// Topics that are open, and their files as they were read.
 #[derive(Debug)]
@@ -32,7 +29,8 @@ pub struct RunningTopics {
     pub topics: Topics,
     /// Where events leave and come in by naru's own doing; only under `naru up`.
     pub edges: OnceLock<Edges>,
-    seen: BTreeMap<String, (u64, SystemTime)>,
+    /// Their files.
+    pub files: TopicFiles,
 }
 
 /// What became of published lines.
@@ -76,9 +74,9 @@ impl RunningTopics {
             live: LiveSettings { budget: Budget::new(TAIL_BYTES), flush, ..LiveSettings::default() },
             log: LogSettings { free_min: project.settings.limits.intake_free_min, ..LogSettings::default() },
         };
-        let seen = files(&project.root);
+        let files = TopicFiles::new(project);
         let topics = Topics::open(settings).await.map_err(|error| error.problem())?;
-        Ok(Self { topics, edges: OnceLock::new(), seen })
+        Ok(Self { topics, edges: OnceLock::new(), files })
     }
 
     /// Starts forwards and queues; a second call changes nothing.
@@ -162,35 +160,14 @@ impl RunningTopics {
     }
 
     /// What `naru status --json` shows under `topics`.
-    pub fn status(&self, root: &Path) -> Value {
+    pub fn status(&self) -> Value {
         let mut status = json!(self.topics.status());
-        status["edited"] = json!(self.edited(root));
+        status["edited"] = json!(self.files.for_the_next_start());
+        status["wrong"] = json!(self.files.wrong());
         if let Some((forwards, queues)) = self.edges.get().map(Edges::status) {
             status["forwards"] = json!(forwards);
             status["queues"] = json!(queues);
         }
         status
     }
-
-    /// Files of topics that are not as they were read at the start.
-    fn edited(&self, root: &Path) -> Vec<String> {
-        let now = files(root);
-        let names: std::collections::BTreeSet<&String> = now.keys().chain(self.seen.keys()).collect();
-        let edited = names.into_iter().filter(|name| now.get(*name) != self.seen.get(*name));
-        edited.map(|name| format!("{FILES}/{name}")).collect()
-    }
-}
-
-/// Size and time of every file of topics.
-fn files(root: &Path) -> BTreeMap<String, (u64, SystemTime)> {
-    // A folder that is not there has no files.
-    let entries = std::fs::read_dir(root.join(FILES)).into_iter().flatten().flatten();
-    let facts = entries.filter_map(|entry| {
-        let (name, facts) = (entry.file_name().into_string().ok()?, entry.metadata().ok()?);
-        Path::new(&name)
-            .extension()
-            .is_some_and(|kind| kind == "toml")
-            .then(|| (name, (facts.len(), facts.modified().unwrap_or(SystemTime::UNIX_EPOCH))))
-    });
-    facts.collect()
 }

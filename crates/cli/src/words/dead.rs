@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use naru_base::Problem;
 use naru_store::Lock;
-use serde_json::json;
+use naru_warehouse::Warehouse;
+use serde_json::{Value, json};
 
 use super::{Failure, sql::Sql};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     remote,
     running::{
         self,
-        letters::{self, Replay, Replayed},
+        letters::{self, DiscardLetters, Discarded, Replay, Replayed},
         topics::RunningTopics,
     },
 };
@@ -28,6 +29,8 @@ pub enum Dead {
     Show(Show),
     /// Try dead letters again, mended or as they are: each only in the sink that it died in.
     Replay(Again),
+    /// Say of dead letters that nobody needs them: they stay in the table, with who said so and why.
+    Discard(GiveUp),
 }
 
 /// Group dead letters by what is wrong with them.
@@ -77,6 +80,25 @@ pub struct Again {
     json: bool,
 }
 
+/// Say of dead letters that nobody needs them.
+#[derive(Debug, Args)]
+pub struct GiveUp {
+    /// The topic.
+    topic: String,
+    /// Which: a condition on the columns of topics.NAME__dead, for example "path = '$.user_id'". Default: all dead ones.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+    /// Why nobody needs them.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Only count them.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Dead {
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
         let home = Home::look(place.clone())?;
@@ -84,6 +106,7 @@ impl Dead {
             Self::List(list) => &list.topic,
             Self::Show(show) => &show.topic,
             Self::Replay(again) => &again.topic,
+            Self::Discard(given_up) => &given_up.topic,
         };
         if !home.project.topics.iter().any(|known| known.name == *topic) {
             let known: Vec<&str> = home.project.topics.iter().map(|topic| topic.name.as_str()).collect();
@@ -94,6 +117,7 @@ impl Dead {
             Self::List(list) => Sql::printing(list.sql(), list.json).run(place).await,
             Self::Show(show) => Sql::printing(show.sql(), true).run(place).await,
             Self::Replay(again) => again.run(&home).await,
+            Self::Discard(given_up) => given_up.run(&home).await,
         }
     }
 }
@@ -118,7 +142,7 @@ impl Show {
     fn sql(&self) -> String {
         format!(
             "SELECT id, sink, status, reason, path, expected, got, attempts, schema_revision, first_seen, last_seen, \
-             replayed_at, event_id, ordering_key, attributes, SAFE_CONVERT_BYTES_TO_STRING(data) AS event \
+             replayed_at, discarded_at, discarded_by, discard_reason, event_id, ordering_key, attributes, SAFE_CONVERT_BYTES_TO_STRING(data) AS event \
              FROM {} WHERE id = {} ORDER BY sink",
             letters::table(&self.topic),
             self.id
@@ -136,13 +160,14 @@ impl Again {
             dry_run: self.dry_run,
             force: self.force,
         };
-        let done = match remote::find(&home.project.root).await? {
-            Some(client) => {
-                let answer = remote::call(&client, "dead.replay", &json!(asked), |_| {}).await?;
-                serde_json::from_value(answer)
-                    .map_err(|error| Problem::from_error("cli.answer", "the answer was not understood", &error))?
+        let done: Replayed = match remote::find(&home.project.root).await? {
+            Some(client) => answer(&client, "dead.replay", &json!(asked)).await?,
+            None => {
+                let work = async |warehouse: &Warehouse, topics: &RunningTopics| {
+                    letters::replay(warehouse, topics, &asked).await
+                };
+                here(home, &asked.topic, "naru dead replay", work).await?
             }
-            None => here(home, &asked).await?,
         };
         if self.json {
             println!("{:#}", json!(done));
@@ -153,18 +178,61 @@ impl Again {
     }
 }
 
+impl GiveUp {
+    async fn run(self, home: &Home) -> Result<(), Failure> {
+        let asked = DiscardLetters {
+            topic: self.topic,
+            filter: self.filter,
+            reason: self.reason,
+            by: super::runs::login(),
+            dry_run: self.dry_run,
+        };
+        let done: Discarded = match remote::find(&home.project.root).await? {
+            Some(client) => answer(&client, "dead.discard", &json!(asked)).await?,
+            None => {
+                let work = async |warehouse: &Warehouse, topics: &RunningTopics| {
+                    letters::discard(warehouse, topics, &asked).await
+                };
+                here(home, &asked.topic, "naru dead discard", work).await?
+            }
+        };
+        if self.json {
+            println!("{:#}", json!(done));
+            return Ok(());
+        }
+        println!("{} dead letters chosen", done.letters);
+        if !asked.dry_run {
+            println!("{} are discarded", done.discarded);
+        }
+        Ok(())
+    }
+}
+
+/// What the running naru answers.
+async fn answer<T: serde::de::DeserializeOwned>(client: &naru_server::control::Client, word: &str, asked: &Value) -> Result<T, Failure> {
+    let answer = remote::call(client, word, asked, |_| {}).await?;
+    let answer = serde_json::from_value(answer)
+        .map_err(|error| Problem::from_error("cli.answer", "the answer was not understood", &error))?;
+    Ok(answer)
+}
+
 /// With nothing running: the topics are opened for as long as it takes.
-async fn here(home: &Home, asked: &Replay) -> Result<Replayed, Failure> {
+async fn here<T>(
+    home: &Home,
+    topic: &str,
+    word: &str,
+    work: impl AsyncFnOnce(&Warehouse, &RunningTopics) -> Result<T, Problem>,
+) -> Result<T, Failure> {
     let lock_path = home.lock_path()?;
-    let _lock = Lock::acquire(&lock_path, "naru dead replay", Duration::from_secs(1))
+    let _lock = Lock::acquire(&lock_path, word, Duration::from_secs(1))
         .map_err(|error| Failure::from(error.problem()))?;
     let (lake, store) = (home.lake().await?, home.store()?);
     let topics = RunningTopics::open(home, &lake, &store).await?;
     let live = LiveTables { sets: vec![topics.topics.set()] };
-    let warehouse = running::warehouse(home, &lake, Some(&store), live)?;
-    let settled = topics.settle(&asked.topic).await;
+    let warehouse = running::warehouse(home, &lake, Some(&store), live, (naru_access::Policy::default(), naru_access::audit::Audit::none()))?;
+    let settled = topics.settle(topic).await;
     let done = match settled {
-        Ok(()) => letters::replay(&warehouse, &topics, asked).await,
+        Ok(()) => work(&warehouse, &topics).await,
         Err(problem) => Err(problem),
     };
     topics.topics.stop().await;

@@ -3,6 +3,8 @@
 //! Owns: the grammar of the command line.
 //! Never does a word's work itself; each has its file.
 
+mod access;
+mod audit;
 mod check;
 pub mod compare;
 mod dead;
@@ -86,6 +88,12 @@ enum Word {
     /// Make and list tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Look at rights and change them.
+    #[command(subcommand)]
+    Access(access::Access),
+    /// Check the audit.
+    #[command(subcommand)]
+    Audit(audit::AuditWord),
 }
 
 impl Arguments {
@@ -126,5 +134,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Runs(word) => word.run(place).await,
         Word::Graph(word) => word.run(place).await,
         Word::Token(word) => word.run(place).await,
+        Word::Access(word) => word.run(place).await,
+        Word::Audit(word) => word.run(place).await,
     }
 }

@@ -102,7 +102,7 @@ impl Rollback {
 }
 
 /// The name the person has logged in with, for the history.
-fn login() -> Option<String> {
+pub(super) fn login() -> Option<String> {
     let named = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
     named("USER").or_else(|| named("LOGNAME"))
 }

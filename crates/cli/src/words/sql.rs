@@ -11,11 +11,14 @@ use std::{
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use clap::{Args, ValueEnum};
-use naru_access::Principal;
+use naru_access::{
+    Policy, Principal,
+    audit::{Audit, Door, Origin},
+};
 use naru_base::Problem;
 use naru_server::control::{Client, SqlRequest};
 use naru_warehouse::{
-    SessionOptions,
+    SessionOptions, Warehouse,
     output::{self, Format, RowWriter},
 };
 use tokio::time::Interval;
@@ -191,12 +194,33 @@ async fn remotely(client: &Client, asked: &SqlRequest, print: Print) -> Result<(
 
 async fn here(home: &Home, asked: SqlRequest, print: Print) -> Result<(), Failure> {
     let store = home.store_for_reading()?;
+    let audit = audit(home, store.is_some());
     let lake = home.lake().await?;
-    let warehouse = running::warehouse(home, &lake, store.as_ref(), LiveTables::default())?;
+    let guard = (Policy::default(), audit.clone());
+    let warehouse = running::warehouse(home, &lake, store.as_ref(), LiveTables::default(), guard)?;
+    let done = answered(&warehouse, asked, print).await;
+    audit.close().await;
+    done
+}
+
+/// Where a statement is written down while nothing runs: in the state database, if there is one that can be written.
+fn audit(home: &Home, there: bool) -> Audit {
+    match there.then(|| home.store()) {
+        Some(Ok(store)) => Audit::open(store, home.project.settings.audit.ask_why),
+        Some(Err(_)) => {
+            tracing::warn!("the state database cannot be written, so this statement is not in the audit");
+            Audit::none()
+        }
+        None => Audit::none(),
+    }
+}
+
+async fn answered(warehouse: &Warehouse, asked: SqlRequest, print: Print) -> Result<(), Failure> {
     let failed = |error: naru_warehouse::WarehouseError| Failure::from(error.problem());
     let options = SessionOptions {
         default_dataset: asked.default_dataset,
         time_zone: asked.time_zone,
+        origin: Some(Origin { door: Door::Cli, address: None, client: "naru sql".to_owned() }),
         ..SessionOptions::of(Principal::Owner)
     };
     let session = warehouse.session(options).map_err(failed)?;

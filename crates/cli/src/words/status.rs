@@ -188,6 +188,10 @@ fn mart_line(mart: &Value) -> String {
         rolled_back,
         mart["kind"].is_null().then(|| "its file is gone".to_owned()),
         (mart["edited"] == true).then(|| "edited since it was published".to_owned()),
+        mart["paused"].is_object().then(|| {
+            let by = mart["paused"]["by"].as_str().map_or(String::new(), |by| format!(" by {by}"));
+            format!("schedule paused{by}")
+        }),
         mart["owner"].as_str().map(|owner| format!("owner {owner}")),
     ];
     let remarks: Vec<String> = remarks.into_iter().flatten().collect();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use naru_base::Problem;
+use naru_base::{Problem, failpoint};
 use naru_project::{Environment, Project};
 use naru_topics::import::{self, Format, Imported};
 use serde_json::json;
@@ -104,7 +104,11 @@ impl Import {
             return Err(Problem::new("cli.topic_exists", summary).hint(hint).into());
         }
         fs::create_dir_all(root.join("topics"))?;
-        fs::write(&path, text)?;
+        // Whoever dies meanwhile leaves the file as it was, or the whole of the new one.
+        let partial = path.with_extension("toml.partial");
+        fs::write(&partial, text)?;
+        failpoint::hit("cli.import_written");
+        fs::rename(&partial, &path)?;
         let loaded = Project::load(root, &Environment::of_process());
         let here = |problem: &Problem| problem.place.as_ref().is_some_and(|place| place.file == file);
         let mistakes: Vec<Problem> = loaded.problems.into_iter().filter(here).collect();

@@ -32,7 +32,8 @@ pub fn lines(status: &Value) -> Vec<String> {
     }
     lines.extend(problem_lines(&log["problem"]));
     let edited = status["edited"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(edited.map(|file| format!("  ! {file} was edited; restart naru to use it")));
+    lines.extend(edited.map(|file| format!("  ! {file} was edited; restart naru to use all of it")));
+    lines.extend(status["wrong"].as_array().into_iter().flatten().flat_map(problem_lines));
     lines
 }
 
@@ -49,7 +50,7 @@ fn topic_line(topic: &Value) -> String {
         some(if table.is_object() { behind } else { 0 }, "waiting"),
         count(number(&table["dead_letters"]), "dead letter"),
         count(number(&table["duplicates"]), "duplicate"),
-        some(number(&table["lost"]), "lost by damage"),
+        some(number(&table["lost"]), "lost at most"),
         some(number(&topic["refused"]), "refused"),
     ];
     let remarks: Vec<String> = remarks.into_iter().flatten().collect();

@@ -69,6 +69,7 @@ impl Everything {
     pub async fn stop(self) {
         self.listeners.close().await;
         self.running.flow.stop().await;
+        self.running.audit.close().await;
         // The last flushes must not wait for a compaction.
         self.running.upkeep.stop().await;
         if let Some(running) = &self.running.topics {
@@ -82,6 +83,7 @@ impl Everything {
             source.ended().await;
         }
         self.running.rest.begin().await;
+        self.running.audit.close().await;
     }
 }
 

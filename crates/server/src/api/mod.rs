@@ -4,7 +4,17 @@
 //! (`console/openapi.json`, compared by a test). Never decides: rights are [`naru_access::Policy`]'s, work is done behind
 //! [`Ports`]. Read next: [`frame`] for the way in, then one module a noun.
 
+pub mod access;
+pub mod account;
+pub mod audit;
 pub mod frame;
+pub mod home;
+pub mod marts;
+mod permit;
+pub mod sync;
+pub mod topics;
+pub mod views;
+pub mod work;
 
 use std::sync::Arc;
 
@@ -40,7 +50,20 @@ pub struct Api {
 }
 
 /// What the nouns need of the running naru; `cli` implements it. One function a noun, giving that noun's own trait.
-pub trait Ports: Send + Sync {}
+pub trait Ports: Send + Sync {
+    /// Rights, and who is known.
+    fn access(&self) -> &dyn access::AccessPort;
+    /// How everything is.
+    fn home(&self) -> &dyn home::HomePort;
+    /// Marts and their runs.
+    fn marts(&self) -> &dyn marts::MartsPort;
+    /// Sources and their tables.
+    fn sync(&self) -> &dyn sync::SyncPort;
+    /// Topics; none where they are not open.
+    fn topics(&self) -> Option<&dyn topics::TopicsPort>;
+    /// Long work that somebody asked for.
+    fn works(&self) -> &work::Works;
+}
 
 impl Api {
     /// Lets pass who administers the project.
@@ -62,6 +85,14 @@ fn routes() -> OpenApiRouter<Api> {
         "Everything the console does. Requests carry a session's cookie or a personal token (`Authorization: Bearer`).",
     ));
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info.build()).build())
+        .merge(account::router())
+        .merge(access::router())
+        .merge(audit::router())
+        .merge(home::router())
+        .merge(marts::router())
+        .merge(sync::router())
+        .merge(topics::router())
+        .merge(work::router())
 }
 
 /// The document that describes the API.

@@ -22,7 +22,10 @@ use axum::{
     routing::{get, post},
 };
 use futures::{StreamExt, stream};
-use naru_access::Principal;
+use naru_access::{
+    Principal,
+    audit::{Door, Origin},
+};
 use naru_base::Problem;
 use naru_warehouse::{ResultSet, SessionOptions, Warehouse, WarehouseError};
 use serde::{Deserialize, Serialize};
@@ -210,6 +213,7 @@ async fn answer(parts: &Parts, request: SqlRequest, frames: &mpsc::Sender<Bytes>
     let options = SessionOptions {
         default_dataset: request.default_dataset,
         time_zone: request.time_zone,
+        origin: Some(Origin { door: Door::Cli, address: None, client: "naru sql".to_owned() }),
         ..SessionOptions::of(Principal::Owner)
     };
     let session = parts.warehouse.session(options).map_err(told)?;

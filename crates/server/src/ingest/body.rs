@@ -1,11 +1,10 @@
-//! Bodies of requests, bounded in size, in time, and all together in memory.
+//! Bodies of requests, bounded in size, in time, and all together in memory (`memory`).
 //!
 //! Owns: receiving and decompressing. A body that grows beyond the limit while it is decompressed is let go at once.
 //! Never reads what is in it.
 
 use std::{
     io::{BufReader, Read},
-    sync::Arc,
     time::Duration,
 };
 
@@ -13,12 +12,8 @@ use axum::{body::Body, http::HeaderMap};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use naru_base::number::{u64_from, usize_from};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::refusal::Refusal;
-
-/// KiB of bodies held at once, those of all requests together.
-const MEMORY_KIB: usize = 256 << 10;
+use super::{memory::Share, refusal::Refusal};
 
 /// How long a body may take to come.
 const BODY_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -28,47 +23,6 @@ const STEP_BYTES: usize = 64 << 10;
 
 /// The largest window that a zstd frame may ask for, as a power of two: what its levels up to 19 use.
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;
-
-/// Memory for bodies.
-#[derive(Debug, Clone)]
-pub struct Memory(Arc<Semaphore>);
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MEMORY_KIB)))
-    }
-}
-
-impl Memory {
-    /// An empty share of it, which grows with what it holds.
-    pub fn share(&self) -> Share {
-        Share { memory: Arc::clone(&self.0), permit: None, held_kib: 0 }
-    }
-}
-
-/// The memory of one request; given back when dropped.
-#[derive(Debug)]
-pub struct Share {
-    memory: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    held_kib: usize,
-}
-
-impl Share {
-    /// Grows to hold so many bytes more than `held`.
-    fn grow(&mut self, held: usize, bytes: usize) -> Result<(), Refusal> {
-        let kib = (held + bytes).div_ceil(1024);
-        let Some(more) = kib.checked_sub(self.held_kib).filter(|more| *more > 0) else { return Ok(()) };
-        let wanted = u32::try_from(more).map_err(|_| Refusal::Busy)?;
-        let permit = Arc::clone(&self.memory).try_acquire_many_owned(wanted).map_err(|_| Refusal::Busy)?;
-        match &mut self.permit {
-            Some(held) => held.merge(permit),
-            none => *none = Some(permit),
-        }
-        self.held_kib = kib;
-        Ok(())
-    }
-}
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +61,12 @@ pub async fn receive(body: Body, most: u64, share: &mut Share, received: &mut u6
 async fn collect(mut body: Body, most: u64, share: &mut Share, received: &mut u64) -> Result<Bytes, Refusal> {
     let mut whole = Vec::new();
     let mut only: Option<Bytes> = None;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = share.gives_way() => return Err(Refusal::Busy),
+        };
+        let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
         *received += u64_from(data.len());
         if *received > most {
@@ -170,6 +129,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::ingest::memory::{KNOWN_KIB, Memory};
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -178,7 +138,7 @@ mod tests {
     }
 
     fn unpacked(body: Vec<u8>, encoding: Encoding, most: u64) -> Result<Bytes, Refusal> {
-        decompress(body.into(), encoding, most, &mut Memory::default().share())
+        decompress(body.into(), encoding, most, &mut Memory::default().known())
     }
 
     #[test]
@@ -200,18 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_stops_at_the_limit_and_the_memory_comes_back() {
-        let memory = Memory::default();
+    fn a_bomb_stops_at_the_limit() {
         let zeros = vec![0; 64 << 20];
         for (bomb, encoding) in
             [(gzip(&zeros), Encoding::Gzip), (zstd::encode_all(&zeros[..], 19).unwrap(), Encoding::Zstd)]
         {
-            let mut share = memory.share();
+            let mut share = Memory::default().known();
             let refused = decompress(bomb.into(), encoding, 1 << 20, &mut share);
             assert!(matches!(refused, Err(Refusal::TooLarge { most: 1_048_576 })), "{refused:?}");
-            assert!(share.held_kib < 1_300, "{}", share.held_kib);
+            assert!(share.held_kib() < 1_300, "{}", share.held_kib());
         }
-        assert_eq!(memory.0.available_permits(), MEMORY_KIB);
     }
 
     #[test]
@@ -231,14 +189,14 @@ mod tests {
     async fn a_body_beyond_the_limit_or_the_memory_is_refused_and_counted() {
         let memory = Memory::default();
         let mut received = 0;
-        let refused = receive(Body::from(vec![0; 2_000]), 1_999, &mut memory.share(), &mut received).await;
+        let refused = receive(Body::from(vec![0; 2_000]), 1_999, &mut memory.known(), &mut received).await;
         assert!(matches!(refused, Err(Refusal::TooLarge { .. })) && received == 2_000);
-        let mut taken = memory.share();
-        taken.grow(0, (MEMORY_KIB << 10) - 1_024).unwrap();
-        let refused = receive(Body::from(vec![0; 2_000]), 9_999, &mut memory.share(), &mut received).await;
+        let mut taken = memory.known();
+        taken.grow(0, (KNOWN_KIB << 10) - 1_024).unwrap();
+        let refused = receive(Body::from(vec![0; 2_000]), 9_999, &mut memory.known(), &mut received).await;
         assert!(matches!(refused, Err(Refusal::Busy)), "{refused:?}");
         drop(taken);
-        let body = receive(Body::from(vec![7; 2_000]), 9_999, &mut memory.share(), &mut 0).await;
+        let body = receive(Body::from(vec![7; 2_000]), 9_999, &mut memory.known(), &mut 0).await;
         assert_eq!(body.unwrap().len(), 2_000);
     }
 }

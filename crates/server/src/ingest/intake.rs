@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
+    extract::ConnectInfo,
     http::{HeaderMap, header::ORIGIN, request::Parts},
 };
 use bytes::Bytes;
@@ -16,13 +17,15 @@ use naru_topics::{Incoming, Judged, TopicHandle, Topics};
 use serde::Serialize;
 
 use super::{
-    body::{self, Encoding, Memory},
+    body::{self, Encoding},
     counters::Counters,
+    memory::Memory,
+    pages::Origins,
     refusal::Refusal,
     sender::{Senders, key_of},
     wire::{Request, WireError},
 };
-use crate::http::Metrics;
+use crate::http::{Metrics, Peer};
 
 /// Bodies above this are taken apart, and their events checked, on a thread of their own, so that others are not held up.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -43,6 +46,7 @@ struct Inner {
     body_max: u64,
     memory: Memory,
     counters: Counters,
+    origins: Origins,
 }
 
 /// Where a request's events go.
@@ -109,8 +113,15 @@ impl Intake {
     pub fn new(topics: Topics, tokens: Tokens, settings: IntakeSettings, metrics: &Metrics) -> Self {
         let counters = Counters::register(&mut metrics.lock());
         let senders = Senders::new(tokens, settings.keys == Keys::Required, settings.rate);
-        let inner = Inner { topics, senders, body_max: settings.body_max, memory: Memory::default(), counters };
+        let origins = Origins::new(settings.origins);
+        let inner =
+            Inner { topics, senders, body_max: settings.body_max, memory: Memory::default(), counters, origins };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Origins whose pages may send.
+    pub(super) fn origins(&self) -> Origins {
+        self.inner.origins.clone()
     }
 
     /// Takes a request whose events stand in its body. `parse` gets the decompressed body.
@@ -141,10 +152,11 @@ impl Intake {
     {
         let inner = &self.inner;
         let key = key_of(&parts.headers, parts.uri.query().unwrap_or_default());
-        let early = match &key {
-            Some(key) if key.starts_with(TOKEN_PREFIX) => inner.senders.admit(Some(key)).await?,
-            key if !aim.key_in_body() => inner.senders.admit(key.as_deref()).await?,
-            _ => None,
+        let from = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
+        let (early, stranger) = match &key {
+            Some(key) if key.starts_with(TOKEN_PREFIX) => (inner.senders.admit(Some(key), from).await?, false),
+            key if !aim.key_in_body() => (inner.senders.admit(key.as_deref(), from).await?, false),
+            _ => (None, inner.senders.are_required()),
         };
         if let Aim::Topic(name) = aim {
             inner.topic(name, early.as_deref())?;
@@ -154,7 +166,7 @@ impl Intake {
         if declared_bytes(&parts.headers) > most {
             return Err(Refusal::TooLarge { most });
         }
-        let mut share = inner.memory.share();
+        let mut share = if stranger { inner.memory.stranger() } else { inner.memory.known() };
         let raw = body::receive(body, most, &mut share, received).await?;
         let large = raw.len() > INLINE_BYTES_MAX || encoding != Encoding::Identity;
         let read = move || {
@@ -165,7 +177,7 @@ impl Intake {
             if large { tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Unread)?? } else { read()? };
         let sender = match early {
             Some(sender) => Some(sender),
-            None => inner.senders.admit(request.key.as_deref().or(key.as_deref())).await?,
+            None => inner.senders.admit(request.key.as_deref().or(key.as_deref()), from).await?,
         };
         if sender.is_none() && parts.headers.contains_key(ORIGIN) {
             return Err(Refusal::Page);

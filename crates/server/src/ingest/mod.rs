@@ -8,6 +8,8 @@
 mod body;
 mod counters;
 mod intake;
+mod memory;
+mod pages;
 mod refusal;
 mod replies;
 mod sender;
@@ -18,6 +20,7 @@ use axum::{
     body::Body,
     extract::{DefaultBodyLimit, Path, Request as HttpRequest, State},
     http::{HeaderMap, request::Parts},
+    middleware::from_fn_with_state,
     response::Response,
     routing::{any, post},
 };
@@ -26,16 +29,22 @@ pub use intake::Intake;
 use intake::{Aim, Taken};
 use naru_project::Protocol;
 use refusal::Refusal;
+pub(crate) use sender::{Senders, key_of};
 use wire::{Request, Sent, WireError, cloudevents, form, mixpanel, otlp, otlp_json, segment, split};
 
 /// The paths of all protocols.
 pub(crate) fn router(intake: Intake) -> Router {
+    let origins = intake.origins();
     Router::new()
         .route("/v1/ingest/{topic}", post(ingest))
         .route("/track", any(mixpanel_track))
         .route("/engage", any(mixpanel_engage))
         .route("/groups", any(mixpanel_groups))
         .route("/import", post(mixpanel_import))
+        // As the library for browsers writes them.
+        .route("/track/", any(mixpanel_track))
+        .route("/engage/", any(mixpanel_engage))
+        .route("/groups/", any(mixpanel_groups))
         .route("/v1/batch", post(segment_batch))
         .route("/v1/import", post(segment_batch))
         .route("/v1/track", post(async |state, request| segment_single(state, request, "track").await))
@@ -44,10 +53,18 @@ pub(crate) fn router(intake: Intake) -> Router {
         .route("/v1/screen", post(async |state, request| segment_single(state, request, "screen").await))
         .route("/v1/group", post(async |state, request| segment_single(state, request, "group").await))
         .route("/v1/alias", post(async |state, request| segment_single(state, request, "alias").await))
+        // As Segment's library for browsers writes them.
+        .route("/v1/t", post(async |state, request| segment_single(state, request, "track").await))
+        .route("/v1/i", post(async |state, request| segment_single(state, request, "identify").await))
+        .route("/v1/p", post(async |state, request| segment_single(state, request, "page").await))
+        .route("/v1/s", post(async |state, request| segment_single(state, request, "screen").await))
+        .route("/v1/g", post(async |state, request| segment_single(state, request, "group").await))
+        .route("/v1/a", post(async |state, request| segment_single(state, request, "alias").await))
         .route("/v1/logs", post(otlp_logs))
         .route("/v1/cloudevents", post(cloudevents))
         // Bodies are bounded by `body`, whose limit is a setting.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(origins, pages::pass))
         .with_state(intake)
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -67,12 +68,13 @@ impl Senders {
         Self { tokens, required, rate, known: Mutex::default(), buckets: Mutex::default() }
     }
 
-    /// Who sends. A key of naru's form must be right also where none is needed; any other text where a library
-    /// insists on one is nobody's key then.
-    pub async fn admit(&self, key: Option<&str>) -> Result<Option<Arc<Sender>>, Refusal> {
+    /// Who sends, and from where. A key of naru's form must be right also where none is needed; any other text where a
+    /// library insists on one is nobody's key then. A key that is used from where it may not come from is wrong.
+    pub async fn admit(&self, key: Option<&str>, from: Option<IpAddr>) -> Result<Option<Arc<Sender>>, Refusal> {
         match key {
             Some(key) if self.required || key.starts_with(TOKEN_PREFIX) => {
-                self.look(key).await?.map(Some).ok_or(Refusal::KeyWrong)
+                let found = self.look(key).await?.filter(|sender| may_come(sender, from));
+                found.map(Some).ok_or(Refusal::KeyWrong)
             }
             None if self.required => Err(Refusal::KeyMissing),
             Some(_) | None => Ok(None),
@@ -100,6 +102,11 @@ impl Senders {
         Ok(found)
     }
 
+    /// Whether nobody sends without a key.
+    pub fn are_required(&self) -> bool {
+        self.required
+    }
+
     /// Counts events against the rate of a sender and a topic; those of senders without a key are counted together.
     /// The error is the seconds to wait.
     pub fn pass(&self, sender: Option<&Sender>, topic: TopicNo, events: usize) -> Result<(), u64> {
@@ -114,6 +121,10 @@ impl Senders {
     pub fn rate(&self) -> u64 {
         self.rate.unwrap_or_default()
     }
+}
+
+fn may_come(sender: &Sender, from: Option<IpAddr>) -> bool {
+    sender.networks.is_empty() || from.is_some_and(|from| sender.networks.iter().any(|network| network.holds(from)))
 }
 
 /// Events that may be sent now; one second's worth at most. A request may go into debt once, so that one larger than

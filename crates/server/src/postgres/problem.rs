@@ -51,6 +51,8 @@ fn state(code: &str) -> &'static str {
         "sql.out_of_memory" => "53200",
         "sql.spill_full" => "53100",
         "sql.cancelled" | "sql.timed_out" => "57014",
+        "access.right_taken" => "42501",
+        "audit.behind" | "audit.closed" => "53000",
         _ => "XX000",
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use futures::Sink;
-use naru_access::Entry;
+use naru_access::{
+    Entry,
+    audit::{Door, Origin},
+};
 use naru_warehouse::{Session, SessionOptions, Warehouse};
 use parking_lot::Mutex;
 use pgwire::{
@@ -30,6 +33,9 @@ use pgwire::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Tokens, cursor::Cursor, problem};
+
+/// Letters of a client's name that are kept.
+const CLIENT_CHARS_MAX: usize = 80;
 
 /// The PostgreSQL whose behaviour clients may expect.
 pub const SERVER_VERSION: &str = "15.0 (naru)";
@@ -198,11 +204,13 @@ impl Startup {
 
     fn connect(&self, client: &impl ClientInfo, entry: Entry) -> PgWireResult<()> {
         let default_dataset = client.metadata().get("options").and_then(|options| search_path(options));
-        let session = self
-            .desk
-            .warehouse
-            .session(SessionOptions { default_dataset, postgres_casts: true, ..SessionOptions::of(entry.principal) })
-            .map_err(|error| problem::of_problem(&error.problem()))?;
+        let options = SessionOptions {
+            default_dataset,
+            postgres_casts: true,
+            origin: Some(origin(client)),
+            ..SessionOptions::of(entry.principal)
+        };
+        let session = self.desk.warehouse.session(options).map_err(|error| problem::of_problem(&error.problem()))?;
         let connection = Connection {
             session,
             settings: Mutex::default(),
@@ -215,6 +223,14 @@ impl Startup {
         client.session_extensions().insert::<Arc<Connection>>(Arc::new(connection));
         Ok(())
     }
+}
+
+/// Where a client comes from, as it calls itself.
+fn origin(client: &impl ClientInfo) -> Origin {
+    let name = client.metadata().get("application_name").map_or("", String::as_str);
+    let shown = name.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX);
+    let client_name = if name.is_empty() { "a Postgres client".to_owned() } else { shown.collect() };
+    Origin { door: Door::Postgres, address: Some(client.socket_addr().ip()), client: client_name }
 }
 
 /// The first schema of `-c search_path=…` in a client's options.

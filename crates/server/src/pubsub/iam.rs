@@ -6,7 +6,7 @@ use naru_store::kv;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::{PubSub, fault};
+use super::{PubSub, caller::Caller, fault};
 use crate::generated::google::iam::v1::{self as iam, iam_policy_server::IamPolicy};
 
 /// How the keys of stored policies begin.
@@ -27,6 +27,8 @@ impl IamPolicy for PubSub {
         &self,
         request: Request<iam::SetIamPolicyRequest>,
     ) -> Result<Response<iam::Policy>, Status> {
+        let caller = Caller::of(request.extensions())?;
+        caller.must_manage("set policies")?;
         let request = request.into_inner();
         let key = key(&request.resource)?;
         let mut policy = request.policy.unwrap_or_default();
@@ -41,6 +43,8 @@ impl IamPolicy for PubSub {
         &self,
         request: Request<iam::GetIamPolicyRequest>,
     ) -> Result<Response<iam::Policy>, Status> {
+        let caller = Caller::of(request.extensions())?;
+        caller.must_manage("read policies")?;
         let key = key(&request.get_ref().resource)?;
         let stored = self.topics().store().read(move |db| kv::get(db, &key)).await;
         let stored = stored.map_err(|error| fault::store(&error))?;

@@ -1,12 +1,14 @@
 //! The Pub/Sub door: Google's client libraries work unchanged with `PUBSUB_EMULATOR_HOST` set to its address.
 //!
-//! Owns: gRPC over HTTP/2 without TLS, REST on the same port, the translation between Google's messages and topics, and what Google's
+//! Owns: gRPC over HTTP/2, REST on the same port, with TLS and tokens or, on this machine, without, the translation between Google's messages and topics, and what Google's
 //! configuration says that naru keeps for show.
 //! Never decides who gets which message when: [`naru_topics::subscribe`] does.
 //! Read next: [`publisher`], [`subscriber`], [`stream`]; [`listener`] for connections.
 
+mod caller;
 mod convert;
 mod fault;
+mod gate;
 mod iam;
 mod listener;
 mod mask;
@@ -21,13 +23,9 @@ mod subscriber;
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{StatusCode, header::ORIGIN},
-    middleware::{Next, from_fn},
-    response::{IntoResponse as _, Response},
-};
+use axum::{Router, extract::Request, middleware::from_fn_with_state};
+use naru_access::Tokens;
+use naru_project::{IntakeSettings, Keys};
 use naru_store::subscriptions as stored;
 use naru_topics::{Topics, subscribe::Subscriptions};
 use parking_lot::RwLock;
@@ -35,12 +33,13 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tonic::{Status, service::Routes};
 
+use gate::Gate;
 use push::{PushKey, Pushes};
 use rest::Rest;
 use schemas::Schemas;
 
 use crate::{
-    Door, Listen, ServerError,
+    Door, Doorway, ServerError,
     generated::google::{
         iam::v1::iam_policy_server::IamPolicyServer,
         pubsub::v1::{
@@ -48,10 +47,13 @@ use crate::{
             subscriber_server::SubscriberServer,
         },
     },
+    ingest::Senders,
 };
 
 /// Bytes of one request: ten megabytes of messages and what is around them.
 const REQUEST_BYTES_MAX: usize = 12 << 20;
+/// Bytes of one request about subscriptions: ten thousand acknowledgements. A stream may be in the middle of one.
+const ASK_BYTES_MAX: usize = 4 << 20;
 /// Bytes of one answer.
 const ANSWER_BYTES_MAX: usize = 24 << 20;
 
@@ -70,22 +72,40 @@ struct Inner {
     configs: RwLock<HashMap<String, pb::Topic>>,
     pushes: Pushes,
     schemas: Schemas,
+    gate: Gate,
 }
 
-/// Opens the door; `None` when it is off.
+/// Opens the door; `None` when it is off. With a certificate it may listen beyond loopback; `keys` say whether a token
+/// is needed, and how fast its bearer may send.
 ///
 /// # Errors
-/// [`ServerError::Bind`], [`ServerError::NotLoopback`]; [`ServerError::Lost`] when the state cannot be read.
-pub async fn serve(listen: Listen, topics: Topics, subscriptions: Subscriptions) -> Result<Option<Door>, ServerError> {
-    let Some(bound) = listen.bind("pubsub", false).await? else { return Ok(None) };
-    let address = bound.local_addr().map_err(|error| ServerError::Lost(format!("no address: {error}")))?;
-    let service = PubSub::open(topics, subscriptions, format!("http://{address}")).await?;
+/// [`ServerError::Bind`], [`ServerError::NotLoopback`], [`ServerError::Certificate`]; [`ServerError::Lost`] when the state cannot be read.
+pub async fn serve(
+    doorway: Doorway,
+    topics: Topics,
+    subscriptions: Subscriptions,
+    keys: (Tokens, IntakeSettings),
+) -> Result<Option<Door>, ServerError> {
+    let doorway = Doorway { limits: listener::limits(doorway.limits), ..doorway };
+    let builder = listener::http(&doorway.limits);
+    let Some(mut entrance) = doorway.bind("pubsub", &[b"h2", b"http/1.1"]).await? else { return Ok(None) };
+    // Programs on this machine that know an emulator's address only speak no TLS.
+    entrance.plain_too = entrance.address.ip().is_loopback();
+    let (tokens, settings) = keys;
+    let gate = Gate::new(Senders::new(tokens, settings.keys == Keys::Required, settings.rate));
+    let scheme = if entrance.has_tls() { "https" } else { "http" };
+    let service = PubSub::open(topics, subscriptions, format!("{scheme}://{}", entrance.address), gate).await?;
     service.subscriptions().list().iter().for_each(|subscription| service.pushes().follow(subscription));
-    listener::serve(bound, service.router()).map(Some)
+    Ok(Some(entrance.serve(service.router(), builder)))
 }
 
 impl PubSub {
-    async fn open(topics: Topics, subscriptions: Subscriptions, issuer: String) -> Result<Self, ServerError> {
+    async fn open(
+        topics: Topics,
+        subscriptions: Subscriptions,
+        issuer: String,
+        gate: Gate,
+    ) -> Result<Self, ServerError> {
         let lost = |error: String| ServerError::Lost(error);
         let rows = topics.store().read(|db| stored::topic_configs(db)).await;
         let rows = rows.map_err(|error| lost(error.problem().to_string()))?;
@@ -95,7 +115,7 @@ impl PubSub {
         let key = PushKey::open(topics.store(), issuer).await.map_err(|error| lost(error.problem().to_string()))?;
         let schemas = Schemas::open(topics.store()).await.map_err(|error| lost(error.problem().to_string()))?;
         let pushes = Pushes::new(key, topics.project().to_owned()).map_err(|error| lost(error.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { topics, subscriptions, descriptors, configs, pushes, schemas }) })
+        Ok(Self { inner: Arc::new(Inner { topics, subscriptions, descriptors, configs, pushes, schemas, gate }) })
     }
 
     /// gRPC by its paths, and REST for everything else.
@@ -105,7 +125,7 @@ impl PubSub {
         routes
             .into_axum_router()
             .fallback(move |request: Request| rest.clone().answer(request))
-            .layer(from_fn(no_pages))
+            .layer(from_fn_with_state(self.inner.gate.clone(), gate::pass))
     }
 
     fn routes(&self) -> Routes {
@@ -113,7 +133,7 @@ impl PubSub {
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
         let subscriber = SubscriberServer::new(self.clone())
-            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_decoding_message_size(ASK_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
         Routes::new(publisher)
             .add_service(subscriber)
@@ -132,6 +152,10 @@ impl PubSub {
 
     fn schemas(&self) -> &Schemas {
         &self.inner.schemas
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.inner.gate
     }
 
     fn pushes(&self) -> &Pushes {
@@ -165,11 +189,7 @@ impl PubSub {
     }
 }
 
-/// Refuses pages of a browser on this machine: they may send to it what its user does not know of. No library of
-/// Google's says an origin.
-async fn no_pages(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(ORIGIN) {
-        return (StatusCode::FORBIDDEN, "not for pages of a browser\n").into_response();
-    }
-    next.run(request).await
+/// Runs what takes long on a thread where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Status::internal("a check that did not end"))?
 }

@@ -3,11 +3,13 @@
 //! Owns: translating its calls. What a topic's configuration says beyond schema and labels is kept and shown, not
 //! used.
 
-use naru_topics::{TopicHandle, subscribe::Subscription};
+use naru_topics::{Incoming, TopicHandle, subscribe::Subscription};
 use tonic::{Request, Response, Status};
 
 use super::{
-    PubSub, convert, fault, mask,
+    PubSub, blocking,
+    caller::Caller,
+    convert, fault, mask,
     names::{self, Kind},
     pages,
     subscriber::config,
@@ -18,12 +20,15 @@ use crate::generated::google::pubsub::v1::{self as pb, publisher_server::Publish
 const MESSAGES_MAX: usize = 1000;
 /// Bytes of one publish, as Google counts them.
 const PUBLISH_BYTES_MAX: usize = 10 << 20;
+/// Messages of more bytes are checked by a schema on a thread of their own.
+const INLINE_BYTES_MAX: usize = 16 << 10;
 /// What an update cannot change.
 const FIXED: &[&str] = &["name", "state", "satisfies_pzs"];
 
 impl PubSub {
-    pub(super) fn topic(&self, id: &str) -> Result<TopicHandle, Status> {
-        self.topics().get(id).ok_or_else(|| fault::missing(id))
+    /// A topic that is there for the caller.
+    pub(super) fn topic(&self, caller: &Caller, id: &str) -> Result<TopicHandle, Status> {
+        self.topics().get(id).filter(|_| caller.sees(id)).ok_or_else(|| fault::missing(id))
     }
 
     /// A topic as `project` sees it.
@@ -42,8 +47,10 @@ impl PubSub {
         self.subscriptions().list().into_iter().filter(of_it).collect()
     }
 
-    async fn published(&self, request: pb::PublishRequest) -> Result<pb::PublishResponse, Status> {
-        let topic = self.topic(names::read(Kind::Topics, &request.topic)?.id)?;
+    async fn published(&self, caller: &Caller, request: pb::PublishRequest) -> Result<pb::PublishResponse, Status> {
+        let name = names::read(Kind::Topics, &request.topic)?.id;
+        caller.must_send(name)?;
+        let topic = self.topic(caller, name)?;
         let count = request.messages.len();
         if count == 0 {
             return Err(convert::invalid(
@@ -55,22 +62,43 @@ impl PubSub {
                 "The value for message_count is too large. You passed {count} in the request, but the maximum value is {MESSAGES_MAX}."
             )));
         }
-        if prost::Message::encoded_len(&request) > PUBLISH_BYTES_MAX {
+        let bytes = prost::Message::encoded_len(&request);
+        if bytes > PUBLISH_BYTES_MAX {
             return Err(Status::invalid_argument(format!(
                 "Request payload size exceeds the limit: {PUBLISH_BYTES_MAX} bytes."
             )));
         }
-        let mut events = request.messages.into_iter().map(convert::incoming).collect::<Result<Vec<_>, _>>()?;
-        self.check_schema(topic.name(), &mut events)?;
+        let passed = self.gate().senders().pass(caller.sender(), topic.number(), count);
+        passed.map_err(|wait| Status::resource_exhausted(format!("Too many messages a second; wait {wait} s.")))?;
+        let events = self.prepared(&topic, request.messages, bytes).await?;
         let first = self.topics().publish(&topic, &events).await.map_err(|error| fault::publish(&error))?;
         let end = first.saturating_add(naru_base::number::u64_from(count));
         Ok(pb::PublishResponse { message_ids: (first..end).map(|offset| offset.to_string()).collect() })
+    }
+
+    /// Messages as events, checked by the topic's schema; many bytes of them on a thread of their own, so that others
+    /// are not held up.
+    async fn prepared(
+        &self,
+        topic: &TopicHandle,
+        messages: Vec<pb::PubsubMessage>,
+        bytes: usize,
+    ) -> Result<Vec<Incoming>, Status> {
+        let mut events = messages.into_iter().map(convert::incoming).collect::<Result<Vec<_>, _>>()?;
+        if bytes <= INLINE_BYTES_MAX {
+            self.check_schema(topic.name(), &mut events)?;
+            return Ok(events);
+        }
+        let (service, topic) = (self.clone(), topic.clone());
+        blocking(move || service.check_schema(topic.name(), &mut events).map(|()| events)).await
     }
 }
 
 #[tonic::async_trait]
 impl Publisher for PubSub {
     async fn create_topic(&self, request: Request<pb::Topic>) -> Result<Response<pb::Topic>, Status> {
+        let caller = Caller::of(request.extensions())?;
+        caller.must_manage("make topics")?;
         let config = request.into_inner();
         let name = names::new(Kind::Topics, &config.name)?;
         let (project, id) = (name.project.to_owned(), name.id.to_owned());
@@ -81,11 +109,13 @@ impl Publisher for PubSub {
     }
 
     async fn update_topic(&self, request: Request<pb::UpdateTopicRequest>) -> Result<Response<pb::Topic>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
+        caller.must_manage("change topics")?;
         let new = request.topic.ok_or_else(|| convert::invalid("The topic in the request must be set."))?;
         let name = names::read(Kind::Topics, &new.name)?;
         let (project, id) = (name.project.to_owned(), name.id.to_owned());
-        self.topic(&id)?;
+        self.topic(&caller, &id)?;
         let old = self.topic_config(&id);
         let mask = request.update_mask.as_ref();
         let merged = mask::merged(self.descriptors(), "google.pubsub.v1.Topic", &old, &new, mask, FIXED)?;
@@ -95,13 +125,15 @@ impl Publisher for PubSub {
     }
 
     async fn publish(&self, request: Request<pb::PublishRequest>) -> Result<Response<pb::PublishResponse>, Status> {
-        self.published(request.into_inner()).await.map(Response::new)
+        let caller = Caller::of(request.extensions())?;
+        self.published(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_topic(&self, request: Request<pb::GetTopicRequest>) -> Result<Response<pb::Topic>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Topics, &request.topic)?;
-        self.topic(name.id)?;
+        self.topic(&caller, name.id)?;
         Ok(Response::new(self.topic_shown(name.project, name.id)))
     }
 
@@ -109,9 +141,11 @@ impl Publisher for PubSub {
         &self,
         request: Request<pb::ListTopicsRequest>,
     ) -> Result<Response<pb::ListTopicsResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let project = names::project(&request.project)?;
-        let names = self.topics().list().into_iter().map(|topic| topic.name().to_owned()).collect();
+        let names = self.topics().list().into_iter().map(|topic| topic.name().to_owned());
+        let names = names.filter(|name| caller.sees(name)).collect();
         let (page, next_page_token) = pages::page(names, request.page_size, &request.page_token)?;
         let topics = page.iter().map(|id| self.topic_shown(project, id)).collect();
         Ok(Response::new(pb::ListTopicsResponse { topics, next_page_token }))
@@ -121,9 +155,11 @@ impl Publisher for PubSub {
         &self,
         request: Request<pb::ListTopicSubscriptionsRequest>,
     ) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Topics, &request.topic)?;
-        let topic = self.topic(name.id)?;
+        let topic = self.topic(&caller, name.id)?;
+        caller.must_receive(topic.name())?;
         let ids = self.subscriptions_of(&topic).iter().map(|found| found.name().to_owned()).collect();
         let (page, next_page_token) = pages::page(ids, request.page_size, &request.page_token)?;
         let subscriptions = page.iter().map(|id| names::write(name.project, Kind::Subscriptions, id)).collect();
@@ -134,9 +170,10 @@ impl Publisher for PubSub {
         &self,
         request: Request<pb::ListTopicSnapshotsRequest>,
     ) -> Result<Response<pb::ListTopicSnapshotsResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Topics, &request.topic)?;
-        self.topic(name.id)?;
+        caller.must_receive(self.topic(&caller, name.id)?.name())?;
         let of_it = self.subscriptions().snapshots().into_iter().filter(|snapshot| snapshot.topic_name == name.id);
         let ids = of_it.map(|snapshot| snapshot.name).collect();
         let (page, next_page_token) = pages::page(ids, request.page_size, &request.page_token)?;
@@ -145,8 +182,10 @@ impl Publisher for PubSub {
     }
 
     async fn delete_topic(&self, request: Request<pb::DeleteTopicRequest>) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let topic = self.topic(names::read(Kind::Topics, &request.topic)?.id)?;
+        caller.must_manage("delete topics")?;
+        let topic = self.topic(&caller, names::read(Kind::Topics, &request.topic)?.id)?;
         if topic.declared().is_none() {
             self.subscriptions().topic_removed(&topic).await.map_err(|error| fault::subscription(&error))?;
         }
@@ -159,8 +198,9 @@ impl Publisher for PubSub {
         &self,
         request: Request<pb::DetachSubscriptionRequest>,
     ) -> Result<Response<pb::DetachSubscriptionResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let subscription = self.subscription(names::read(Kind::Subscriptions, &request.subscription)?.id)?;
+        let subscription = self.subscription(&caller, names::read(Kind::Subscriptions, &request.subscription)?.id)?;
         let mut changed = config(&subscription)?;
         changed.detached = true;
         let mut settings = subscription.settings();

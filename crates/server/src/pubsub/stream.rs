@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use futures::Stream;
 use naru_base::number::usize_from;
 use naru_topics::subscribe::{Delivered, Limits, SubscribeError, Subscription, subscription::OpenReceiver};
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, Interval, interval};
 use tonic::{Status, Streaming};
 
-use super::{PubSub, convert, fault, subscriber};
+use super::{PubSub, caller::Caller, convert, fault, gate::Gate, subscriber};
 use crate::generated::google::pubsub::v1::{
     self as pb,
     streaming_pull_response::{AcknowledgeConfirmation, ModifyAckDeadlineConfirmation, SubscriptionProperties},
@@ -29,6 +29,8 @@ const OUTSTANDING_BYTES_MAX: usize = 200 << 20;
 const LIFE_MAX: Duration = Duration::from_mins(29);
 /// How long a stream may be open before its first request.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often the token of an open stream is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Shortest lease of a stream, seconds.
 const DEADLINE_MIN_S: u32 = 10;
 
@@ -43,17 +45,21 @@ struct Open {
     waiting: VecDeque<pb::StreamingPullResponse>,
     ends_at: Instant,
     ended: bool,
+    caller: Caller,
+    gate: Gate,
+    looks: Interval,
 }
 
 /// Reads the first request and opens the stream.
 pub(super) async fn open(
     service: &PubSub,
+    caller: Caller,
     mut inbound: Streaming<pb::StreamingPullRequest>,
 ) -> Result<impl Stream<Item = Result<pb::StreamingPullResponse, Status>> + Send + 'static, Status> {
     let first = tokio::time::timeout(FIRST_WAIT_MAX, inbound.message()).await;
     let first = first.map_err(|_| Status::unavailable("The first request of the stream did not come in time."))??;
     let first = first.ok_or_else(|| convert::invalid("The first request of a stream must name a subscription."))?;
-    let subscription = service.pulled(&first.subscription)?;
+    let subscription = service.pulled(&caller, &first.subscription)?;
     let config = subscriber::config(&subscription)?;
     if config.push_config.is_some_and(|push| !push.push_endpoint.is_empty()) {
         return Err(Status::failed_precondition("This method is not supported for this subscription type."));
@@ -77,6 +83,9 @@ pub(super) async fn open(
         waiting: VecDeque::new(),
         ends_at: Instant::now() + LIFE_MAX,
         ended: false,
+        caller,
+        gate: service.gate().clone(),
+        looks: interval(LOOK_EVERY),
     };
     open.answer(&first).await;
     Ok(futures::stream::unfold(open, async |mut open| open.step().await.map(|response| (response, open))))
@@ -111,6 +120,10 @@ impl Open {
                          done automatically by client libraries.",
                     )));
                 }
+                _ = self.looks.tick() => if !self.gate.stands(&self.caller).await {
+                    self.ended = true;
+                    return Some(Err(Status::unauthenticated("The token is no longer good.")));
+                },
                 taken = self.receiver.next(self.limits) => {
                     let response = self.given(taken);
                     self.ended = response.is_err();

@@ -11,7 +11,9 @@ use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    PubSub, convert, fault, mask,
+    PubSub,
+    caller::Caller,
+    convert, fault, mask,
     names::{self, DELETED_TOPIC, Kind},
     pages, push, stream,
 };
@@ -38,13 +40,15 @@ pub(super) fn config(subscription: &Subscription) -> Result<pb::Subscription, St
 }
 
 impl PubSub {
-    pub(super) fn subscription(&self, id: &str) -> Result<Subscription, Status> {
-        self.subscriptions().get(id).ok_or_else(|| fault::missing(id))
+    /// A subscription that is there for the caller.
+    pub(super) fn subscription(&self, caller: &Caller, id: &str) -> Result<Subscription, Status> {
+        let found = self.subscriptions().get(id).filter(|found| caller.receives(found.topic_name()));
+        found.ok_or_else(|| fault::missing(id))
     }
 
     /// A subscription that events can be taken from over this service.
-    pub(super) fn pulled(&self, name: &str) -> Result<Subscription, Status> {
-        let subscription = self.subscription(names::read(Kind::Subscriptions, name)?.id)?;
+    pub(super) fn pulled(&self, caller: &Caller, name: &str) -> Result<Subscription, Status> {
+        let subscription = self.subscription(caller, names::read(Kind::Subscriptions, name)?.id)?;
         if subscription.settings().detached {
             return Err(Status::failed_precondition("The subscription is detached from its topic."));
         }
@@ -76,8 +80,13 @@ impl PubSub {
     }
 
     /// Takes messages for one request; waits for the first until `wait` is over.
-    async fn take(&self, request: &pb::PullRequest, wait: Duration) -> Result<pb::PullResponse, Status> {
-        let subscription = self.pulled(&request.subscription)?;
+    async fn take(
+        &self,
+        caller: &Caller,
+        request: &pb::PullRequest,
+        wait: Duration,
+    ) -> Result<pb::PullResponse, Status> {
+        let subscription = self.pulled(caller, &request.subscription)?;
         let shown = config(&subscription)?;
         if shown.push_config.is_some_and(|push| !push.push_endpoint.is_empty()) {
             return Err(Status::failed_precondition("This method is not supported for this subscription type."));
@@ -117,8 +126,20 @@ impl PubSub {
         pb::Snapshot { name, topic, expire_time: Some(convert::timestamp(snapshot.expires_us)), ..config }
     }
 
-    fn snapshot(&self, id: &str) -> Result<Snapshot, Status> {
-        self.subscriptions().snapshot(id).ok_or_else(|| fault::missing(id))
+    fn snapshot(&self, caller: &Caller, id: &str) -> Result<Snapshot, Status> {
+        let found = self.subscriptions().snapshot(id).filter(|found| caller.receives(&found.topic_name));
+        found.ok_or_else(|| fault::missing(id))
+    }
+
+    /// Refuses what a subscription would do beyond its own topic with more than its maker may.
+    fn check_reach(caller: &Caller, config: &pb::Subscription) -> Result<(), Status> {
+        if config.push_config.as_ref().is_some_and(|push| !push.push_endpoint.is_empty()) {
+            caller.must_manage("push messages to an endpoint")?;
+        }
+        match &config.dead_letter_policy {
+            Some(policy) => caller.must_send(names::read(Kind::Topics, &policy.dead_letter_topic)?.id),
+            None => Ok(()),
+        }
     }
 }
 
@@ -223,13 +244,16 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::Subscription>,
     ) -> Result<Response<pb::Subscription>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let mut config = request.into_inner();
         let wanted = config.name.clone();
         let name = names::new(Kind::Subscriptions, &wanted)?;
-        let topic = self.topic(names::read(Kind::Topics, &config.topic)?.id)?;
+        let topic = self.topic(&caller, names::read(Kind::Topics, &config.topic)?.id)?;
+        caller.must_receive(topic.name())?;
         config.detached = false;
         let settings = convert::settings(&mut config)?;
         push::check(&config)?;
+        Self::check_reach(&caller, &config)?;
         let new = NewSubscription { name: name.id.to_owned(), settings, config: Bytes::from(config.encode_to_vec()) };
         let made = self.subscriptions().create(&topic, new).await;
         let made = made.map_err(|error| fault::subscription(&error))?;
@@ -241,24 +265,27 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::GetSubscriptionRequest>,
     ) -> Result<Response<pb::Subscription>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Subscriptions, &request.subscription)?;
-        Ok(Response::new(self.subscription_shown(name.project, &self.subscription(name.id)?)?))
+        Ok(Response::new(self.subscription_shown(name.project, &self.subscription(&caller, name.id)?)?))
     }
 
     async fn update_subscription(
         &self,
         request: Request<pb::UpdateSubscriptionRequest>,
     ) -> Result<Response<pb::Subscription>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let new = request.subscription.ok_or_else(|| convert::invalid("The subscription must be set."))?;
         let name = names::read(Kind::Subscriptions, &new.name)?;
-        let subscription = self.subscription(name.id)?;
+        let subscription = self.subscription(&caller, name.id)?;
         let old = config(&subscription)?;
         let mask = request.update_mask.as_ref();
         let mut merged = mask::merged(self.descriptors(), "google.pubsub.v1.Subscription", &old, &new, mask, FIXED)?;
         let settings = convert::settings(&mut merged)?;
         push::check(&merged)?;
+        Self::check_reach(&caller, &merged)?;
         let settings = Settings { topic_deleted: subscription.settings().topic_deleted, ..settings };
         self.configure(&subscription, settings, &merged).await?;
         self.pushes().follow(&subscription);
@@ -269,9 +296,12 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> Result<Response<pb::ListSubscriptionsResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let project = names::project(&request.project)?;
-        let names = self.subscriptions().list().iter().map(|found| found.name().to_owned()).collect();
+        let all = self.subscriptions().list();
+        let seen = all.iter().filter(|found| caller.receives(found.topic_name()));
+        let names = seen.map(|found| found.name().to_owned()).collect();
         let (page, next_page_token) = pages::page(names, request.page_size, &request.page_token)?;
         let found = page.iter().filter_map(|id| self.subscriptions().get(id));
         let subscriptions =
@@ -283,8 +313,10 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::DeleteSubscriptionRequest>,
     ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Subscriptions, &request.subscription)?;
+        self.subscription(&caller, name.id)?;
         self.subscriptions().remove(name.id).await.map_err(|error| fault::subscription(&error))?;
         Ok(Response::new(()))
     }
@@ -293,8 +325,9 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::ModifyAckDeadlineRequest>,
     ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let subscription = self.pulled(&request.subscription)?;
+        let subscription = self.pulled(&caller, &request.subscription)?;
         bounded(&request.ack_ids)?;
         let seconds = convert::deadline(request.ack_deadline_seconds, 0)?;
         modify(&subscription, request.ack_ids.iter().map(|text| (text, seconds))).into_result()?;
@@ -302,50 +335,59 @@ impl Subscriber for PubSub {
     }
 
     async fn acknowledge(&self, request: Request<pb::AcknowledgeRequest>) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let subscription = self.pulled(&request.subscription)?;
+        let subscription = self.pulled(&caller, &request.subscription)?;
         bounded(&request.ack_ids)?;
         acknowledge(&subscription, &request.ack_ids).await.into_result()?;
         Ok(Response::new(()))
     }
 
     async fn pull(&self, request: Request<pb::PullRequest>) -> Result<Response<pb::PullResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let wait = patience(request.metadata());
-        Ok(Response::new(self.take(request.get_ref(), wait).await?))
+        Ok(Response::new(self.take(&caller, request.get_ref(), wait).await?))
     }
 
     async fn streaming_pull(
         &self,
         request: Request<Streaming<pb::StreamingPullRequest>>,
     ) -> Result<Response<Self::StreamingPullStream>, Status> {
-        let stream = stream::open(self, request.into_inner()).await?;
+        let caller = Caller::of(request.extensions())?;
+        let stream = stream::open(self, caller, request.into_inner()).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 
     async fn modify_push_config(&self, request: Request<pb::ModifyPushConfigRequest>) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let subscription = self.subscription(names::read(Kind::Subscriptions, &request.subscription)?.id)?;
+        let subscription = self.subscription(&caller, names::read(Kind::Subscriptions, &request.subscription)?.id)?;
         let mut changed = config(&subscription)?;
         changed.push_config = Some(request.push_config.unwrap_or_default());
         push::check(&changed)?;
+        Self::check_reach(&caller, &changed)?;
         self.configure(&subscription, subscription.settings(), &changed).await?;
         self.pushes().follow(&subscription);
         Ok(Response::new(()))
     }
 
     async fn get_snapshot(&self, request: Request<pb::GetSnapshotRequest>) -> Result<Response<pb::Snapshot>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Snapshots, &request.snapshot)?;
-        Ok(Response::new(self.snapshot_shown(name.project, &self.snapshot(name.id)?)))
+        Ok(Response::new(self.snapshot_shown(name.project, &self.snapshot(&caller, name.id)?)))
     }
 
     async fn list_snapshots(
         &self,
         request: Request<pb::ListSnapshotsRequest>,
     ) -> Result<Response<pb::ListSnapshotsResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let project = names::project(&request.project)?;
-        let names = self.subscriptions().snapshots().into_iter().map(|snapshot| snapshot.name).collect();
+        let all = self.subscriptions().snapshots().into_iter();
+        let seen = all.filter(|snapshot| caller.receives(&snapshot.topic_name));
+        let names = seen.map(|snapshot| snapshot.name).collect();
         let (page, next_page_token) = pages::page(names, request.page_size, &request.page_token)?;
         let found = page.iter().filter_map(|id| self.subscriptions().snapshot(id));
         let snapshots = found.map(|snapshot| self.snapshot_shown(project, &snapshot)).collect();
@@ -356,9 +398,10 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::CreateSnapshotRequest>,
     ) -> Result<Response<pb::Snapshot>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::new(Kind::Snapshots, &request.name)?;
-        let subscription = self.pulled(&request.subscription)?;
+        let subscription = self.pulled(&caller, &request.subscription)?;
         let config = pb::Snapshot { labels: request.labels, ..Default::default() };
         let bytes = Bytes::from(config.encode_to_vec());
         let taken = self.subscriptions().take_snapshot(name.id, &subscription, bytes).await;
@@ -370,10 +413,11 @@ impl Subscriber for PubSub {
         &self,
         request: Request<pb::UpdateSnapshotRequest>,
     ) -> Result<Response<pb::Snapshot>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let new = request.snapshot.ok_or_else(|| convert::invalid("The snapshot must be set."))?;
         let name = names::read(Kind::Snapshots, &new.name)?;
-        let old = pb::Snapshot::decode(self.snapshot(name.id)?.config)
+        let old = pb::Snapshot::decode(self.snapshot(&caller, name.id)?.config)
             .map_err(|_| Status::internal("a stored snapshot cannot be read"))?;
         let mask = request.update_mask.as_ref();
         let merged = mask::merged(self.descriptors(), "google.pubsub.v1.Snapshot", &old, &new, mask, SNAPSHOT_FIXED)?;
@@ -383,20 +427,23 @@ impl Subscriber for PubSub {
     }
 
     async fn delete_snapshot(&self, request: Request<pb::DeleteSnapshotRequest>) -> Result<Response<()>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
         let name = names::read(Kind::Snapshots, &request.snapshot)?;
+        self.snapshot(&caller, name.id)?;
         self.subscriptions().remove_snapshot(name.id).await.map_err(|error| fault::subscription(&error))?;
         Ok(Response::new(()))
     }
 
     async fn seek(&self, request: Request<pb::SeekRequest>) -> Result<Response<pb::SeekResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let request = request.into_inner();
-        let subscription = self.pulled(&request.subscription)?;
+        let subscription = self.pulled(&caller, &request.subscription)?;
         let sought = match request.target {
             None => return Err(convert::invalid("A time or a snapshot must be set.")),
             Some(Target::Time(time)) => self.subscriptions().seek_to_time(&subscription, convert::micros(time)).await,
             Some(Target::Snapshot(name)) => {
-                let snapshot = self.snapshot(names::read(Kind::Snapshots, &name)?.id)?;
+                let snapshot = self.snapshot(&caller, names::read(Kind::Snapshots, &name)?.id)?;
                 self.subscriptions().seek_to_snapshot(&subscription, &snapshot).await
             }
         };

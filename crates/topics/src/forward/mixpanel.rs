@@ -19,9 +19,9 @@ use super::{
     receiver::{Limits, Record},
     record::{Picked, Picker, key, kind, milliseconds, scalar, short_id},
 };
-use crate::log::Event;
+use crate::{log::Event, marks};
 
-pub(crate) const LIMITS: Limits = Limits { events: 2_000, bytes: 10_000_000, record_bytes: 1_000_000 };
+pub(crate) const LIMITS: Limits = Limits { events: 2_000, bytes: 10_000_000, record_bytes: 1_000_000, one_key: false };
 
 /// A project of Mixpanel.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Mixpanel {
             return Err(Refusal::new("forward.bad_distinct_id", path, "a text or a number", kind(who)));
         };
         let time = match &self.time {
-            None => event.time_us / 1_000,
+            None => marks::arrived_us(event) / 1_000,
             Some((place, path)) => {
                 let at = picked.get(*place);
                 let wrong = || Refusal::new("forward.bad_time", path.clone(), "a timestamp", kind(at));

@@ -1,6 +1,7 @@
 //! A topic of Google Pub/Sub, or of anything that speaks its REST interface.
 //!
-//! Owns: events as Pub/Sub messages (the fields as a JSON object, the id and place as attributes), and what `:publish`
+//! Owns: events as Pub/Sub messages (the fields as a JSON object; the id, the place and what the file names as
+//! attributes; the ordering key where the file says so), and what `:publish`
 //! answers (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): at most 1000 messages
 //! and 10 MB a request.
 
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::log::Event;
 
-pub(crate) const LIMITS: Limits = Limits { events: 1_000, bytes: 9_500_000, record_bytes: 9_500_000 };
+const LIMITS: Limits = Limits { events: 1_000, bytes: 9_500_000, record_bytes: 9_500_000, one_key: false };
 
 /// A topic somewhere else.
 #[derive(Debug)]
@@ -52,13 +53,32 @@ impl PubSub {
         Self { target, topic: topic.to_owned(), fields }
     }
 
+    /// Pub/Sub takes one ordering key a request.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { one_key: self.target.ordered, ..LIMITS }
+    }
+
+    /// What of an event decides in which order it arrives.
+    pub(crate) fn ordering_key<'e>(&self, event: &'e Event) -> &'e str {
+        if self.target.ordered { event.ordering_key() } else { "" }
+    }
+
     pub(crate) fn record(&self, event: &Event, picked: &Picked<'_>, id: &str) -> Vec<u8> {
         let mut data = vec![b'{'];
         picked.write(&self.fields, &mut data);
         data.push(b'}');
-        let attributes =
+        let mut attributes =
             serde_json::json!({"naru_id": id, "naru_topic": self.topic, "naru_offset": event.offset.to_string()});
-        let message = serde_json::json!({"data": BASE64_STANDARD.encode(data), "attributes": attributes});
+        for name in &self.target.attributes {
+            if let Some(value) = event.attribute(name) {
+                attributes[name] = value.into();
+            }
+        }
+        let mut message = serde_json::json!({"data": BASE64_STANDARD.encode(data), "attributes": attributes});
+        let key = self.ordering_key(event);
+        if !key.is_empty() {
+            message["orderingKey"] = key.into();
+        }
         message.to_string().into_bytes()
     }
 
@@ -73,7 +93,7 @@ impl PubSub {
             body.extend_from_slice(&record.bytes);
         }
         body.extend_from_slice(b"]}");
-        let PubSubTarget { to, project, topic, token_file } = &self.target;
+        let PubSubTarget { to, project, topic, token_file, .. } = &self.target;
         let request = client.post(format!("{to}/v1/projects/{project}/topics/{topic}:publish"));
         let request = match token_file {
             Some(file) => request.bearer_auth(token(file).await?),

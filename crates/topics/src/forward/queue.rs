@@ -86,17 +86,21 @@ impl Queue {
 
     /// How many events from the front one request settles.
     pub(crate) fn cut(&self, limits: Limits) -> usize {
-        let (mut events, mut bytes) = (0, 2);
-        let fits = |looked: &&Looked| {
+        let (mut events, mut bytes, mut key) = (0, 2, None);
+        let mut taken = 0;
+        for looked in &self.looked {
             if let What::Send(record) = &looked.what {
                 bytes += record.bytes.len() + 1;
                 events += 1;
+                let same = *key.get_or_insert(&record.ordering_key) == &record.ordering_key || !limits.one_key;
                 // One alone always goes.
-                return events == 1 || (events <= limits.events && bytes <= limits.bytes);
+                if events > 1 && (!same || events > limits.events || bytes > limits.bytes) {
+                    break;
+                }
             }
-            true
-        };
-        self.looked.iter().take_while(fits).count()
+            taken += 1;
+        }
+        taken
     }
 
     /// The first events.

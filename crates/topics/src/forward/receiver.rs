@@ -10,7 +10,7 @@ use reqwest::{Client, RequestBuilder};
 use super::{
     answer::{Answer, Refusal, Reply, unreachable},
     mixpanel::{self, Mixpanel},
-    pubsub::{self, PubSub},
+    pubsub::PubSub,
     record::{Picked, Picker},
     webhook::Webhook,
 };
@@ -27,6 +27,8 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// Bytes of one.
     pub(crate) record_bytes: usize,
+    /// Whether all of them must have the same ordering key.
+    pub(crate) one_key: bool,
 }
 
 /// One event in the receiver's form.
@@ -34,6 +36,8 @@ pub(crate) struct Limits {
 pub(crate) struct Record {
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
+    /// Empty where the order does not matter.
+    pub(crate) ordering_key: String,
 }
 
 /// Where a forward sends to.
@@ -91,7 +95,7 @@ impl Receiver {
         match &self.kind {
             Kind::Mixpanel(_) => mixpanel::LIMITS,
             Kind::Webhook(webhook) => webhook.limits(),
-            Kind::PubSub(_) => pubsub::LIMITS,
+            Kind::PubSub(pubsub) => pubsub.limits(),
         }
     }
 
@@ -107,7 +111,11 @@ impl Receiver {
             let got = format!("{} bytes", bytes.len());
             return Err(Refusal::new("forward.too_large", "$", format!("at most {most} bytes"), got));
         }
-        Ok(Record { offset: event.offset, bytes })
+        let ordering_key = match &self.kind {
+            Kind::PubSub(pubsub) => pubsub.ordering_key(event).to_owned(),
+            Kind::Mixpanel(_) | Kind::Webhook(_) => String::new(),
+        };
+        Ok(Record { offset: event.offset, bytes, ordering_key })
     }
 
     /// Sends one request. Every failure is an answer.

@@ -13,9 +13,9 @@ use super::{
     receiver::{Limits, Record},
     record::{Picked, Picker, key},
 };
-use crate::{log::Event, signature::hmac_sha256};
+use crate::{log::Event, marks, signature::hmac_sha256};
 
-pub(crate) const LIMITS: Limits = Limits { events: 500, bytes: 4_000_000, record_bytes: 4_000_000 };
+pub(crate) const LIMITS: Limits = Limits { events: 500, bytes: 4_000_000, record_bytes: 4_000_000, one_key: false };
 
 /// Somebody's server.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Webhook {
     }
 
     pub(crate) fn record(&self, event: &Event, picked: &Picked<'_>, id: &str) -> Vec<u8> {
-        let time = Timestamp::from_microsecond(event.time_us).unwrap_or_default().to_string();
+        let time = Timestamp::from_microsecond(marks::arrived_us(event)).unwrap_or_default().to_string();
         let head = serde_json::json!({"id": id, "topic": self.topic, "offset": event.offset, "time": time}).to_string();
         let mut out = head.strip_suffix('}').unwrap_or(&head).as_bytes().to_vec();
         out.extend_from_slice(b",\"data\":{");

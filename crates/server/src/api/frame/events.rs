@@ -17,7 +17,7 @@ const REJOIN_AFTER: Duration = Duration::from_millis(300);
 /// Sends every state as event `state`, in JSON.
 pub fn states<T, S>(states: S) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
 where
-    T: Serialize,
+    T: Serialize + Send + 'static,
     S: Stream<Item = T> + Send + 'static,
 {
     let events = states.filter_map(async |state| {

@@ -83,7 +83,7 @@ fn data(out: &mut Writer, content_type: &str, body: &Bytes) {
     let is_json = kind == "application/json" || kind == "text/json" || kind.ends_with("+json");
     match (serde_json::from_slice::<&RawValue>(body), std::str::from_utf8(body)) {
         _ if body.is_empty() => {}
-        (Ok(json), _) if is_json => out.raw("data", json.get()),
+        (Ok(json), _) if is_json => out.raw("data", json.get().as_bytes()),
         (_, Ok(text)) if is_json || kind.starts_with("text/") => out.text("data", text),
         _ => out.text("data_base64", &STANDARD.encode(body)),
     }

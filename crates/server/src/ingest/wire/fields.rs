@@ -1,6 +1,7 @@
 //! A JSON object as its fields, each value still the sender's bytes.
 //!
-//! Owns: [`Fields`], and writing a new object out of them. Never changes a value, so numbers of any size survive.
+//! Owns: [`Fields`], and writing a new object out of them. Never changes a value, so numbers of any size survive, and
+//! so does what is no JSON: some libraries write `NaN`, and an event of theirs still has a key, an id and a time.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,28 +12,61 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::split;
+
 /// The fields of an object, in order, repeated ones too.
 #[derive(Debug)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a [u8])>);
 
 impl<'a> Fields<'a> {
-    /// Reads an object; `None` when the bytes are none.
+    /// Reads an object, also one whose values are no JSON; `None` when the bytes are no object at all.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        serde_json::from_slice(bytes).ok().or_else(|| Self::read_leniently(bytes))
+    }
+
+    /// Finds names and values by their quotes, brackets and commas.
+    fn read_leniently(bytes: &'a [u8]) -> Option<Self> {
+        let mut fields = Vec::new();
+        let mut at = split::skip_blank(bytes, 0);
+        if bytes.get(at) != Some(&b'{') {
+            return None;
+        }
+        at = split::skip_blank(bytes, at + 1);
+        let mut open = bytes.get(at) != Some(&b'}');
+        if !open {
+            at += 1;
+        }
+        while open {
+            let begin = split::skip_blank(bytes, at);
+            let end =
+                bytes.get(begin).filter(|byte| **byte == b'"').and_then(|_| split::end_of_text(bytes, begin + 1))?;
+            let Key(name) = serde_json::from_slice(bytes.get(begin..=end)?).ok()?;
+            let colon = split::skip_blank(bytes, end + 1);
+            bytes.get(colon).filter(|byte| **byte == b':')?;
+            let end = split::end_of_item(bytes, colon + 1, b'}')?;
+            let value = bytes.get(colon + 1..end)?.trim_ascii();
+            if value.is_empty() {
+                return None;
+            }
+            fields.push((name, value));
+            open = bytes.get(end) == Some(&b',');
+            at = end + 1;
+        }
+        (split::skip_blank(bytes, at) == bytes.len()).then_some(Self(fields))
     }
 
     /// The value of a field: the last, where it is repeated, as parsers of JSON do.
-    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
     /// The value of a field if it is text.
     pub fn text(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.get(name)?.get()).ok()
+        serde_json::from_slice(self.get(name)?).ok()
     }
 
     /// All fields.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
     }
 }
@@ -59,7 +93,7 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Vec::with_capacity(map.size_hint().unwrap_or(16));
         while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &RawValue>()? {
-            fields.push((key, value));
+            fields.push((key, value.get().as_bytes()));
         }
         Ok(Fields(fields))
     }
@@ -75,10 +109,10 @@ impl Writer {
         Self(Vec::with_capacity(bytes))
     }
 
-    /// A field whose value is JSON already.
-    pub fn raw(&mut self, name: &str, json: &str) {
+    /// A field whose value is JSON already, or what its sender wrote in the place of it.
+    pub fn raw(&mut self, name: &str, json: &[u8]) {
         self.name(name);
-        self.0.extend_from_slice(json.as_bytes());
+        self.0.extend_from_slice(json);
     }
 
     /// A field of text.
@@ -88,9 +122,9 @@ impl Writer {
     }
 
     /// A field that is there only when its value is.
-    pub fn optional(&mut self, name: &str, value: Option<&RawValue>) {
+    pub fn optional(&mut self, name: &str, value: Option<&[u8]>) {
         if let Some(value) = value {
-            self.raw(name, value.get());
+            self.raw(name, value);
         }
     }
 
@@ -130,17 +164,35 @@ mod tests {
     #[test]
     fn values_survive_and_the_last_of_a_repeated_field_counts() {
         let fields = Fields::read(br#"{"a": 123456789012345678901234567890, "b\n": "x", "a":1.50}"#).unwrap();
-        assert_eq!(fields.get("a").unwrap().get(), "1.50");
+        assert_eq!(fields.get("a").unwrap(), b"1.50");
         assert_eq!(fields.text("b\n").as_deref(), Some("x"));
         let mut writer = Writer::default();
-        fields.iter().for_each(|(name, value)| writer.raw(name, value.get()));
+        fields.iter().for_each(|(name, value)| writer.raw(name, value));
         writer.object("empty", Writer::default());
         assert_eq!(
             writer.finish(),
             br#"{"a":123456789012345678901234567890,"b\n":"x","a":1.50,"empty":{}}"#.as_slice()
         );
-        for bytes in [b"[]".as_slice(), b"{", b"{\"a\":}", b"7", b"", b"\xff"] {
+        for bytes in
+            [b"[]".as_slice(), b"{", b"{\"a\":}", b"{\"a\" 1}", b"{\"a\":1]", b"{\"a\":1}x", b"7", b"", b"\xff"]
+        {
             assert!(Fields::read(bytes).is_none());
         }
+    }
+
+    #[test]
+    fn an_object_with_values_that_are_no_json_still_has_its_fields() {
+        let deep = format!("{{\"a\":\"b\",\"deep\":{}{}}}", "[".repeat(500), "]".repeat(500));
+        for (bytes, names) in [
+            (&b" {\"a\": \"b\", \"n\": NaN, \"list\": [-Infinity, {\"x\": \"}\"}] } "[..], "a n list"),
+            (b"{\"a\":\"b\",\"bytes\":\"\xff\"}", "a bytes"),
+            (b"{\"a\":\"b\",\"python\":None}", "a python"),
+            (deep.as_bytes(), "a deep"),
+        ] {
+            let fields = Fields::read(bytes).unwrap();
+            assert_eq!(fields.iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "), names);
+            assert_eq!(fields.text("a").as_deref(), Some("b"));
+        }
+        assert_eq!(Fields::read(b"{\"n\" :\tNaN\n}").unwrap().get("n"), Some(&b"NaN"[..]));
     }
 }

@@ -12,12 +12,11 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::{
     Request, Sent, WireError,
     fields::{Fields, Writer},
-    split,
+    scrub, split,
 };
 
 const WANTED: &str = "event or list of events, as JSON or base64 of JSON";
@@ -80,8 +79,8 @@ fn json(data: &Bytes) -> Result<Bytes, WireError> {
 }
 
 fn event(value: &Bytes, now: Option<&str>) -> (Sent, Option<String>) {
-    let Some(fields) = Fields::read(value) else { return (Sent::plain(value.clone()), None) };
-    let properties = fields.get("properties").and_then(|raw| Fields::read(raw.get().as_bytes()));
+    let Some(fields) = Fields::read(value) else { return scrub::unreadable(value, "token") };
+    let properties = fields.get("properties").and_then(Fields::read);
     let lifted = |name: &str| properties.as_ref().and_then(|properties| properties.get(name));
     let id = lifted("$insert_id").map(name_of);
     let mut out = Writer::with_capacity(value.len());
@@ -101,7 +100,7 @@ fn event(value: &Bytes, now: Option<&str>) -> (Sent, Option<String>) {
         Some(properties) => {
             let mut rest = Writer::with_capacity(value.len());
             for (name, raw) in properties.iter().filter(|(name, _)| !LIFTED.contains(name)) {
-                rest.raw(name, raw.get());
+                rest.raw(name, raw);
             }
             out.object("properties", rest);
         }
@@ -109,7 +108,7 @@ fn event(value: &Bytes, now: Option<&str>) -> (Sent, Option<String>) {
     }
     for (name, raw) in fields.iter().filter(|(name, _)| !LIFTED.contains(name)) {
         if !["event", "properties", "insert_id"].contains(&name) {
-            out.raw(name, raw.get());
+            out.raw(name, raw);
         }
     }
     let token = properties.as_ref().and_then(|properties| properties.text("token"));
@@ -117,7 +116,7 @@ fn event(value: &Bytes, now: Option<&str>) -> (Sent, Option<String>) {
 }
 
 fn change(value: &Bytes) -> (Sent, Option<String>) {
-    let Some(fields) = Fields::read(value) else { return (Sent::plain(value.clone()), None) };
+    let Some(fields) = Fields::read(value) else { return scrub::unreadable(value, "$token") };
     let mut out = Writer::with_capacity(value.len());
     for (name, field) in [("distinct_id", "$distinct_id"), ("group_key", "$group_key"), ("group_id", "$group_id")] {
         if let Some(raw) = fields.get(field) {
@@ -129,31 +128,31 @@ fn change(value: &Bytes) -> (Sent, Option<String>) {
     }
     let mut operations = Writer::with_capacity(value.len());
     for (name, raw) in fields.iter().filter(|(name, _)| !NAMED.contains(name)) {
-        operations.raw(name, raw.get());
+        operations.raw(name, raw);
     }
     out.object("operations", operations);
     (Sent::plain(out.finish()), fields.text("$token"))
 }
 
 /// Mixpanel's ids are texts; some senders write them as numbers.
-fn name_json(raw: &RawValue) -> String {
-    let text = raw.get();
-    if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-        format!("\"{text}\"")
+fn name_json(raw: &[u8]) -> Vec<u8> {
+    if raw.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()) {
+        [b"\"", raw, b"\""].concat()
     } else {
-        text.to_owned()
+        raw.to_owned()
     }
 }
 
-fn name_of(raw: &RawValue) -> String {
-    serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
+fn name_of(raw: &[u8]) -> String {
+    serde_json::from_slice(raw).unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned())
 }
 
 /// Writes a time as RFC 3339 when it is a number of seconds or milliseconds, else as it came.
-fn moment(out: &mut Writer, raw: &RawValue) {
-    match raw.get().trim_matches('"').parse::<f64>().ok().and_then(rfc3339) {
+fn moment(out: &mut Writer, raw: &[u8]) {
+    let number = std::str::from_utf8(raw).ok().and_then(|text| text.trim_matches('"').parse::<f64>().ok());
+    match number.and_then(rfc3339) {
         Some(time) => out.text("time", &time),
-        None => out.raw("time", raw.get()),
+        None => out.raw("time", raw),
     }
 }
 
@@ -191,6 +190,33 @@ mod tests {
             odd,
             [r#"{"event":"a","time":"now","properties":[1]}"#, "7", r#"{"event":"b","time":"soon","properties":{}}"#]
         );
+    }
+
+    #[test]
+    fn an_event_that_is_no_json_keeps_its_shape_and_its_token_is_found_and_gone() {
+        for (body, wanted) in [
+            (
+                r#"{"event":"a","properties":{"token":"naru_x","n":NaN,"time":1795305600,"$insert_id":"i"}}"#,
+                r#"{"event":"a","time":"2026-11-22T00:00:00Z","insert_id":"i","properties":{"n":NaN}}"#,
+            ),
+            (
+                r#"{"event":"a","properties":{"n":-Infinity,"token":"naru_x"},"x":None}"#,
+                r#"{"event":"a","time":"now","properties":{"n":-Infinity},"x":None}"#,
+            ),
+            (r#"{"event":"a","properties":{"token": "naru_x", "n":1}"#, r#"{"event":"a","properties":{"n":1}"#),
+        ] {
+            let request = import_or_track(body);
+            assert_eq!(text(&request.events[0].data), wanted);
+            assert_eq!(request.key.as_deref(), Some("naru_x"), "{body}");
+        }
+        let people = br#"{"$token":"naru_x","$distinct_id":"u","$set":{"n":NaN}}"#;
+        let people = changes(&Bytes::from_static(people)).unwrap();
+        assert_eq!(text(&people.events[0].data), r#"{"distinct_id":"u","operations":{"$set":{"n":NaN}}}"#);
+        assert_eq!(people.key.as_deref(), Some("naru_x"));
+    }
+
+    fn import_or_track(body: &str) -> Request {
+        track(&Bytes::copy_from_slice(body.as_bytes()), "now").unwrap()
     }
 
     #[test]

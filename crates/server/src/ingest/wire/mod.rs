@@ -11,6 +11,7 @@ pub mod form;
 pub mod mixpanel;
 pub mod otlp;
 pub mod otlp_json;
+pub mod scrub;
 pub mod segment;
 pub mod split;
 

@@ -8,12 +8,11 @@
 //! <https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/>
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::{
     Request, Sent, WireError,
     fields::{Fields, Writer},
-    split,
+    scrub, split,
 };
 
 /// Fields that a batch says once for all of its messages.
@@ -24,11 +23,11 @@ pub fn batch(body: &Bytes, now: &str) -> Result<Request, WireError> {
     let bad = |why: &str| WireError::unreadable("batch of messages", why);
     let fields = Fields::read(body).ok_or_else(|| bad("it is no JSON object"))?;
     let list = fields.get("batch").ok_or_else(|| bad("it has no \"batch\""))?;
-    if !list.get().starts_with('[') {
+    if !list.starts_with(b"[") {
         return Err(bad("its \"batch\" is no array"));
     }
     let mut request = Request { events: Vec::new(), key: fields.text("writeKey") };
-    for value in split::values(&body.slice_ref(list.get().as_bytes()), false)? {
+    for value in split::values(&body.slice_ref(list), false)? {
         let (sent, key) = message(&value, None, &fields, now);
         request.events.push(sent);
         request.key = request.key.or(key);
@@ -48,10 +47,10 @@ pub fn single(body: &Bytes, kind: &'static str, now: &str) -> Result<Request, Wi
 }
 
 fn message(value: &Bytes, kind: Option<&'static str>, batch: &Fields<'_>, now: &str) -> (Sent, Option<String>) {
-    let Some(fields) = Fields::read(value) else { return (Sent::plain(value.clone()), None) };
+    let Some(fields) = Fields::read(value) else { return scrub::unreadable(value, "writeKey") };
     let (id, key) = (fields.text("messageId"), fields.text("writeKey"));
     let kind = kind.filter(|_| fields.get("type").is_none());
-    let shared: Vec<(&str, &RawValue)> = SHARED
+    let shared: Vec<(&str, &[u8])> = SHARED
         .into_iter()
         .filter(|name| fields.get(name).is_none())
         .filter_map(|name| Some((name, batch.get(name)?)))
@@ -65,15 +64,15 @@ fn message(value: &Bytes, kind: Option<&'static str>, batch: &Fields<'_>, now: &
         out.text("type", kind);
     }
     for (name, raw) in fields.iter().filter(|(name, _)| *name != "writeKey") {
-        out.raw(name, raw.get());
+        out.raw(name, raw);
     }
     match fields.get("originalTimestamp") {
         _ if dated => {}
-        Some(original) => out.raw("timestamp", original.get()),
+        Some(original) => out.raw("timestamp", original),
         None => out.text("timestamp", now),
     }
     for (name, raw) in shared {
-        out.raw(name, raw.get());
+        out.raw(name, raw);
     }
     (Sent { data: out.finish(), id }, key)
 }
@@ -100,6 +99,20 @@ mod tests {
             ]
         );
         assert_eq!((request.events[0].id.as_deref(), request.key.as_deref()), (Some("m1"), Some("k")));
+    }
+
+    #[test]
+    fn a_batch_with_a_value_that_is_no_json_loses_neither_its_key_nor_its_other_messages() {
+        let body = br#"{"batch":[{"type":"track","timestamp":"t","n":NaN,"writeKey":"w"},{"type":"page","timestamp":"t"}],"context":{"x":Infinity},"writeKey":"k"}"#;
+        let request = batch(&Bytes::from_static(body), "now").unwrap();
+        assert_eq!(
+            texts(&request),
+            [
+                r#"{"type":"track","timestamp":"t","n":NaN,"context":{"x":Infinity}}"#,
+                r#"{"type":"page","timestamp":"t","context":{"x":Infinity}}"#,
+            ]
+        );
+        assert_eq!(request.key.as_deref(), Some("k"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn first(body: &[u8]) -> usize {
     skip_blank(body, mark)
 }
 
-fn skip_blank(body: &[u8], from: usize) -> usize {
+pub(super) fn skip_blank(body: &[u8], from: usize) -> usize {
     let rest = body.get(from..).unwrap_or_default();
     from + rest.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len())
 }
@@ -72,7 +72,7 @@ fn array(body: &Bytes, start: usize) -> Result<Vec<Bytes>, WireError> {
         at += 1;
     }
     while open {
-        let end = end_of_element(body, at).ok_or_else(|| bad(format!("element {} does not end", found.len())))?;
+        let end = end_of_item(body, at, b']').ok_or_else(|| bad(format!("element {} does not end", found.len())))?;
         let element = trimmed(body, at, end);
         if element.is_empty() {
             return Err(bad(format!("element {} is empty", found.len())));
@@ -91,14 +91,15 @@ fn array(body: &Bytes, start: usize) -> Result<Vec<Bytes>, WireError> {
     }
 }
 
-/// Where the comma or bracket after an element of an array stands.
-fn end_of_element(body: &[u8], start: usize) -> Option<usize> {
+/// Where the comma or closing bracket after an element of an array or a field of an object stands.
+pub(super) fn end_of_item(body: &[u8], start: usize, close: u8) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, start);
     loop {
         match *body.get(at)? {
             b'"' => at = end_of_text(body, at + 1)?,
             b'{' | b'[' => depth += 1,
-            b',' | b']' if depth == 0 => return Some(at),
+            b',' if depth == 0 => return Some(at),
+            byte if depth == 0 && byte == close => return Some(at),
             b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }
@@ -126,7 +127,7 @@ fn end_of_value(body: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Where the quote stands that ends the text whose first byte is at `at`.
-fn end_of_text(body: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn end_of_text(body: &[u8], mut at: usize) -> Option<usize> {
     loop {
         while let Some(word) = body.get(at..).and_then(|rest| rest.first_chunk::<8>())
             && !has_special(u64::from_le_bytes(*word))

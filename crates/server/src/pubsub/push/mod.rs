@@ -9,7 +9,7 @@ mod request;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use naru_topics::subscribe::{Delivered, Limits, SubscribeError, Subscription, subscription::OpenReceiver};
+use naru_topics::subscribe::{Delivered, Limits, Outcome, SubscribeError, Subscription, subscription::OpenReceiver};
 use parking_lot::Mutex;
 use prost::Message as _;
 use reqwest::Client;
@@ -27,6 +27,8 @@ const WINDOW_MAX: usize = 64;
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// The longest wait after failures.
 const WAIT_MAX: Duration = Duration::from_mins(1);
+/// A lease lasts so much longer than its request may take.
+const LEASE_MARGIN_S: u32 = 5;
 /// Bytes of messages that are taken at once.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -103,8 +105,17 @@ impl Pushes {
 
     /// Sends messages one after another; what follows a failure is given back with it. Answers how many failed.
     async fn send(&self, subscription: &Subscription, target: &Target, chain: Vec<Delivered>) -> usize {
-        let deadline = Duration::from_secs(u64::from(subscription.settings().ack_deadline_s));
+        let seconds = subscription.settings().ack_deadline_s;
+        let deadline = Duration::from_secs(u64::from(seconds));
         for (at, delivered) in chain.iter().enumerate() {
+            // Those behind wait for those before, and their leases must not end meanwhile.
+            let rest = chain.get(at..).unwrap_or_default();
+            let leases: Vec<_> =
+                rest.iter().map(|delivered| (delivered.ack_id, seconds.saturating_add(LEASE_MARGIN_S))).collect();
+            if subscription.modify(&leases).first() == Some(&Outcome::Stale) {
+                // The subscription has it back already, with all behind it.
+                return 0;
+            }
             let request = target.request(&self.inner.client, &self.inner.key, delivered);
             let sent = request.timeout(deadline).send().await;
             let taken =
@@ -114,7 +125,6 @@ impl Pushes {
                     sent.map_or_else(|error| error.without_url().to_string(), |answer| answer.status().to_string());
                 tracing::debug!(subscription = subscription.name(), why, "a push was not taken");
                 // The first failed; with an order, the subscription takes those behind it back by itself.
-                let rest = chain.get(at..).unwrap_or_default();
                 subscription.modify(&rest.iter().map(|delivered| (delivered.ack_id, 0)).collect::<Vec<_>>());
                 return 1;
             }

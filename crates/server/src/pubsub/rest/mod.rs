@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -23,7 +23,7 @@ use tonic::{Code, Status, service::Routes};
 
 pub use routes::RouteTable;
 
-use super::{fault, push::PushKey};
+use super::{caller::Caller, fault, gate::is_grpc, push::PushKey};
 
 /// Bytes of a request: ten megabytes of messages in base64, and what is around them.
 const BODY_BYTES_MAX: usize = 20 << 20;
@@ -45,11 +45,7 @@ impl Rest {
 
     /// Answers one request.
     pub(super) async fn answer(self, request: Request) -> Response {
-        let is_grpc = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        if is_grpc {
+        if is_grpc(request.headers()) {
             return Status::unimplemented("naru does not serve this method.").into_http::<Body>().into_response();
         }
         if let Some(known) = self.key.well_known(request.uri().path()) {
@@ -64,10 +60,19 @@ impl Rest {
     async fn answered(self, request: Request) -> Result<Value, Status> {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|_| Status::invalid_argument("The request is too large or broke off."))?.to_bytes();
+        let body = body.map_err(broken)?.to_bytes();
         let (method, message) = self.table.call(parts.method.as_str(), parts.uri.path(), parts.uri.query(), &body)?;
-        let answer = call(self.services, method, &message, &parts.headers).await?;
+        let answer = call(self.services, method, &message, parts.extensions.get()).await?;
         transcode::answer(&method.output(), &answer)
+    }
+}
+
+/// A body that did not come whole; the door may have said why.
+fn broken(error: axum::BoxError) -> Status {
+    let known = Status::from_error(error);
+    match known.code() {
+        Code::ResourceExhausted | Code::DeadlineExceeded => known,
+        _ => Status::invalid_argument("The request is too large or broke off."),
     }
 }
 
@@ -76,7 +81,7 @@ async fn call(
     mut services: Routes,
     method: &MethodDescriptor,
     message: &[u8],
-    headers: &HeaderMap,
+    caller: Option<&Caller>,
 ) -> Result<Bytes, Status> {
     let mut frame = BytesMut::with_capacity(FRAME_HEAD + message.len());
     frame.put_u8(0);
@@ -89,8 +94,8 @@ async fn call(
     let made = request.headers_mut();
     made.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/grpc"));
     made.insert(header::TE, header::HeaderValue::from_static("trailers"));
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        made.insert(header::AUTHORIZATION, authorization.clone());
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller.clone());
     }
     let Ok(response) = tonic::codegen::Service::call(&mut services, request).await;
     if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
@@ -109,7 +114,7 @@ async fn call(
 }
 
 /// An error in the shape that Google's REST has.
-fn failed(status: &Status) -> Response {
+pub(super) fn failed(status: &Status) -> Response {
     let (code, word) = words(status.code());
     let mut error = json!({"code": code.as_u16(), "message": status.message(), "status": word});
     if let Some(details) = fault::details(status.details()) {

@@ -8,6 +8,8 @@ mod avro;
 mod definition;
 mod kept;
 
+use std::sync::Arc;
+
 use naru_topics::Incoming;
 use tonic::{Request, Response, Status};
 
@@ -16,7 +18,9 @@ use kept::Revision;
 pub(super) use kept::Schemas;
 
 use super::{
-    PubSub, convert, fault,
+    PubSub, blocking,
+    caller::Caller,
+    convert, fault,
     names::{self, Kind, Name},
     pages,
 };
@@ -33,13 +37,14 @@ fn split(name: &str) -> Result<(Name<'_>, Option<&str>), Status> {
     Ok((names::read(Kind::Schemas, name)?, revision))
 }
 
-/// Understands a schema as a caller wrote it.
-fn understood(schema: &pb::Schema) -> Result<Definition, Status> {
+/// Understands a schema as a caller wrote it, on a thread of its own.
+async fn understood(schema: &pb::Schema) -> Result<Definition, Status> {
     if schema.definition.len() > DEFINITION_BYTES_MAX {
         return Err(convert::invalid("The schema definition is larger than 300000 bytes."));
     }
-    Definition::parse(schema.r#type(), &schema.definition)
-        .map_err(|why| Status::invalid_argument(format!("Invalid schema definition: {why}")))
+    let (kind, text) = (schema.r#type(), schema.definition.clone());
+    let parse = move || Definition::parse(kind, &text);
+    blocking(move || parse().map_err(|why| Status::invalid_argument(format!("Invalid schema definition: {why}")))).await
 }
 
 fn unfit(why: &str) -> Status {
@@ -110,12 +115,13 @@ impl PubSub {
 #[tonic::async_trait]
 impl SchemaService for PubSub {
     async fn create_schema(&self, request: Request<pb::CreateSchemaRequest>) -> Result<Response<pb::Schema>, Status> {
+        Caller::of(request.extensions())?.must_manage("make schemas")?;
         let request = request.into_inner();
         let project = names::project(&request.parent)?;
         let schema = request.schema.ok_or_else(|| convert::invalid("The schema in the request must be set."))?;
         let name = names::write(project, Kind::Schemas, &request.schema_id);
         let id = names::new(Kind::Schemas, &name)?.id;
-        let definition = understood(&schema)?;
+        let definition = understood(&schema).await?;
         if self.schemas().find(id, None).is_some() {
             return Err(fault::exists(id));
         }
@@ -134,6 +140,7 @@ impl SchemaService for PubSub {
         &self,
         request: Request<pb::ListSchemasRequest>,
     ) -> Result<Response<pb::ListSchemasResponse>, Status> {
+        Caller::of(request.extensions())?.must_manage("list schemas")?;
         let request = request.into_inner();
         let project = names::project(&request.parent)?;
         let (page, next_page_token) = pages::page(self.schemas().names(), request.page_size, &request.page_token)?;
@@ -159,6 +166,7 @@ impl SchemaService for PubSub {
     }
 
     async fn commit_schema(&self, request: Request<pb::CommitSchemaRequest>) -> Result<Response<pb::Schema>, Status> {
+        Caller::of(request.extensions())?.must_manage("change schemas")?;
         let request = request.into_inner();
         let (name, _) = split(&request.name)?;
         let schema = request.schema.ok_or_else(|| convert::invalid("The schema in the request must be set."))?;
@@ -166,7 +174,7 @@ impl SchemaService for PubSub {
         if newest.schema.r#type != schema.r#type {
             return Err(convert::invalid("A revision has the type of its schema."));
         }
-        let definition = understood(&schema)?;
+        let definition = understood(&schema).await?;
         let made = self.schemas().add(self.topics().store(), name.id, schema, definition).await?;
         Ok(Response::new(shown(name.project, name.id, &made, pb::SchemaView::Full, true)))
     }
@@ -175,10 +183,11 @@ impl SchemaService for PubSub {
         &self,
         request: Request<pb::RollbackSchemaRequest>,
     ) -> Result<Response<pb::Schema>, Status> {
+        Caller::of(request.extensions())?.must_manage("change schemas")?;
         let request = request.into_inner();
         let (name, _) = split(&request.name)?;
         let earlier = self.revision(name.id, Some(&request.revision_id))?;
-        let definition = understood(&earlier.schema)?;
+        let definition = understood(&earlier.schema).await?;
         let made = self.schemas().add(self.topics().store(), name.id, earlier.schema, definition).await?;
         Ok(Response::new(shown(name.project, name.id, &made, pb::SchemaView::Full, true)))
     }
@@ -187,6 +196,7 @@ impl SchemaService for PubSub {
         &self,
         request: Request<pb::DeleteSchemaRevisionRequest>,
     ) -> Result<Response<pb::Schema>, Status> {
+        Caller::of(request.extensions())?.must_manage("delete schemas")?;
         let request = request.into_inner();
         let (name, revision) = split(&request.name)?;
         #[allow(deprecated)]
@@ -202,6 +212,7 @@ impl SchemaService for PubSub {
     }
 
     async fn delete_schema(&self, request: Request<pb::DeleteSchemaRequest>) -> Result<Response<()>, Status> {
+        Caller::of(request.extensions())?.must_manage("delete schemas")?;
         let request = request.into_inner();
         let (name, _) = split(&request.name)?;
         self.revision(name.id, None)?;
@@ -214,7 +225,7 @@ impl SchemaService for PubSub {
         request: Request<pb::ValidateSchemaRequest>,
     ) -> Result<Response<pb::ValidateSchemaResponse>, Status> {
         let schema = request.into_inner().schema;
-        understood(&schema.ok_or_else(|| convert::invalid("The schema in the request must be set."))?)?;
+        understood(&schema.ok_or_else(|| convert::invalid("The schema in the request must be set."))?).await?;
         Ok(Response::new(pb::ValidateSchemaResponse {}))
     }
 
@@ -224,15 +235,16 @@ impl SchemaService for PubSub {
     ) -> Result<Response<pb::ValidateMessageResponse>, Status> {
         let request = request.into_inner();
         let encoding = request.encoding();
-        let checked = match request.schema_spec {
+        let definition = match request.schema_spec {
             None => return Err(convert::invalid("A schema must be set.")),
-            Some(SchemaSpec::Schema(schema)) => understood(&schema)?.check(&request.message, encoding),
+            Some(SchemaSpec::Schema(schema)) => Arc::new(understood(&schema).await?),
             Some(SchemaSpec::Name(name)) => {
                 let (name, revision) = split(&name)?;
-                self.revision(name.id, revision)?.definition.check(&request.message, encoding)
+                self.revision(name.id, revision)?.definition
             }
         };
-        checked.map_err(|why| unfit(&why))?;
+        let message = request.message;
+        blocking(move || definition.check(&message, encoding).map_err(|why: String| unfit(&why))).await?;
         Ok(Response::new(pb::ValidateMessageResponse {}))
     }
 }

@@ -111,16 +111,22 @@ pub(crate) fn random() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-/// Something read a while ago.
-type Kept<T> = Mutex<Option<(Instant, Arc<T>)>>;
+/// Keys as they were read.
+#[derive(Debug)]
+struct Keys {
+    read: Instant,
+    /// When an unknown key last made us read them.
+    asked_again: Option<Instant>,
+    keys: Arc<Vec<Jwk>>,
+}
 
 /// The issuer of one naru.
 #[derive(Debug)]
 pub(crate) struct Provider {
     settings: SignInSettings,
     client: Client,
-    metadata: Kept<Metadata>,
-    keys: Kept<Vec<Jwk>>,
+    metadata: Mutex<Option<(Instant, Arc<Metadata>)>>,
+    keys: Mutex<Option<Keys>>,
 }
 
 impl Provider {
@@ -195,10 +201,10 @@ impl Provider {
             domain_from: self.settings.domain_from,
         };
         let now_s = now_us() / 1_000_000;
-        let keys = self.keys(metadata, KEYS_FOR).await?;
+        let keys = self.keys(metadata, false).await?;
         match claims::verify(token, &keys, &expected, now_s) {
             Err(Fault::UnknownKey) => {
-                let keys = self.keys(metadata, KEYS_AGAIN_AFTER).await?;
+                let keys = self.keys(metadata, true).await?;
                 Ok(claims::verify(token, &keys, &expected, now_s)?)
             }
             outcome => Ok(outcome?),
@@ -246,19 +252,22 @@ impl Provider {
         Ok(found)
     }
 
-    /// The issuer's keys, read again when they are older.
-    async fn keys(&self, metadata: &Metadata, older: Duration) -> Result<Arc<Vec<Jwk>>, ProviderError> {
+    /// The issuer's keys, read again when they are old, or when one is `unknown` that the issuer may have made since.
+    async fn keys(&self, metadata: &Metadata, unknown: bool) -> Result<Arc<Vec<Jwk>>, ProviderError> {
         let mut kept = self.keys.lock().await;
-        if let Some((at, keys)) = kept.as_ref()
-            && at.elapsed() < older
-        {
-            return Ok(keys.clone());
+        let mut asked_again = None;
+        if let Some(keys) = kept.as_ref().filter(|keys| keys.read.elapsed() < KEYS_FOR) {
+            let again = unknown && keys.asked_again.is_none_or(|at| at.elapsed() >= KEYS_AGAIN_AFTER);
+            if !again {
+                return Ok(keys.keys.clone());
+            }
+            asked_again = Some(Instant::now());
         }
         let set: KeySet = self.read("the keys", self.client.get(metadata.jwks_uri.clone())).await?;
         // A key of a kind that is unknown here is no reason not to know the others.
         let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
         let keys = Arc::new(keys);
-        *kept = Some((Instant::now(), keys.clone()));
+        *kept = Some(Keys { read: Instant::now(), asked_again, keys: keys.clone() });
         Ok(keys)
     }
 
