@@ -36,10 +36,27 @@ fn keys_are_optional_on_loopback_and_required_beyond_it() {
     assert_eq!(wide.settings.intake.keys, Keys::Required);
     let files = wide.settings.server.tls.unwrap();
     assert_eq!((files.certificate, files.key), (wide.root.join("cert.pem"), PathBuf::from("/k/key.pem")));
-    let open = told(&load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n{SIGN_IN}[intake]\nkeys = \"optional\"\n"), &[]));
+    let open =
+        told(&load(&format!("[server]\n{tls}http = \"0.0.0.0:6278\"\n{SIGN_IN}[intake]\nkeys = \"optional\"\n"), &[]));
     assert!(open.len() == 1 && open[0].contains("\"keys\" is not \"required\", which it must be"), "{open:?}");
+    let wide = load(&format!("[server]\n{tls}pubsub = \"0.0.0.0:6280\"\n"), &[]).sound().unwrap();
+    assert_eq!(wide.settings.intake.keys, Keys::Required);
+    let bare = told(&load("[server]\npubsub = \"0.0.0.0:6280\"\n", &[]));
+    assert!(bare.len() == 1 && bare[0].contains("open to other machines without TLS"), "{bare:?}");
     let bare = told(&load("[server]\nhttp = \"0.0.0.0:6278\"\n", &[]));
     assert!(bare.len() == 1 && bare[0].contains("open to other machines without TLS"), "{bare:?}");
+}
+
+#[test]
+fn no_page_of_a_browser_sends_unless_its_origin_is_named() {
+    assert!(load("", &[]).sound().unwrap().settings.intake.origins.is_empty());
+    let settings = "[intake]\norigins = [\"https://App.acme.kr/\", \"http://localhost:3000\"]\n";
+    let origins = load(settings, &[]).sound().unwrap().settings.intake.origins;
+    assert_eq!(origins, ["https://app.acme.kr", "http://localhost:3000"]);
+    for bad in ["*", "https://*.acme.kr", "app.acme.kr", "https://acme.kr/app", "https://"] {
+        let problems = told(&load(&format!("[intake]\norigins = [\"{bad}\"]\n"), &[]));
+        assert!(problems.len() == 1 && problems[0].contains("\"origins\" is not an origin"), "{problems:?}");
+    }
 }
 
 #[test]

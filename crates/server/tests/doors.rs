@@ -195,8 +195,10 @@ async fn health_readiness_and_metrics_are_served_on_loopback() {
     let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
     metrics.lock().register("queries", "Queries started", counter.clone());
     counter.inc();
-    let door =
-        http::serve("127.0.0.1:0".parse().unwrap(), None, readiness, metrics, None, None).await.unwrap().unwrap();
+    let door = http::serve("127.0.0.1:0".parse::<Listen>().unwrap().into(), readiness, metrics, None, None)
+        .await
+        .unwrap()
+        .unwrap();
     let ask = async |path: &str| {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(door.address).await.unwrap();
@@ -453,7 +455,10 @@ async fn a_client_that_never_ends_its_request_does_not_keep_the_door_open() {
     use tokio::io::AsyncWriteExt;
     let metrics = Arc::new(Mutex::new(Registry::default()));
     let ready = Arc::new(Vec::<String>::new);
-    let door = http::serve("127.0.0.1:0".parse().unwrap(), None, ready, metrics, None, None).await.unwrap().unwrap();
+    let door = http::serve("127.0.0.1:0".parse::<Listen>().unwrap().into(), ready, metrics, None, None)
+        .await
+        .unwrap()
+        .unwrap();
     let mut stream = tokio::net::TcpStream::connect(door.address).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: na").await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -1,21 +1,22 @@
 //! Promises of the intake: what is answered is on the log, what is not kept is said and counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use naru_access::Tokens;
 use naru_lake::{Lake, LakeSettings, live::LiveSettings};
 use naru_project::{Environment, Project};
 use naru_server::{
-    Door,
+    Door, Listen,
     http::{self, Metrics},
     ingest::Intake,
 };
 use naru_store::Store;
 use naru_topics::{Topics, TopicsSettings, log::LogSettings};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 const APP: &str = "from = [\"cloudevents\"]\nunknown = \"extra\"\n[columns]\nid = { type = \"STRING\", required = true }\nn = \"INT64\"\n";
 const TRACK: &str = "from = [\"mixpanel.track\"]\n[columns]\nevent = { type = \"STRING\", required = true }\ndistinct_id = \"STRING\"\ntime = \"TIMESTAMP\"\ninsert_id = \"STRING\"\nproperties = \"JSON\"\n";
@@ -59,9 +60,9 @@ impl House {
         let topics = Topics::open(settings).await.unwrap();
         let (metrics, tokens) = (Metrics::default(), Tokens::new(store));
         let intake = Intake::new(topics.clone(), tokens.clone(), project.settings.intake, &metrics);
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any: Listen = "127.0.0.1:0".parse().unwrap();
         let door =
-            http::serve(any, None, Arc::new(Vec::<String>::new), metrics, Some(intake), None).await.unwrap().unwrap();
+            http::serve(any.into(), Arc::new(Vec::<String>::new), metrics, Some(intake), None).await.unwrap().unwrap();
         Self { _folder: folder, topics, tokens, door, client: Client::new() }
     }
 
@@ -351,4 +352,103 @@ async fn a_page_of_a_browser_needs_a_key() {
     assert!(house.log("app").await.is_empty());
     let taken = house.post("/v1/ingest/app", r#"{"id":"a"}"#).send().await.unwrap();
     assert!(taken.status().is_success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_bodies_of_strangers_that_never_end_keep_no_honest_sender_out() {
+    const SLOW: usize = 80;
+    let house = House::open("keys = \"required\"").await;
+    let key = house.tokens.issue_sender("a", "kim", None, &["app".into(), "track".into()], &[]).await.unwrap().secret;
+    let piece = vec![b' '; 1 << 20];
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        let mut stream = TcpStream::connect(house.door.address).await.unwrap();
+        let head = "POST /track HTTP/1.1\r\nHost: naru\r\nContent-Length: 19000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // One that had to give way takes no more.
+        stream.write_all(&piece).await.ok();
+        slow.push(stream);
+        let (status, said) = answer(house.post("/v1/ingest/app", "{\"id\":\"a\"}").bearer_auth(key.expose())).await;
+        assert_eq!(status, StatusCode::OK, "who shows a key at once never waits: {said}");
+    }
+    let event = json!({"event": "a", "properties": {"token": key.expose(), "distinct_id": "u"}}).to_string();
+    let mut refused = 0;
+    loop {
+        let answer = house.post("/track", event.clone()).send().await.unwrap();
+        match answer.status() {
+            StatusCode::OK => break,
+            StatusCode::TOO_MANY_REQUESTS => assert_eq!(answer.headers()["retry-after"], "1"),
+            other => panic!("{other}"),
+        }
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(refused < 300, "those whose bodies do not end give way");
+    }
+    assert_eq!((house.log("app").await.len(), house.log("track").await.len()), (SLOW, 1));
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_no_json_is_its_senders_and_is_kept_without_the_key() {
+    let house = House::open("keys = \"required\"").await;
+    let key = house.tokens.issue_sender("a", "kim", None, &["track".into(), "calls".into()], &[]).await.unwrap().secret;
+    let key = key.expose();
+    let track = format!("{{\"event\":\"a\",\"properties\":{{\"n\":NaN,\"token\":\"{key}\"}}}}");
+    let cut = format!("{{\"event\":\"b\",\"properties\":{{\"token\":\"{key}\"");
+    let batch =
+        format!("{{\"batch\":[{{\"type\":\"track\",\"n\":Infinity}},{{\"type\":\"page\"}}],\"writeKey\":\"{key}\"}}");
+    for (path, body) in [("/track", &track), ("/track", &cut), ("/v1/batch", &batch)] {
+        let answer = house.post(path, body.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path} {body}");
+    }
+    let (tracked, calls) = (house.log("track").await, house.log("calls").await);
+    assert_eq!((tracked.len(), calls.len()), (2, 2));
+    assert!(tracked[0].contains("NaN") && calls[0].contains("Infinity"), "{tracked:?} {calls:?}");
+    assert!(!tracked.iter().chain(&calls).any(|event| event.contains(key)), "{tracked:?} {calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_sends_only_from_an_origin_that_is_named_and_with_a_key() {
+    let house = House::open("origins = [\"https://app.acme.kr\"]").await;
+    let key = house.tokens.issue_sender("web", "kim", None, &["app".into(), "track".into()], &[]).await.unwrap().secret;
+    let asked = async |path: &str, origin: &str| {
+        let request = house.client.request(Method::OPTIONS, format!("http://{}{path}", house.door.address));
+        let request = request.header("origin", origin).header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "content-type,authorization").send().await.unwrap()
+    };
+    for path in ["/track/", "/engage/", "/v1/ingest/app", "/v1/t", "/v1/batch"] {
+        let told = asked(path, "https://app.acme.kr").await;
+        let headers = told.headers();
+        assert_eq!(told.status(), StatusCode::NO_CONTENT, "{path}");
+        assert_eq!(headers["access-control-allow-origin"], "https://app.acme.kr");
+        assert_eq!(headers["access-control-allow-headers"], "content-type,authorization");
+        assert_eq!(headers["vary"], "origin");
+        for other in ["https://evil.example", "https://app.acme.kr.evil.example", "null"] {
+            let headers = asked(path, other).await.headers().clone();
+            assert!(!headers.contains_key("access-control-allow-origin"), "{path} {other}");
+        }
+    }
+    let send = |key: Option<&str>| {
+        let request = house.post("/v1/ingest/app", "{\"id\":\"a\"}").header("origin", "https://app.acme.kr");
+        match key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    };
+    let taken = send(Some(key.expose())).send().await.unwrap();
+    assert_eq!(
+        (taken.status(), &taken.headers()["access-control-allow-origin"]),
+        (StatusCode::OK, &"https://app.acme.kr".parse().unwrap())
+    );
+    let refused = send(None).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN, "an origin is no key");
+    assert!(refused.headers().contains_key("access-control-allow-origin"), "and the page can read why");
+    let form = format!("data={}", json!({"event": "a", "properties": {"token": key.expose(), "distinct_id": "u"}}));
+    let page = house.post("/track/?verbose=1&ip=1", form).header("origin", "https://app.acme.kr");
+    let said = json_of(page.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap()).await;
+    assert_eq!(said["status"], 1, "{said}");
+    let none = House::open("").await;
+    let told = none.client.request(Method::OPTIONS, format!("http://{}/track", none.door.address));
+    let told = told.header("origin", "https://app.acme.kr").header("access-control-request-method", "POST");
+    assert!(!told.send().await.unwrap().headers().contains_key("access-control-allow-origin"), "nobody by default");
 }

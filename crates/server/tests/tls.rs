@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::Path, process::Command, sync::Arc};
 
 use naru_server::{
-    Tls,
+    Doorway, Listen, Tls,
     http::{self, Metrics},
 };
 
@@ -40,8 +40,11 @@ async fn a_changed_certificate_is_shown_without_a_restart_and_half_a_change_is_n
     put(root, "first.key", "key.pem");
     let files = Tls { certificate: root.join("cert.pem"), key: root.join("key.pem") };
     let ready = Arc::new(Vec::<String>::new);
-    let any = "127.0.0.1:0".parse().unwrap();
-    let door = http::serve(any, Some(files), ready, Metrics::default(), None, None).await.unwrap().unwrap();
+    let any: Listen = "127.0.0.1:0".parse().unwrap();
+    let door = http::serve(Doorway::from(any).with_tls(Some(files)), ready, Metrics::default(), None, None)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(shown(door.address).await.contains("first"));
     put(root, "second.pem", "cert.pem");
     assert!(shown(door.address).await.contains("first"), "a certificate without its key is shown");
@@ -58,8 +61,15 @@ async fn files_that_are_no_certificate_are_said_at_the_start() {
     std::fs::write(folder.path().join("empty.pem"), "").unwrap();
     for (certificate, key) in [("absent.pem", "first.key"), ("first.pem", "second.key"), ("empty.pem", "first.key")] {
         let files = Tls { certificate: folder.path().join(certificate), key: folder.path().join(key) };
-        let any = "127.0.0.1:0".parse().unwrap();
-        let refused = http::serve(any, Some(files), Arc::new(Vec::<String>::new), Metrics::default(), None, None).await;
+        let any: Listen = "127.0.0.1:0".parse().unwrap();
+        let refused = http::serve(
+            Doorway::from(any).with_tls(Some(files)),
+            Arc::new(Vec::<String>::new),
+            Metrics::default(),
+            None,
+            None,
+        )
+        .await;
         let problem = refused.expect_err("it is refused").problem();
         assert!(problem.code == "server.certificate" && problem.detail.is_some(), "{problem}");
     }

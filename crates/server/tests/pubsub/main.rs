@@ -6,4 +6,5 @@ mod grpc;
 mod libraries;
 mod push;
 mod rest;
+mod secure;
 mod world;

@@ -130,3 +130,47 @@ async fn a_subscription_changes_to_bare_pushes_and_back_to_pulling() {
     assert_eq!(world.pull("bare", 1).await.len(), 1);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_takes_longer_than_a_lease_is_pushed_once() {
+    let mut world = World::new().await;
+    let (seen, mut taken) = mpsc::unbounded_channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let push_endpoint = format!("http://{}/push", listener.local_addr().unwrap());
+    let push = move |body: Bytes| {
+        let seen = seen.clone();
+        async move {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let id: u64 = body["message"]["messageId"].as_str().unwrap().parse().unwrap();
+            seen.send(id).unwrap();
+            // The first are quick, so that eight are taken together then; a lease is 10 s.
+            if id >= 7 {
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+            }
+            StatusCode::NO_CONTENT
+        }
+    };
+    let router = Router::new().route("/push", post(push));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    world
+        .subscribed("slow", |made| {
+            made.push_config = Some(pb::PushConfig { push_endpoint, ..Default::default() });
+            made.enable_message_ordering = true;
+        })
+        .await;
+    let texts: Vec<String> = (0..15).map(|n| n.to_string()).collect();
+    world.publish("slow", &texts.iter().map(String::as_str).collect::<Vec<_>>(), "key").await;
+    let subscription = world.subscriptions.get("slow").unwrap();
+    let done = async {
+        while subscription.backlog() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(3), done).await.expect("all are taken");
+    let mut ids = Vec::new();
+    while let Ok(id) = taken.try_recv() {
+        ids.push(id);
+    }
+    assert_eq!(ids, (0..15).collect::<Vec<u64>>(), "each once, in order");
+    world.stop().await;
+}

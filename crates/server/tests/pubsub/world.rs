@@ -7,9 +7,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use jiff::tz::TimeZone;
+use naru_access::Tokens;
 use naru_lake::{Lake, LakeSettings};
+use naru_project::IntakeSettings;
 use naru_server::{
-    Door,
+    Door, Doorway, Listen, Tls,
     generated::google::pubsub::v1::{
         self as pb, publisher_client::PublisherClient, subscriber_client::SubscriberClient,
     },
@@ -32,20 +34,29 @@ pub struct World {
     pub topics: Topics,
     pub subscriptions: Subscriptions,
     pub address: SocketAddr,
+    tls: Option<Tls>,
+    settings: IntakeSettings,
 }
 
 impl World {
     pub async fn new() -> Self {
+        Self::secured(None, IntakeSettings::default()).await
+    }
+
+    /// With a certificate in its folder (made by `certificate`), and these settings of keys.
+    pub async fn secured(certificate: Option<fn(&Folder) -> Tls>, settings: IntakeSettings) -> Self {
         let folder = Folder::new("pubsub");
-        let (door, topics, subscriptions) = open(folder.path(), "127.0.0.1:0").await;
+        let tls = certificate.map(|make| make(&folder));
+        let (door, topics, subscriptions) = open(folder.path(), "127.0.0.1:0", tls.clone(), &settings).await;
         let address = door.address;
-        Self { folder, door: Some(door), topics, subscriptions, address }
+        Self { folder, door: Some(door), topics, subscriptions, address, tls, settings }
     }
 
     /// Stops everything in order, and opens it again at the same address.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (door, topics, subscriptions) = open(self.folder.path(), &self.address.to_string()).await;
+        let (door, topics, subscriptions) =
+            open(self.folder.path(), &self.address.to_string(), self.tls.clone(), &self.settings).await;
         (self.door, self.topics, self.subscriptions) = (Some(door), topics, subscriptions);
     }
 
@@ -117,7 +128,12 @@ pub fn texts(messages: &[pb::ReceivedMessage]) -> Vec<String> {
     messages.iter().map(text).collect()
 }
 
-async fn open(folder: &Path, address: &str) -> (Door, Topics, Subscriptions) {
+async fn open(
+    folder: &Path,
+    address: &str,
+    tls: Option<Tls>,
+    intake: &IntakeSettings,
+) -> (Door, Topics, Subscriptions) {
     let state = folder.join(".naru");
     std::fs::create_dir_all(&state).unwrap();
     let lake = LakeSettings { location: "lake".into(), base: folder.to_owned(), cache: state.join("cache") };
@@ -133,7 +149,9 @@ async fn open(folder: &Path, address: &str) -> (Door, Topics, Subscriptions) {
     };
     let topics = Topics::open(settings).await.unwrap();
     let subscriptions = Subscriptions::open(topics.clone()).await.unwrap();
-    let door = naru_server::pubsub::serve(address.parse().unwrap(), topics.clone(), subscriptions.clone()).await;
+    let keys = (Tokens::new(topics.store().clone()), intake.clone());
+    let doorway = Doorway::from(address.parse::<Listen>().unwrap()).with_tls(tls);
+    let door = naru_server::pubsub::serve(doorway, topics.clone(), subscriptions.clone(), keys).await;
     (door.unwrap().unwrap(), topics, subscriptions)
 }
 
