@@ -97,7 +97,7 @@ fn world_with(text: &str, more: &[(&str, usize)]) -> World {
         tables.queries.insert(name.parse().unwrap(), sql.to_owned());
     }
     let policy = Policy::new(rights(text));
-    let audit = Audit::open(Store::open(&folder.path().join(DATABASE_FILE)).unwrap());
+    let audit = Audit::open(Store::open(&folder.path().join(DATABASE_FILE)).unwrap(), false);
     let settings = WarehouseSettings {
         target_partitions: 2,
         policy: policy.clone(),
