@@ -210,7 +210,7 @@ export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridPr
   const column = focus && columns[focus.column];
 
   return (
-    <section className={styles.grid} aria-label={label}>
+    <div className={styles.grid}>
       {finder.isOpen && (
         <FindBar
           value={finder.value}
@@ -339,7 +339,7 @@ export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridPr
           onFind={finder.open}
         />
       )}
-    </section>
+    </div>
   );
 }
 

@@ -209,9 +209,9 @@ export async function keepDraft(
     return { draft: await send<Draft>("PUT", at("drafts", id), body) };
   } catch (error) {
     if (!(error instanceof ProblemError) || error.status !== 409) throw error;
-    const other = (await listDrafts()).find((draft) => draft.id === id);
-    if (!other) throw error;
-    return { other };
+    const { current } = error.problem as Problem & { current?: Draft };
+    if (!current) throw error;
+    return { other: current };
   }
 }
 

@@ -20,19 +20,31 @@ export interface BarProps {
   onSave: () => void;
   onDialog: (what: Saving) => void;
   onLink: () => void;
+  onClose: () => void;
 }
 
-export function Bar({ sheet, running, checked, onRun, onRunAll, onCancel, onSave, onDialog, onLink }: BarProps) {
+export function Bar({
+  sheet,
+  running,
+  checked,
+  onRun,
+  onRunAll,
+  onCancel,
+  onSave,
+  onDialog,
+  onLink,
+  onClose,
+}: BarProps) {
   const text = useText(sqlText);
   const blank = sheet.sql.trim() === "";
   return (
     <div className={styles.actions}>
       {running ? (
-        <Button small kind="danger" icon={Square} onPress={onCancel}>
+        <Button key="cancel" small kind="danger" icon={Square} onPress={onCancel}>
           {text.cancel}
         </Button>
       ) : (
-        <Button small kind="primary" icon={Play} onPress={onRun} isDisabled={blank} aria-label={text.runHint}>
+        <Button key="run" small kind="primary" icon={Play} onPress={onRun} isDisabled={blank} aria-label={text.runHint}>
           {text.run}
         </Button>
       )}
@@ -61,6 +73,7 @@ export function Bar({ sheet, running, checked, onRun, onRunAll, onCancel, onSave
         <MenuItem danger onAction={() => onDialog("remove")} isDisabled={sheet.saved === null}>
           {text.remove}
         </MenuItem>
+        <MenuItem onAction={onClose}>{text.close}</MenuItem>
       </Menu>
     </div>
   );
@@ -74,7 +87,7 @@ function Said({ checked, blank }: { checked: Checked; blank: boolean }) {
   const mistakes = diagnostics.filter(({ severity }) => severity === "error").length;
   if (blank) return null;
   return (
-    <span className={styles.said} role="status" data-busy={busy || undefined}>
+    <span className={styles.said} role="status">
       {mistakes > 0 && <Status tone="bad">{text.mistakes(mistakes)}</Status>}
       {mistakes === 0 && known && estimate && estimate.tables.length > 0 && (
         <span title={estimate.tables.join("\n")}>

@@ -1,12 +1,13 @@
 // Taking an answer away as a file. A refusal is told in words: too long for a sheet, only a part kept, a reason asked for.
 
-import { Download as DownloadIcon } from "lucide-react";
+import { Download as DownloadIcon, X } from "lucide-react";
 import { useCallback, useRef, useState } from "react";
 import { ProblemError } from "../../api/problem";
 import { useText } from "../../i18n";
-import { Button, DialogButtons, Field, Menu, MenuItem, Modal, Notice, ProblemBox } from "../../ui";
+import { Button, DialogButtons, Field, IconButton, Menu, MenuItem, Modal, Notice, ProblemBox } from "../../ui";
 import { uiText } from "../../ui/text";
 import { type Download, download, isOver, type Query } from "./api";
+import styles from "./sql.module.css";
 import { sqlText } from "./text";
 
 const REASON_NEEDED = "query.reason_needed";
@@ -88,7 +89,14 @@ export function DownloadAnswer({ downloading }: { downloading: Downloading }) {
     );
   }
   if (!needsReason) {
-    return <ProblemBox error={error} onRetry={() => begin(asked)} />;
+    const again =
+      error instanceof ProblemError && error.problem.retry !== "later" ? {} : { onRetry: () => begin(asked) };
+    return (
+      <div className={styles.refused}>
+        <ProblemBox error={error} {...again} />
+        <IconButton small label={words.close} icon={X} onPress={dismiss} />
+      </div>
+    );
   }
   return (
     <Modal isOpen onOpenChange={dismiss} title={text.reasonTitle} keep>

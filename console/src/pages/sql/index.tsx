@@ -62,8 +62,8 @@ export default function SqlPage() {
   const [failed, setFailed] = useState<unknown>();
 
   useEffect(() => {
-    void loadSheets(text.untitled);
-  }, [text.untitled]);
+    void loadSheets();
+  }, []);
   useEffect(() => {
     const hide = () => document.visibilityState === "hidden" && keepAll();
     document.addEventListener("visibilitychange", hide);
@@ -84,7 +84,7 @@ export default function SqlPage() {
     };
   }, [loaded, id]);
 
-  if (error !== undefined) return <ProblemBox error={error} onRetry={() => loadSheets(text.untitled)} />;
+  if (error !== undefined) return <ProblemBox error={error} onRetry={loadSheets} />;
   if (!loaded || !sheet) return <Loading label={text.loading} />;
   return <Workbench sheets={sheets} sheet={sheet} failed={failed} />;
 }
@@ -108,13 +108,13 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
     activate(key);
     goTo(sheets.find((each) => each.key === key)?.saved ?? null);
   };
-  const open = (title = text.untitled, sql = "") => {
+  const open = (title = "", sql = "") => {
     const key = openSheet(title, sql);
     goTo(null);
     return key;
   };
   const close = (key: string) => {
-    closeSheet(key, text.untitled);
+    closeSheet(key);
     if (key === sheet.key) goTo(null);
   };
   const runPart = useCallback((part: Part) => void run(sheet.key, part.sql, part.from), [sheet.key]);
@@ -174,7 +174,7 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
               afterSide();
             }}
             onPast={(past) => {
-              open(text.untitled, past.sql);
+              open("", past.sql);
               afterSide();
             }}
           />
@@ -194,6 +194,7 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
           onCancel={() => void cancel(sheet.key)}
           onSave={save}
           onDialog={setDialog}
+          onClose={() => close(sheet.key)}
           onLink={() => announce(copyText(location.href) ? words.copied : words.copyFailed)}
         />
         {failed !== undefined && <ProblemBox small error={failed} />}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { examplesOf } from "./first-run";
-import { pathName, quoted } from "./names";
+import { pathName, quoted, shownTitle } from "./names";
 
 test("names are quoted where they must be", () => {
   expect(quoted("orders")).toBe("orders");
@@ -25,4 +25,13 @@ test("examples ask what a table can answer", () => {
   expect(examples.map(({ label }) => label)).toEqual(["orders", "orders status", "orders"]);
   expect(examples[1]?.sql).toContain("GROUP BY status");
   expect(examplesOf({ dataset: "shop", name: "n", columns: columns.slice(0, 1) }, words)).toHaveLength(2);
+});
+
+test("a sheet without a name is called after what it reads", () => {
+  const shown = (sql: string, title = "") => shownTitle({ title, sql }, "Untitled");
+  expect(shown("SELECT 1")).toBe("Untitled");
+  expect(shown("SELECT n FROM UNNEST([1]) AS n JOIN x")).toBe("Untitled");
+  expect(shown("select *\nfrom shop.orders o")).toBe("orders");
+  expect(shown("SELECT * FROM `매출.일별 매출`")).toBe("일별 매출");
+  expect(shown("SELECT * FROM shop.orders", "환불")).toBe("환불");
 });

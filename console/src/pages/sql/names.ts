@@ -16,3 +16,16 @@ export function quoted(name: string): string {
 
 /** A name of several parts. */
 export const pathName = (...parts: string[]) => parts.map(quoted).join(".");
+
+/** The last part of the first table that a text reads; empty without one. */
+export function tableIn(sql: string): string {
+  const path =
+    /\b(?:from|into|update|table)\s+(?!unnest\b)((?:`[^`]+`|[\p{L}\p{N}_-]+)(?:\.(?:`[^`]+`|[\p{L}\p{N}_-]+))*)/iu.exec(
+      sql,
+    )?.[1] ?? "";
+  return path.replaceAll("`", "").split(".").at(-1) ?? "";
+}
+
+/** What stands on a sheet's tab: its name, else what it reads. */
+export const shownTitle = (sheet: { title: string; sql: string }, untitled: string) =>
+  sheet.title || tableIn(sheet.sql) || untitled;

@@ -12,6 +12,7 @@ import { Button, Empty, IconButton, Loading, Menu, MenuItem, Notice, ProblemBox 
 import { isOver, type Query } from "./api";
 import { DownloadAnswer, type Downloading, DownloadMenu, useDownload } from "./download";
 import { FirstRun } from "./first-run";
+import { shownTitle } from "./names";
 import { RunState } from "./run-state";
 import type { Run, Sheet } from "./sheets";
 import styles from "./sql.module.css";
@@ -42,7 +43,9 @@ export function Result({ sheet, onRun, onExample, mistake }: ResultProps) {
     <section className={styles.result} aria-label={text.result}>
       {run.error !== undefined && <ProblemBox error={run.error} onRetry={onRun} />}
       {!run.query && run.error === undefined && <Loading label={text.starting} />}
-      {run.query && <Answer run={run} query={run.query} title={sheet.title} onRun={onRun} mistake={mistake} />}
+      {run.query && (
+        <Answer run={run} query={run.query} title={shownTitle(sheet, "")} onRun={onRun} mistake={mistake} />
+      )}
     </section>
   );
 }
@@ -59,7 +62,7 @@ function Answer({ run, query, title, onRun, mistake }: AnswerProps) {
   const text = useText(sqlText);
   const [shown, setShown] = useState<"table" | "chart">("table");
   const [wrapped, setWrapped] = useState(false);
-  const downloading = useDownload(query.id, title === text.untitled ? "" : title);
+  const downloading = useDownload(query.id, title);
   const grid = useRef<GridHandle>(null);
   const { columns } = query;
   const hasRows = columns !== null && columns.length > 0 && run.pages !== null;
@@ -106,8 +109,10 @@ function Answer({ run, query, title, onRun, mistake }: AnswerProps) {
           </div>
         )}
       </div>
-      <Words run={run} query={query} downloading={downloading} onRun={onRun} mistake={mistake} />
-      <DownloadAnswer downloading={downloading} />
+      <div className={styles.words}>
+        <Words run={run} query={query} downloading={downloading} onRun={onRun} mistake={mistake} />
+        <DownloadAnswer downloading={downloading} />
+      </div>
       {hasRows && run.pages && shown === "table" && (
         <div className={styles.rows}>
           <Grid

@@ -42,7 +42,7 @@ async function act(what: Saving, sheet: Sheet, name: string): Promise<Saved | nu
 export function SaveDialog({ what, sheet, onClose, onSaved }: SaveDialogProps) {
   const text = useText(sqlText);
   const words = useText(uiText);
-  const [name, setName] = useState(sheet.title === text.untitled ? "" : sheet.title);
+  const [name, setName] = useState(sheet.title);
   const [missing, setMissing] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();

@@ -6,6 +6,7 @@ import { isComposing } from "../../app/shortcuts";
 import { useText } from "../../i18n";
 import { IconButton } from "../../ui";
 import { isOver } from "./api";
+import { shownTitle } from "./names";
 import { rename, type Sheet } from "./sheets";
 import styles from "./sql.module.css";
 import { sqlText } from "./text";
@@ -59,22 +60,24 @@ export function SheetTabs({ sheets, active, onChoose, onOpen, onClose }: SheetTa
                 onDoubleClick={() => setRenaming(sheet.key)}
                 onAuxClick={(event) => event.button === 1 && onClose(sheet.key)}
                 onKeyDown={(event) => step(event, at)}
-                title={sheet.title}
+                title={shownTitle(sheet, text.untitled)}
               >
                 {runs(sheet) && <LoaderCircle size={14} className={styles.spin} aria-hidden />}
                 {runs(sheet) && <span className="only-read">{text.running}: </span>}
-                <span>{sheet.title || text.untitled}</span>
+                <span className={styles.title}>{shownTitle(sheet, text.untitled)}</span>
+                {/* For the mouse; the keyboard closes with Delete, and the sheet's menu says so in words. */}
+                <span
+                  className={styles.closeTab}
+                  aria-hidden
+                  onClick={(event) => {
+                    event.stopPropagation();
+                    onClose(sheet.key);
+                  }}
+                >
+                  <X size={13} />
+                </span>
               </button>
             )}
-            <button
-              type="button"
-              className={styles.closeTab}
-              aria-label={text.closeSheet(sheet.title || text.untitled)}
-              tabIndex={sheet.key === active ? 0 : -1}
-              onClick={() => onClose(sheet.key)}
-            >
-              <X size={13} aria-hidden />
-            </button>
           </div>
         ))}
       </div>
@@ -85,7 +88,7 @@ export function SheetTabs({ sheets, active, onChoose, onOpen, onClose }: SheetTa
 
 function Rename({ sheet, onEnd }: { sheet: Sheet; onEnd: () => void }) {
   const text = useText(sqlText);
-  const [value, setValue] = useState(sheet.title);
+  const [value, setValue] = useState(shownTitle(sheet, ""));
   const end = (keep: boolean) => {
     if (keep && value.trim() !== "") rename(sheet.key, value.trim());
     onEnd();

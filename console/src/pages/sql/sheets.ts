@@ -43,6 +43,7 @@ export interface Sheet {
   key: string;
   draft: string | null;
   revision: number;
+  /** Empty while nobody named it. */
   title: string;
   sql: string;
   saved: string | null;
@@ -124,19 +125,19 @@ const fromDraft = (draft: Draft): Sheet => ({
 
 let loading: Promise<void> | null = null;
 
-/** Fetches the sheets once; again after a failure. `title` is for the first sheet of who has none. */
-export function loadSheets(title: string): Promise<void> {
-  loading ??= load(title).catch((error: unknown) => {
+/** Fetches the sheets once; again after a failure. */
+export function loadSheets(): Promise<void> {
+  loading ??= load().catch((error: unknown) => {
     loading = null;
     set({ error });
   });
   return loading;
 }
 
-async function load(title: string): Promise<void> {
+async function load(): Promise<void> {
   set({ error: undefined });
   const drafts = (await listDrafts()).sort((a, b) => a.position - b.position);
-  const sheets = drafts.length > 0 ? drafts.map(fromDraft) : [blank(title)];
+  const sheets = drafts.length > 0 ? drafts.map(fromDraft) : [blank("")];
   set({ loaded: true, sheets, active: sheets[0]?.key ?? "" });
   for (const [at, draft] of drafts.entries()) {
     const sheet = sheets[at];
@@ -174,7 +175,7 @@ export function activateDraft(draft: string): boolean {
 }
 
 /** Opens a new sheet behind the others and shows it. */
-export function openSheet(title: string, sql = "", saved: string | null = null): string {
+export function openSheet(title = "", sql = "", saved: string | null = null): string {
   const sheet = { ...blank(title), sql, saved };
   const before = state.active;
   set({ sheets: [...state.sheets, sheet], active: sheet.key });
@@ -191,14 +192,14 @@ export function openSaved(saved: Saved): void {
 }
 
 /** Closes a sheet, ends its run and removes its draft; the last one is replaced by an empty one. */
-export function closeSheet(key: string, title: string): void {
+export function closeSheet(key: string): void {
   const at = state.sheets.findIndex((sheet) => sheet.key === key);
   const sheet = state.sheets[at];
   if (!sheet) return;
   stop(key);
   clearTimeout(timers.get(key));
   const left = state.sheets.filter((each) => each.key !== key);
-  const sheets = left.length > 0 ? left : [blank(title)];
+  const sheets = left.length > 0 ? left : [blank("")];
   const next = sheets[Math.min(at, sheets.length - 1)]?.key ?? "";
   set({ sheets, active: state.active === key ? next : state.active });
   followAnew(state.active);

@@ -31,7 +31,7 @@ export const sqlText = defineText({
     // Sheets
     sheets: "Open sheets",
     newSheet: "New sheet",
-    closeSheet: (name: string) => `Close ${name}`,
+    close: "Close this sheet",
     renameSheet: "Rename",
     keptChanged: "Saving…",
     keptFailed: "Not saved: the server cannot be reached. It is tried again.",
@@ -155,7 +155,7 @@ export const sqlText = defineText({
     openAgain: "새 시트로 열기",
     sheets: "열린 시트",
     newSheet: "새 시트",
-    closeSheet: (name: string) => `${name} 닫기`,
+    close: "이 시트 닫기",
     renameSheet: "이름 바꾸기",
     keptChanged: "저장 중…",
     keptFailed: "저장하지 못했습니다. 서버에 연결되지 않아 다시 시도합니다.",
