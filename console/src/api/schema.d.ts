@@ -3,10 +3,3194 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/api/v1/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller may do; to administrators also what everyone may. */
+        get: operations["access"];
+        /** Writes `access.toml` and puts it in force; answers with what that changed. */
+        put: operations["access_apply"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/offboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets someone go: ends their sessions and tokens, and hands over what others need. */
+        post: operations["access_offboard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Who would gain and lose what; changes nothing. */
+        post: operations["access_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/who": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who may do what with a table; for those who own it. */
+        get: operations["access_who"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why someone may do something with a table, or may not. */
+        get: operations["access_why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rows of the audit, the newest first. */
+        get: operations["audit_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Walks the chain of hashes from its first row to its last. */
+        get: operations["audit_chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rows that pass the filter as CSV for a spreadsheet. */
+        get: operations["audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/device/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The program that waits with a code. */
+        get: operations["waiting"];
+        put?: never;
+        /** Lets the program in, or turns it away. */
+        post: operations["answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's tabs. */
+        get: operations["list"];
+        put?: never;
+        /** Opens a tab. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/drafts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes a tab, unless it was changed elsewhere meanwhile. */
+        put: operations["change"];
+        post?: never;
+        /** Closes a tab. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's runs. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How everything is: counts for one sentence, and what is wrong, the worst first.
+         * @description Problems are ordered by how bad they are, then by how many people read what they touch. Only what the caller may see
+         *     is counted.
+         */
+        get: operations["home"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/links/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a link back. Whoever made it may, whoever owns the query, and administrators. */
+        delete: operations["revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every mart with its latest runs. */
+        get: operations["marts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends event `state` with the names of marts that took a step. */
+        get: operations["follow_marts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Builds marts now, in order; or says what that would be. */
+        post: operations["run_marts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts/{mart}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One mart in full. */
+        get: operations["mart"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts/{mart}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops a mart's schedule, or lets it go on with its next time. */
+        post: operations["pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/marts/{mart}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publishes an earlier result of a mart again; or says what that would be. */
+        post: operations["roll_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who the caller is. */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs SQL as the caller. */
+        post: operations["submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plans a text without running it: mistakes with their places, the columns and the cost of the statement at the cursor. */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may stand at the cursor, among what the caller may see. */
+        post: operations["complete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Datasets and tables that the caller may see. */
+        get: operations["tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/tree/{dataset}/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One table's columns. */
+        get: operations["table"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A query as it stands. Asking counts as looking at it: one at which nobody looks for five minutes is cancelled. */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancels a query, down to the engine. One that has ended stays as it is. */
+        post: operations["cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/{id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The whole result as a file. A file is whole or the connection breaks. */
+        get: operations["download"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** States of a query until its end; who joins again hears the present one first. */
+        get: operations["watch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queries/{id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rows of a query, also while it runs: the whole result is addressable. */
+        get: operations["rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest runs, the newest first. */
+        get: operations["runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One run with its marts, what their checks found and what they read. */
+        get: operations["run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks a run to stop; `resume` goes on with it. */
+        post: operations["cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends the whole run as event `state`, at once and whenever one of its marts takes a step, until it has ended. */
+        get: operations["follow_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Goes on with a run: what did not get done or was edited since, and below it; or says what that would be. */
+        post: operations["resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Saved queries that the caller may see. */
+        get: operations["list"];
+        put?: never;
+        /** Saves a query. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One saved query. */
+        get: operations["show"];
+        /** Changes a saved query, unless somebody else changed it meanwhile. */
+        put: operations["change"];
+        post?: never;
+        /** Deletes a saved query; its shares stop with it. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved/{id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The links of a saved query: all for its owner, one's own for others. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a secret address that gives the rows of a saved query to whoever knows it. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved/{id}/sheets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The blocks of a saved query: all for its owner, one's own for others. */
+        get: operations["list"];
+        put?: never;
+        /** Shares a saved query into a block of a Google Sheet. Nothing is written until its first refresh. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Service accounts: one's own; for administrators all. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a service account. It sees nothing until `access.toml` grants something to it. */
+        post: operations["make"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a service account and its tokens. */
+        delete: operations["end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tokens of a service account. */
+        get: operations["tokens"];
+        put?: never;
+        /** Makes a token of a service account, whose text is shown this once. */
+        post: operations["make_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes back a token of a service account. */
+        delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own sessions. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends one of one's own sessions. */
+        delete: operations["end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sheets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forgets a block; its cells stay as they are. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sheets/{id}/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Writes a block now, and answers when it is written. */
+        post: operations["refresh"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every source with its tables. */
+        get: operations["sources"];
+        put?: never;
+        /** Writes the file of a source into the project folder. */
+        post: operations["connect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Looks at a database and says what it lacks, with the exact statements, and which file would be written. Changes
+         *     nothing.
+         */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends all sources as event `state`, at once and every 2 seconds. */
+        get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/tables/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One table as its source writes it. */
+        get: operations["table"];
+        put?: never;
+        /** Copies a table again, stops it or lets it go on; or says what that would do. */
+        post: operations["act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/tables/{table}/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins to compare a table with its source at one commit: rows and hash. The answer is work to follow. */
+        post: operations["compare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own tokens; the folder's owner sees those of the project. */
+        get: operations["list"];
+        put?: never;
+        /**
+         * Makes a token of one's own (at most 90 days), whose text is shown this once. The folder's owner makes tokens of the
+         *     project.
+         */
+        post: operations["make"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a token back. Whatever came in with it is cut off within seconds. */
+        delete: operations["revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every topic. */
+        get: operations["topics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One topic in full. */
+        get: operations["topic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The dead letters of a topic that wait, by what is wrong with them. */
+        get: operations["groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/dead/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says whether an edited event would fit the topic's columns as they are now. */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/dead/letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Dead letters with the bytes that were sent. */
+        get: operations["letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/dead/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins to try dead letters again, each only in the sink that it died in; or to count what that would do. The answer
+         *     is work to follow; its result is what `naru dead replay --json` prints.
+         */
+        post: operations["replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends events as event `state`, from the last ones on, as they come in. */
+        get: operations["tail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/work/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a piece of work stands. */
+        get: operations["work"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/work/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops it; what it has done stays done. */
+        post: operations["cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/work/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends how it stands as event `state`, at once and whenever that changes, until it has ended. */
+        get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: never;
+    schemas: {
+        /** @description Rights as one caller may see them. */
+        AccessView: {
+            /** @description Whether the caller administers the project; only then are the file and other people told. */
+            admin: boolean;
+            /** @description When this was so. */
+            as_of: string;
+            file?: components["schemas"]["FileView"] | null;
+            /** @description People, services and tokens that can come in, and those who could. */
+            known: components["schemas"]["KnownView"][];
+            /** @description What the caller may do, by dataset. */
+            mine: components["schemas"]["MineView"][];
+            /** @description Neither sign-in nor access.toml: tokens of the project view everything. */
+            open: boolean;
+            /** @description Why the file as it stands now is not in force. */
+            wrong: components["schemas"]["ProblemView"][];
+        };
+        /** @description What shall be done with a table. */
+        ActAsked: {
+            /** @description `resync`, `pause` or `resume`. */
+            action: components["schemas"]["ActWord"];
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+        };
+        /**
+         * @description See [`ActAsked`].
+         * @enum {string}
+         */
+        ActWord: "resync" | "pause" | "resume";
+        /** @description A text to be put in force. */
+        Applied: {
+            /** @description The text that the change was made from; empty when there was no file. */
+            base: string;
+            /** @description The whole of `access.toml` as it shall be. */
+            text: string;
+        };
+        /** @description One row. */
+        AuditItem: {
+            /** @description Who. */
+            account: string;
+            /** @description `owner`, `project`, `person`, `service` or `token`. */
+            account_kind: string;
+            /** @description What was done. */
+            action: string;
+            /** @description From where; none on this machine's own socket. */
+            address?: string | null;
+            /** @description When it began. */
+            at: string;
+            /**
+             * Format: int64
+             * @description Bytes handed out.
+             */
+            bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes read from files.
+             */
+            bytes_read?: number | null;
+            /** @description With which program. */
+            client: string;
+            /** @description What exactly, where there is no SQL. */
+            detail?: string | null;
+            /** @description Through which door. */
+            door: string;
+            /**
+             * Format: int64
+             * @description Its number, counted from 1 without gaps.
+             */
+            id: number;
+            /** @description Why, in their words. */
+            reason?: string | null;
+            /** @description `ok`, `left`, or the code of the problem. */
+            result: string;
+            /**
+             * Format: int64
+             * @description Rows handed out.
+             */
+            rows?: number | null;
+            /** @description The statement. */
+            sql?: string | null;
+            /** @description Tables. */
+            tables: string[];
+            /**
+             * Format: int64
+             * @description Milliseconds.
+             */
+            took_ms?: number | null;
+        };
+        /** @description Rows of the audit, the newest first. */
+        AuditList: {
+            /** @description When this was so. */
+            as_of: string;
+            /** @description Whether `naru.toml` asks for a reason for each download. */
+            asks_why: boolean;
+            /** @description The rows. */
+            items: components["schemas"]["AuditItem"][];
+            /**
+             * Format: int64
+             * @description `before` of the next page; none at the end.
+             */
+            next?: number | null;
+        };
+        /** @description A broken row. */
+        BrokenView: {
+            /**
+             * Format: int64
+             * @description The row's number.
+             */
+            row: number;
+            /** @description `missing`, `changed` or `replaced`. */
+            why: string;
+        };
+        /**
+         * @description What someone may do with a saved query; each includes those before it.
+         * @enum {string}
+         */
+        Can: "view" | "edit" | "own";
+        /** @description What became of it. */
+        Cancelled: {
+            /** @description Whether the run was going on; what is being committed is finished first. */
+            cancelled: boolean;
+        };
+        /** @description A mart's part in one run. */
+        Cell: {
+            /** @description When the run began. */
+            at: string;
+            /** @description Who asked for the run. */
+            by?: string | null;
+            /** @description Why it did not go well, one line. */
+            cause?: string | null;
+            /**
+             * Format: int64
+             * @description How long the mart took.
+             */
+            ms?: number | null;
+            /** @description `manual`, `schedule`, `catch_up` or `rollback`. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Rows made.
+             */
+            rows?: number | null;
+            /**
+             * Format: int64
+             * @description The run.
+             */
+            run: number;
+            /** @description Where the mart stands in it. */
+            state: string;
+        };
+        /** @description The state of the chain. */
+        ChainView: {
+            /** @description When it was walked. */
+            as_of: string;
+            broken?: components["schemas"]["BrokenView"] | null;
+            head?: components["schemas"]["HeadView"] | null;
+            /**
+             * Format: int64
+             * @description Rows that are as they were written.
+             */
+            rows: number;
+        };
+        /** @description What changes for someone. */
+        ChangeView: {
+            /** @description What they may do then. */
+            after?: string | null;
+            /** @description Whether those are all of its tables. */
+            all: boolean;
+            /** @description What they may do now; none: it is not there for them. */
+            before?: string | null;
+            /** @description The dataset. */
+            dataset: string;
+            /** @description Whether they lose something. */
+            loses: boolean;
+            /** @description Their names, the first 20. */
+            names: string[];
+            /** @description How many tables of the dataset. */
+            tables: number;
+            /** @description For whom, as `access.toml` names them. */
+            who: string;
+        };
+        /** @description A tab as it shall be. What is absent stays. */
+        ChangedDraft: {
+            /** Format: int64 */
+            position?: number | null;
+            /**
+             * Format: int64
+             * @description The revision that was changed.
+             */
+            revision: number;
+            saved?: string | null;
+            sql?: string | null;
+            title?: string | null;
+        };
+        /** @description One as it shall be. What is absent stays. */
+        ChangedSaved: {
+            description?: string | null;
+            name?: string | null;
+            /**
+             * Format: int64
+             * @description The revision that was changed.
+             */
+            revision: number;
+            /** @description Only its owner changes this. */
+            shared?: components["schemas"]["SharedWith"][] | null;
+            sql?: string | null;
+        };
+        /** @description A text to be checked. */
+        Check: {
+            cursor?: components["schemas"]["PlaceInText"] | null;
+            /** @description The whole text. */
+            sql: string;
+        };
+        /** @description One check of a mart. */
+        CheckView: {
+            /** @description Its name. */
+            check: string;
+            /**
+             * Format: int64
+             * @description Rows that it found then.
+             */
+            failing?: number | null;
+            /** @description How it ended in the latest attempt: `pass`, `warn`, `block` or `error`; none before it ran. */
+            outcome?: string | null;
+            /** @description `block` or `warn`. */
+            severity: string;
+            /** @description Its query, which returns a row for everything that is wrong. */
+            sql: string;
+        };
+        /** @description What a look at a database found. */
+        Checked: {
+            /** @description What could be better and keeps nothing from being followed. */
+            notes: components["schemas"]["ProblemView"][];
+            /** @description What keeps it from being followed; each hint has the exact statement. */
+            problems: components["schemas"]["ProblemView"][];
+        };
+        /** @description What a look at a database found, and the file that would be written. */
+        CheckedDraft: components["schemas"]["Checked"] & {
+            /** @description The file's path in the project folder. */
+            file: string;
+            /** @description Statements that make a role with exactly the rights that naru needs, for the database's administrator. */
+            role_sql: string;
+            /** @description Its text. */
+            text: string;
+        };
+        /** @description What a text looks like. */
+        CheckedView: {
+            /** @description Position of the statement at the cursor. */
+            at_cursor?: number | null;
+            columns?: components["schemas"]["ColumnView"][] | null;
+            estimate?: components["schemas"]["EstimateView"] | null;
+            problems: components["schemas"]["MistakeView"][];
+            statements: components["schemas"]["StatementView"][];
+        };
+        /** @description A column of a result. */
+        ColumnView: {
+            /** @description The same without its parts, in small letters: `array`. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Its GoogleSQL type, such as `ARRAY<INT64>`. */
+            type: string;
+        };
+        /** @description A text and the cursor in it, from 1. */
+        Complete: {
+            column: number;
+            line: number;
+            sql: string;
+        };
+        /** @description One completion. */
+        CompletionView: {
+            /** @description A column's type, a function's signature. */
+            detail?: string | null;
+            /** @description What replaces the text from `from` to the cursor. */
+            insert: string;
+            /** @description `dataset`, `table`, `column`, `alias`, `cte`, `function` or `keyword`. */
+            kind: string;
+            label: string;
+        };
+        /** @description An answer. */
+        CompletionsView: {
+            from: components["schemas"]["PlaceInText"];
+            items: components["schemas"]["CompletionView"][];
+            /** @description Whether there are more than these. */
+            more: boolean;
+        };
+        /** @description Room on a disk, bytes. */
+        DiskView: {
+            /**
+             * Format: int64
+             * @description Free.
+             */
+            free_bytes: number;
+            /**
+             * Format: int64
+             * @description Files of all tables.
+             */
+            lake_bytes: number;
+            /**
+             * Format: int64
+             * @description Below so many free bytes copies wait.
+             */
+            least_bytes: number;
+        };
+        /** @description Where events come in. */
+        Doors: {
+            /** @description `http://127.0.0.1:6278`: the intake is below it; none where it is off. */
+            http?: string | null;
+            /** @description The project's name, which Pub/Sub's clients want. */
+            project: string;
+            /** @description `127.0.0.1:6280`: Pub/Sub over gRPC; none where it is off. */
+            pubsub?: string | null;
+        };
+        /** @description A text to be looked at. */
+        Draft: {
+            /** @description The whole of `access.toml` as it would be. */
+            text: string;
+        };
+        /** @description Somebody else, or another window, was faster. */
+        DraftConflict: {
+            code: string;
+            /** @description As it stands now. */
+            current: components["schemas"]["DraftView"];
+            hint: string;
+            retry: string;
+            summary: string;
+        };
+        /** @description A tab. */
+        DraftView: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Its place among the tabs.
+             */
+            position: number;
+            /** @description Its last run. */
+            query?: string | null;
+            /**
+             * Format: int64
+             * @description Counts changes; a change carries the one it was made on.
+             */
+            revision: number;
+            /** @description The saved query it was opened from. */
+            saved?: string | null;
+            sql: string;
+            title: string;
+            updated_at: string;
+        };
+        /** @description All tabs, in order. */
+        DraftsView: {
+            items: components["schemas"]["DraftView"][];
+        };
+        /** @description An event that was edited. */
+        Edited: {
+            /** @description The whole event. */
+            text: string;
+        };
+        /** @description What the statement at the cursor would read at most. */
+        EstimateView: {
+            /** Format: int64 */
+            bytes?: number | null;
+            /** Format: int64 */
+            rows?: number | null;
+            tables: string[];
+        };
+        /** @description `access.toml`. */
+        FileView: {
+            /** @description Addresses that `naru.toml` makes administrators. */
+            admins: string[];
+            /** @description Tables that only grants on the table itself reach. */
+            closed: string[];
+            /** @description Grants in the order of the file. */
+            grants: components["schemas"]["GrantView"][];
+            /** @description Groups by name. */
+            groups: components["schemas"]["GroupView"][];
+            /** @description Its text, comments and all. */
+            text: string;
+        };
+        /** @description One forward. */
+        ForwardView: {
+            /**
+             * Format: int64
+             * @description Events that are not settled.
+             */
+            backlog: number;
+            /**
+             * Format: int64
+             * @description How long the oldest of them waits, milliseconds.
+             */
+            behind_ms: number;
+            /** @description Its name in the topic's file. */
+            forward: string;
+            /** @description `mixpanel`, `webhook` or `pubsub`. */
+            kind: string;
+            /** @description What happens next, in words. */
+            next_step: string;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /** @description `running`, `waiting`, `refused` or `paused`. */
+            state: string;
+            /** @description The receiver's host. */
+            to: string;
+        };
+        /** @description What one check found. */
+        FoundView: {
+            /** @description Its name. */
+            check: string;
+            /** @description One sentence. */
+            detail?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that it returned.
+             */
+            failing: number;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            ms: number;
+            /** @description `pass`, `warn`, `block` or `error` (it could not be run). */
+            outcome: string;
+            /** @description A few of the failing rows. */
+            sample: Record<string, never>[];
+            /** @description `block` or `warn`. */
+            severity: string;
+            /** @description Its query. */
+            sql: string;
+        };
+        /** @description A grant. */
+        GrantView: {
+            /** @description `view`, `edit` or `own`. */
+            can: string;
+            /** @description The line of its `[[grants]]`. */
+            line: number;
+            /** @description On what: `*`, a dataset, a table. */
+            on: string[];
+            /** @description To whom, as written: `domain:acme.kr`, `group:analysts`, `person:kim@acme.kr`. */
+            to: string[];
+        };
+        /** @description A kind of letters, with how many there are. */
+        Group: components["schemas"]["Kind"] & {
+            /**
+             * Format: int64
+             * @description The most that one of them was tried.
+             */
+            attempts: number;
+            /**
+             * Format: int64
+             * @description One of them.
+             */
+            example: number;
+            /** @description When the first of them was accepted. */
+            first_seen: string;
+            /** @description When the last was. */
+            last_seen: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            letters: number;
+        };
+        /** @description A topic's dead letters by what is wrong with them. */
+        GroupList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Whether every event on the log was looked at; those behind may become dead letters too. */
+            complete: boolean;
+            /** @description The most first. */
+            items: components["schemas"]["Group"][];
+            /**
+             * Format: int32
+             * @description The revision of the columns that events are judged by now.
+             */
+            schema_revision: number;
+        };
+        /** @description A group. */
+        GroupView: {
+            /** @description Its line in the file. */
+            line: number;
+            /** @description Addresses of its people. */
+            members: string[];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description A row and its hash. */
+        HeadView: {
+            /** @description Its hash. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description The row's number.
+             */
+            row: number;
+        };
+        /** @description Runs, the latest first. */
+        HistoryView: {
+            items: components["schemas"]["RanView"][];
+            /**
+             * Format: int64
+             * @description Where the next page begins.
+             */
+            next?: number | null;
+        };
+        /** @description One thing that is wrong. */
+        HomeProblem: {
+            /**
+             * Format: int64
+             * @description How many: dead letters; milliseconds of a lag; free bytes of a disk.
+             */
+            count?: number | null;
+            /** @description What kind of thing. */
+            kind: components["schemas"]["ProblemKind"];
+            /** @description Marts that are made of it. */
+            marts: number;
+            /** @description Which one: a source, a table, a mart, a topic, a file. */
+            object: string;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /** @description People who read it, or what is made of it, in the last thirty days. */
+            readers: number;
+            /**
+             * Format: int64
+             * @description The run in which a mart failed.
+             */
+            run?: number | null;
+            /** @description `bad` (something stands still or is wrong) or `warn`. */
+            severity: string;
+            /** @description Since when, where that is known. */
+            since?: string | null;
+            /** @description The source of a table; the forward of a topic. */
+            within?: string | null;
+        };
+        /** @description How everything is. */
+        HomeView: {
+            /** @description When these figures were taken, RFC 3339. */
+            as_of: string;
+            /** @description Whether every source was read since the start, so that all tables are counted. */
+            complete: boolean;
+            disk?: components["schemas"]["DiskView"] | null;
+            /** @description Marts. */
+            marts: components["schemas"]["MartCounts"];
+            /** @description What is wrong, the worst first. */
+            problems: components["schemas"]["HomeProblem"][];
+            /** @description Sources by name. */
+            sources: components["schemas"]["SourceLine"][];
+            /** @description Tables that sources write. */
+            tables: components["schemas"]["TableCounts"];
+            /** @description Topics. */
+            topics: components["schemas"]["TopicCounts"];
+        };
+        /** @description What an action would do to a table. */
+        Impact: {
+            /** @description Whether it was done. */
+            done: boolean;
+            /** @description Marts below it that the caller may see; their next run reads what is there then. */
+            marts_below: string[];
+            /**
+             * Format: int64
+             * @description The log that its source keeps already; a pause adds nothing to it, a stopped source does.
+             */
+            retained_bytes?: number | null;
+            /** @description The table as it stands. */
+            table: components["schemas"]["SyncedTable"];
+        };
+        /** @description One input of a mart. */
+        InputView: {
+            /** @description As of when its content is: when the mart was published, or when the run took its cut of the sources. */
+            at?: string | null;
+            /** @description Whether it is a mart. */
+            mart: boolean;
+            /**
+             * Format: int64
+             * @description For a mart: the run that made what was read; for one of the same run also while it is not done.
+             */
+            run?: number | null;
+            /** @description For a mart of the same run: where it stands. */
+            state?: string | null;
+            /** @description `dataset.table`. */
+            table: string;
+            /**
+             * Format: int64
+             * @description The version that was read.
+             */
+            version?: number | null;
+        };
+        /** @description What the topic's table would say of an event. */
+        Judgement: {
+            /** @description What the column takes. */
+            expected?: string | null;
+            /** @description Whether it fits the columns as they are now. */
+            fits: boolean;
+            /** @description What came. */
+            got?: string | null;
+            /** @description Where it does not. */
+            path?: string | null;
+            /**
+             * Format: int32
+             * @description The revision of the columns that it was judged by.
+             */
+            schema_revision: number;
+        };
+        /** @description Letters that are wrong in the same way, by the same revision of the columns. */
+        Kind: {
+            /** @description What the column takes. */
+            expected: string;
+            /** @description What came. */
+            got: string;
+            /** @description Where in the event; `[*]` stands for any element. */
+            path: string;
+            /** @description Stable code of what is wrong. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description The revision of the columns that they were judged by.
+             */
+            schema_revision: number;
+            /** @description `table`, or the forward that they died in. */
+            sink: string;
+        };
+        /** @description Someone who can come in, or could. */
+        KnownView: {
+            /** @description Whether they can come in now. */
+            active: boolean;
+            /** @description Whether they administer the project. */
+            admin: boolean;
+            /** @description `person`, `service` or `token`. */
+            kind: string;
+            /** @description How people call them. */
+            shown: string;
+            /** @description As `access.toml` names them. */
+            who: string;
+        };
+        /** @description Someone who leaves. */
+        Leaving: {
+            /** @description Who answers for their service accounts, shares and schedules from now on. */
+            to?: string | null;
+            /** @description Their e-mail address. */
+            who: string;
+        };
+        /** @description What to do with it. */
+        LetIn: {
+            /** @description Whether it is let in: it can then do what the caller can, for 30 days. */
+            let_in: boolean;
+        };
+        /** @description Some dead letters. */
+        LetterList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The first ones first. */
+            items: components["schemas"]["LetterView"][];
+            /**
+             * Format: int64
+             * @description Ask again with this `after`; none when these are all.
+             */
+            next?: number | null;
+        };
+        /** @description One dead letter. */
+        LetterView: components["schemas"]["Kind"] & {
+            /**
+             * Format: int64
+             * @description How often it was tried again.
+             */
+            attempts: number;
+            /** @description Its attributes, a JSON object. */
+            attributes: string;
+            /** @description The event in base64, cut where it is long. */
+            base64: string;
+            /**
+             * Format: int64
+             * @description Bytes of the event.
+             */
+            bytes: number;
+            /** @description Its own id, where the topic has a key for duplicates. */
+            event_id?: string | null;
+            /** @description When it was accepted. */
+            first_seen: string;
+            /**
+             * Format: int64
+             * @description The offset of the event that died first.
+             */
+            id: number;
+            /** @description When it was last tried. */
+            last_seen: string;
+            /** @description Its ordering key. */
+            ordering_key: string;
+            /** @description `dead`, `replayed` or `discarded`. */
+            status: string;
+            /** @description The event as text; none where it is no UTF-8, or long. */
+            text?: string | null;
+        };
+        /** @description A link. */
+        LinkView: {
+            /** @description Whose moment its rows are. */
+            as_of?: string | null;
+            created_at: string;
+            expires_at: string;
+            /** Format: int64 */
+            fresh_minutes: number;
+            id: string;
+            name: string;
+            note: boolean;
+            /** @description Code of the last failure. */
+            problem_code?: string | null;
+            revoked_at?: string | null;
+            /** Format: int64 */
+            rows_max: number;
+            /** @description With whose rights it runs. */
+            sharer: string;
+            /** @description When it was last used, and how often. */
+            used_at?: string | null;
+            /** Format: int64 */
+            uses: number;
+        };
+        /** @description Links of a saved query, the latest first. */
+        LinksView: {
+            items: components["schemas"]["LinkView"][];
+        };
+        /** @description A column. */
+        ListedColumn: {
+            name: string;
+            /** @description Its GoogleSQL type. */
+            type: string;
+        };
+        /** @description A dataset. */
+        ListedDataset: {
+            /** @description Its tables: of the dataset that was asked for, or those that fit what is looked for. */
+            items?: components["schemas"]["ListedTable"][] | null;
+            name: string;
+            /** @description Tables in it that the caller may see. */
+            tables: number;
+        };
+        /** @description A table in the list. */
+        ListedTable: {
+            name: string;
+        };
+        /** @description The log at one moment. */
+        LogView: {
+            /**
+             * Format: int64
+             * @description Bytes on disk.
+             */
+            bytes: number;
+            /** @description What an acknowledgement means: `fsync` (it survives a power cut) or `os` (it survives a kill). */
+            mode: string;
+            problem?: components["schemas"]["ProblemView"] | null;
+        };
+        /** @description A link that was just made. The address is shown this once. */
+        MadeLink: {
+            /** @description Path of the CSV, below the address of this naru. */
+            csv: string;
+            link: components["schemas"]["LinkView"];
+            /** @description Path of the workbook. */
+            xlsx: string;
+        };
+        /** @description How many marts stand how. */
+        MartCounts: {
+            /** @description All that have a file. */
+            all: number;
+            /** @description The latest run went well. */
+            done: number;
+            /** @description The latest run did not; the earlier result stays. */
+            failed: number;
+            /** @description Never ran. */
+            never: number;
+            /** @description In a run now. */
+            running: number;
+        };
+        /** @description One mart of a list. */
+        MartItem: {
+            broken?: components["schemas"]["ProblemView"] | null;
+            /** @description Why, one line. */
+            cause?: string | null;
+            /** @description Its latest runs, the newest first. */
+            cells: components["schemas"]["Cell"][];
+            /** @description Whether its file was edited since. */
+            edited: boolean;
+            /** @description Checks of the latest attempt that did not pass. */
+            failing_checks: string[];
+            /** @description `table` or `view`. */
+            kind: string;
+            /** @description 0 for a mart that reads no mart, else one more than the highest that it reads. */
+            layer: number;
+            /** @description `dataset.table`. */
+            mart: string;
+            /** @description Whether the caller may pause it. */
+            may_operate: boolean;
+            /** @description Whether the caller may run it. */
+            may_run: boolean;
+            /**
+             * Format: int64
+             * @description What building it takes as a rule.
+             */
+            median_ms?: number | null;
+            /** @description When its schedule starts it next; none while that is paused. */
+            next_at?: string | null;
+            /** @description Whom to ask. */
+            owner?: string | null;
+            paused?: components["schemas"]["PauseView"] | null;
+            /** @description When what SQL reads was published. */
+            published_at?: string | null;
+            /**
+             * Format: int64
+             * @description The run that published it.
+             */
+            published_run?: number | null;
+            /** @description What it reads: marts and other tables. */
+            reads: string[];
+            /** @description Whether that was a rollback. */
+            rolled_back: boolean;
+            /**
+             * Format: int64
+             * @description Rows of that.
+             */
+            rows?: number | null;
+            /** @description The schedule as it is written. */
+            schedule?: string | null;
+            /** @description Where it stands in its latest run; none before the first. */
+            state?: string | null;
+        };
+        /** @description All marts with their latest runs. */
+        MartList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Mistakes in files: runs and schedules go by what was there before. */
+            folder: components["schemas"]["ProblemView"][];
+            /** @description In an order in which they can be built. */
+            items: components["schemas"]["MartItem"][];
+        };
+        /** @description One mart in full. */
+        MartView: components["schemas"]["MartItem"] & {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Its checks. */
+            checks: components["schemas"]["CheckView"][];
+            /** @description For people. */
+            description?: string | null;
+            /** @description Its file. */
+            file: string;
+            /** @description Marts that read it. */
+            read_by: string[];
+            /**
+             * Format: int32
+             * @description Attempts after the first.
+             */
+            retries: number;
+            /** @description Its query. */
+            sql: string;
+            /** @description Line of the file that the query's first line is. */
+            sql_line: number;
+            /**
+             * Format: int64
+             * @description Seconds that one attempt may take.
+             */
+            timeout_s?: number | null;
+        };
+        /** @description Who the caller is, and where. */
+        Me: {
+            /** @description Whether they administer the project. */
+            admin: boolean;
+            /** @description `owner`, `person`, `service` or `token`. */
+            kind: string;
+            /** @description E-mail, a service's name, a token's name, or "owner". */
+            name: string;
+            /** @description The project. */
+            project: string;
+            /** @description How to call them on screen. */
+            shown: string;
+            /** @description The version of this naru. */
+            version: string;
+            /** @description `session` or `token`. */
+            via: string;
+        };
+        /** @description What the caller may do with a dataset. */
+        MineView: {
+            /** @description The dataset. */
+            dataset: string;
+            /** @description The most that they may do with one of its tables: `view`, `edit` or `own`. */
+            role: string;
+            /** @description Tables of it that they see. */
+            tables: number;
+        };
+        /** @description One mistake. */
+        MistakeView: {
+            code: string;
+            detail?: string | null;
+            end?: components["schemas"]["PlaceInText"] | null;
+            hint?: string | null;
+            /** @description What may have been meant instead of the word. */
+            instead?: string | null;
+            start?: components["schemas"]["PlaceInText"] | null;
+            summary: string;
+        };
+        /** @description A new tab. */
+        NewDraft: {
+            /** Format: int64 */
+            position?: number;
+            saved?: string | null;
+            sql?: string;
+            title?: string;
+        };
+        /** @description A new link. */
+        NewLink: {
+            /**
+             * Format: int64
+             * @description Days until it expires; 90 when absent, at most 366.
+             */
+            days?: number | null;
+            /**
+             * Format: int64
+             * @description For how many minutes the same rows are given; 15 when absent.
+             */
+            fresh_minutes?: number | null;
+            /** @description What it is for. */
+            name?: string;
+            /**
+             * @description Whether a line above the header says how old and how complete the rows are. There is one anyway when rows are
+             *     missing.
+             */
+            note?: boolean;
+            /**
+             * Format: int64
+             * @description Rows that it gives at most; 50,000 when absent.
+             */
+            rows_max?: number | null;
+        };
+        /** @description A new one. */
+        NewSaved: {
+            description?: string;
+            name: string;
+            shared?: components["schemas"]["SharedWith"][];
+            sql: string;
+        };
+        /** @description A service account to make. */
+        NewServiceAccount: {
+            /**
+             * Format: int64
+             * @description Days that it lives, at most 366.
+             */
+            days: number;
+            /** @description Its name. */
+            name: string;
+            /** @description Addresses and networks it may come from; empty means anywhere. */
+            networks?: string[];
+            /** @description Whoever answers for it, by e-mail; without it the caller. */
+            owner?: string | null;
+            /** @description What it is for. */
+            purpose: string;
+        };
+        /** @description A new block. */
+        NewSheet: {
+            /** @description Where the block begins; `A1` when absent. */
+            cell?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that it holds at most; 10,000 when absent.
+             */
+            rows_max?: number | null;
+            /** @description Cron in the project's zone; absent: only when asked. */
+            schedule?: string | null;
+            /** @description The title of the tab. */
+            sheet: string;
+            /** @description The spreadsheet's address, or its id. */
+            spreadsheet: string;
+        };
+        /** @description A token to make. */
+        NewToken: {
+            /**
+             * Format: int64
+             * @description Days that it lives.
+             */
+            days: number;
+            /** @description What its owner knows it by. */
+            name: string;
+            /** @description What it is for: `query`, `api`, `send:TOPIC`, `receive:TOPIC`. */
+            scopes: string[];
+        };
+        /** @description One mart of a run. */
+        NodeView: {
+            /** @description Whether it only waited for another mart that failed. */
+            blocked_by_another: boolean;
+            /**
+             * Format: int64
+             * @description Bytes made.
+             */
+            bytes?: number | null;
+            /** @description Why, one line. */
+            cause?: string | null;
+            /** @description What its checks found; those that did not pass first. */
+            checks: components["schemas"]["FoundView"][];
+            /** @description Whether its file was edited since the run. */
+            edited: boolean;
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /** @description What it read, and how fresh that was. */
+            inputs: components["schemas"]["InputView"][];
+            /** @description `table` or `view`. */
+            kind: string;
+            /** @description Its layer in the graph; 0 where its file is gone. */
+            layer: number;
+            /** @description The mart. */
+            mart: string;
+            /**
+             * Format: int64
+             * @description What it takes as a rule.
+             */
+            median_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How long that took.
+             */
+            ms?: number | null;
+            /** @description Whom to ask. */
+            owner?: string | null;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /**
+             * Format: int64
+             * @description Rows made.
+             */
+            rows?: number | null;
+            /** @description When its latest attempt began. */
+            started_at?: string | null;
+            /** @description Where it stands. */
+            state: string;
+            /**
+             * Format: int32
+             * @description Attempts since the run began or was resumed.
+             */
+            tries: number;
+        };
+        /** @description What ended when someone left. */
+        OffboardedView: {
+            /** @description Service accounts that the heir answers for now. */
+            services: number;
+            /** @description Sessions of browsers that were open. */
+            sessions: number;
+            /** @description Lines of `access.toml` that still name them. */
+            still_named: number[];
+            /** @description Personal tokens that were live. */
+            tokens: number;
+        };
+        /** @description Whether a mart's schedule shall wait. */
+        PauseAsked: {
+            /** @description True to stop it, false to let it go on with its next time. */
+            paused: boolean;
+            /** @description Why, for those who find it stopped. */
+            why?: string | null;
+        };
+        /** @description Who paused a schedule. */
+        PauseView: {
+            /** @description When. */
+            at: string;
+            /** @description The person. */
+            by?: string | null;
+            /** @description In that person's words. */
+            why?: string | null;
+        };
+        /** @description A schedule after the change. */
+        Paused: {
+            /** @description Whether it waits. */
+            paused: boolean;
+        };
+        /** @description A place in the text that was sent, from 1. */
+        PlaceInText: {
+            /** @description The column in characters. */
+            column: number;
+            /** @description The line. */
+            line: number;
+        };
+        /** @description A position in a file of the project folder, counted from 1. */
+        PlaceView: {
+            /** @description The column in characters. */
+            column: number;
+            /** @description The file, relative to the folder. */
+            file: string;
+            /** @description Its line. */
+            line: number;
+        };
+        /** @description What would happen, or what was begun. */
+        Plan: {
+            /** @description When this was looked up. */
+            as_of: string;
+            /** @description Whether it was begun. */
+            begun: boolean;
+            /**
+             * Format: int64
+             * @description What all of it takes as a rule, where that is known of every mart; marts that do not wait for each other at once.
+             */
+            expected_ms?: number | null;
+            /** @description Marts that are built, in order. */
+            marts: components["schemas"]["Planned"][];
+            /**
+             * Format: int64
+             * @description For a rollback: the run whose result is published again.
+             */
+            rolled_to?: number | null;
+            /**
+             * Format: int64
+             * @description For a rollback: the rows of that.
+             */
+            rows?: number | null;
+            /**
+             * Format: int64
+             * @description The run that was begun, or that would be gone on with.
+             */
+            run?: number | null;
+            /** @description Marts that read what is built and that stay as they are until they are run. */
+            stale_below: string[];
+        };
+        /** @description What a text would change. */
+        PlanView: {
+            /** @description Who gains and who loses what. */
+            changes: components["schemas"]["ChangeView"][];
+            /** @description Mistakes in the text; with one it cannot be put in force. */
+            wrong: components["schemas"]["ProblemView"][];
+        };
+        /** @description One mart of a plan. */
+        Planned: {
+            broken?: components["schemas"]["ProblemView"] | null;
+            /**
+             * Format: int64
+             * @description The run that builds it right now; this one would be refused.
+             */
+            busy?: number | null;
+            /** @description Its layer in the graph. */
+            layer: number;
+            /** @description The mart. */
+            mart: string;
+            /**
+             * Format: int64
+             * @description What it takes as a rule.
+             */
+            median_ms?: number | null;
+            /** @description Where it stands in its latest run. */
+            state?: string | null;
+        };
+        /** @description The body of every answer that is not a success. */
+        ProblemBody: {
+            /** @description Stable code; translations and programs go by it. */
+            code: string;
+            /** @description Why, in sentences. */
+            detail?: string | null;
+            /** @description What to do, in sentences. */
+            hint?: string | null;
+            /** @description The request, as the log names it. */
+            request?: string | null;
+            /** @description `never`: the same request fails again until something is changed; `later`: waiting can help. */
+            retry: string;
+            /** @description What happened to which object. */
+            summary: string;
+        };
+        /**
+         * @description What kind of thing is wrong.
+         * @enum {string}
+         */
+        ProblemKind: "source" | "source_warning" | "table" | "late" | "mart" | "check" | "definition" | "topic" | "dead_letters" | "forward" | "log" | "upkeep" | "disk";
+        /** @description Something that is wrong with an object of an answer. */
+        ProblemView: {
+            /** @description Stable code, which translations go by. */
+            code: string;
+            /** @description Why. */
+            detail?: string | null;
+            /** @description What to do. */
+            hint?: string | null;
+            place?: components["schemas"]["PlaceView"] | null;
+            /** @description What happened. */
+            summary: string;
+        };
+        /** @description How far a query is. */
+        ProgressView: {
+            /**
+             * Format: int64
+             * @description Bytes read from files.
+             */
+            bytes_read: number;
+            /**
+             * Format: int64
+             * @description Bytes written to the spill folder.
+             */
+            bytes_spilled: number;
+            /**
+             * Format: int64
+             * @description Rows that scans have handed on.
+             */
+            rows_read: number;
+            /**
+             * Format: int64
+             * @description Rows that scans hold, where that is known.
+             */
+            rows_total?: number | null;
+        };
+        /** @description A query. */
+        QueryView: {
+            /** @description The moment whose rows these are. */
+            as_of?: string | null;
+            /** @description Columns; null until they are known. */
+            columns?: components["schemas"]["ColumnView"][] | null;
+            /** @description Whether what can be fetched is the whole answer. */
+            complete: boolean;
+            /** @description When it was taken. */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description How long it has run, or ran.
+             */
+            elapsed_ms: number;
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /** @description When the rows are given up. */
+            expires_at?: string | null;
+            /** @description Its id. */
+            id: string;
+            position?: components["schemas"]["PlaceInText"] | null;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /** @description How far it is. */
+            progress: components["schemas"]["ProgressView"];
+            /** @description Its place in the queue, from 1, while it waits. */
+            queue_place?: number | null;
+            /** @description What it read. */
+            reads: components["schemas"]["ReadView"][];
+            /**
+             * Format: int64
+             * @description Rows that can be fetched now.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Rows counted so far; those beyond the bound are counted and not kept.
+             */
+            rows_counted: number;
+            /**
+             * Format: int64
+             * @description Rows of the whole answer, once it is done.
+             */
+            rows_total?: number | null;
+            /** @description What was sent. */
+            sql: string;
+            /** @description When it got a lane. */
+            started_at?: string | null;
+            /** @description `queued`, `running`, `done`, `failed`, `timed_out` or `cancelled`. */
+            state: string;
+            /** @description Zone in which TIMESTAMP met DATE. */
+            time_zone: string;
+        };
+        /** @description One run. */
+        RanView: {
+            /** Format: int64 */
+            bytes_read: number;
+            created_at: string;
+            /**
+             * Format: int64
+             * @description How long it ran.
+             */
+            elapsed_ms: number;
+            /** @description The query's id; its rows are there while they are kept. */
+            id: string;
+            problem_code?: string | null;
+            /** Format: int64 */
+            rows?: number | null;
+            sql: string;
+            state: string;
+        };
+        /** @description A table that was read. */
+        ReadView: {
+            /** @description Its name. */
+            table: string;
+            /**
+             * Format: int64
+             * @description Its version, where it has one.
+             */
+            version?: number | null;
+        };
+        /** @description A rule that reaches someone. */
+        ReasonView: {
+            /** @description What it gives. */
+            can?: string | null;
+            /** @description Whether it counts: grants on more than a closed table do not. */
+            counts: boolean;
+            /** @description `admin`, `open` or `grant`. */
+            kind: string;
+            /** @description On what. */
+            on?: string | null;
+            /** @description Where it stands: `access.toml:12:1`. */
+            place?: string | null;
+            /** @description Under which name it reaches them. */
+            to?: string | null;
+        };
+        /** @description Which letters shall be tried again, and how they are mended. */
+        ReplayAsked: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /** @description Also letters that were tried too often. */
+            force?: boolean;
+            /** @description These letters; all of a kind or all that wait when empty. */
+            ids?: number[];
+            kind?: components["schemas"]["Kind"] | null;
+            /** @description Give fields a value: `user.id=7`. */
+            set?: string[];
+            /** @description The whole event anew; for one letter only. */
+            text?: string | null;
+        };
+        /** @description How a run shall be gone on with. */
+        ResumeAsked: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /** @description Publish its results although newer runs have published newer ones. */
+            older?: boolean;
+        };
+        /** @description What a mart shall be rolled back to. */
+        RollbackAsked: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /**
+             * Format: int64
+             * @description The run whose result is wanted; the one before what is live when missing.
+             */
+            to?: number | null;
+            /** @description Why, for the history. */
+            why?: string | null;
+        };
+        /** @description A page of rows. */
+        RowsView: {
+            /** @description Whether what is kept is the whole answer. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description The number of the first one, from 0.
+             */
+            from: number;
+            /** @description Cells in the columns' order. */
+            rows: Record<string, never>[][];
+            /**
+             * Format: int64
+             * @description Rows of the whole answer, once it is done.
+             */
+            rows_total?: number | null;
+        };
+        /** @description Which marts shall be built. */
+        RunAsked: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /**
+             * @description `dataset.table`, `+dataset.table` (and what it reads), `dataset.table+` (and what reads it), `dataset.*`; all
+             *     when empty.
+             */
+            marts?: string[];
+            /** @description Why, for the history. */
+            why?: string | null;
+        };
+        /** @description One run of a list. */
+        RunLine: {
+            /** @description The person who asked. */
+            by?: string | null;
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            ms?: number | null;
+            /** @description `manual`, `schedule`, `catch_up` or `rollback`. */
+            reason: string;
+            /** @description What was asked for; none where that may name a mart that the caller may not see. */
+            requested?: string | null;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            run: number;
+            /** @description When it began. */
+            started_at: string;
+            /** @description `running`, `done`, `failed`, `cancelled` or `interrupted`; of the marts that the caller may see. */
+            state: string;
+            /** @description How many of its marts stand in each state. */
+            states: {
+                [key: string]: number;
+            };
+            /** @description Why, in that person's words. */
+            why?: string | null;
+        };
+        /** @description Runs, the newest first. */
+        RunList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The runs. */
+            items: components["schemas"]["RunLine"][];
+        };
+        /** @description One run in full. */
+        RunView: components["schemas"]["RunLine"] & {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Whether every mart of the run has ended. */
+            complete: boolean;
+            /** @description The mart that failed first and by itself; where a reader begins. */
+            first_failing?: string | null;
+            /** @description Whether the caller may run every mart of it. */
+            may_run: boolean;
+            /** @description Its marts, in an order in which they are built. */
+            nodes: components["schemas"]["NodeView"][];
+            /** @description Where each source stood. */
+            positions: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description For a rollback: the run whose result it published again.
+             */
+            rolled_to?: number | null;
+        };
+        /** @description Somebody else was faster. */
+        SavedConflict: {
+            code: string;
+            /** @description As it stands now. */
+            current: components["schemas"]["SavedView"];
+            hint: string;
+            retry: string;
+            summary: string;
+        };
+        /** @description Saved queries, by name. */
+        SavedList: {
+            items: components["schemas"]["SavedView"][];
+        };
+        /** @description A saved query. */
+        SavedView: {
+            /** @description What the caller may do with it. */
+            can: components["schemas"]["Can"];
+            created_at: string;
+            description: string;
+            id: string;
+            /** @description Whether it is the caller's. */
+            mine: boolean;
+            name: string;
+            /** @description Whose it is. */
+            owner: string;
+            /**
+             * Format: int64
+             * @description Counts changes; a change carries the one it was made on.
+             */
+            revision: number;
+            /** @description Who else may. */
+            shared: components["schemas"]["SharedWith"][];
+            sql: string;
+            updated_at: string;
+        };
+        /** @description Service accounts, by name. */
+        ServiceList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The accounts: one's own; for administrators all. */
+            items: components["schemas"]["ServiceView"][];
+        };
+        /** @description A service account. */
+        ServiceView: {
+            /** @description Whether it works: its time is not over and its owner is here. */
+            active: boolean;
+            /** @description When it was made. */
+            created_at: string;
+            /** @description When it stops working. */
+            expires_at: string;
+            /** @description Its name, which `access.toml` grants to as `service:NAME`. */
+            name: string;
+            /** @description Addresses and networks it may come from; empty means anywhere. */
+            networks: string[];
+            /** @description Whoever answers for it. */
+            owner: string;
+            /** @description What it is for. */
+            purpose: string;
+        };
+        /** @description Browsers that are signed in, the newest first. */
+        SessionList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The sessions. */
+            items: components["schemas"]["SessionView"][];
+        };
+        /** @description A browser that is signed in. */
+        SessionView: {
+            /** @description Where it signed in from. */
+            address: string;
+            /** @description The browser, as it calls itself. */
+            client: string;
+            /** @description When it signed in. */
+            created_at: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description When it was last used, to the minute. */
+            used_at: string;
+        };
+        /** @description Somebody who may. */
+        SharedWith: {
+            can: components["schemas"]["Can"];
+            /** @description As in access.toml: `domain:acme.kr`, `group:analysts`, `person:kim@acme.kr`, `service:bi`. */
+            to: string;
+        };
+        /** @description A block. */
+        SheetView: {
+            /** Format: int64 */
+            column: number;
+            created_at: string;
+            id: string;
+            problem?: components["schemas"]["ProblemView"] | null;
+            refreshed_at?: string | null;
+            /**
+             * Format: int64
+             * @description Row and column of its first cell, from 0.
+             */
+            row: number;
+            /** Format: int64 */
+            rows?: number | null;
+            /** Format: int64 */
+            rows_max: number;
+            /** Format: int64 */
+            rows_total?: number | null;
+            schedule?: string | null;
+            /** @description With whose rights it runs. */
+            sharer: string;
+            sheet: string;
+            spreadsheet: string;
+        };
+        /** @description Blocks of a saved query, and the address with which a spreadsheet is shared for naru to write into it. */
+        SheetsView: {
+            /** @description None where no account is set up. */
+            account?: string | null;
+            items: components["schemas"]["SheetView"][];
+        };
+        /** @description One source. */
+        SourceLine: {
+            /**
+             * Format: int64
+             * @description The largest lag of its tables, milliseconds.
+             */
+            lag_ms?: number | null;
+            /** @description See `tables`. */
+            late: number;
+            /** @description `connecting`, `preflight`, `streaming`, `waiting`, `stopped` or `vanished`. */
+            phase: string;
+            /**
+             * Format: int64
+             * @description Bytes of its log that it keeps for naru.
+             */
+            retained_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes until it throws them away; none when it never does.
+             */
+            safe_bytes?: number | null;
+            /** @description Its name. */
+            source: string;
+            /** @description Its tables, and those of them that are late or stopped. */
+            tables: number;
+        };
+        /** @description All sources that the caller may see. */
+        SourceList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Whether every source was read since the start; one that was not lists no tables yet. */
+            complete: boolean;
+            /** @description By name. */
+            items: components["schemas"]["SourceView"][];
+            /** @description Whether the caller may connect a database. */
+            may_connect: boolean;
+        };
+        /** @description One source. */
+        SourceView: {
+            /**
+             * @description Position acknowledged to the source.
+             * @default null
+             */
+            acknowledged: string | null;
+            /**
+             * @description The dataset that it writes to.
+             * @default
+             */
+            dataset: string;
+            /**
+             * @description Whether a trigger reports definition changes.
+             * @default false
+             */
+            event_trigger: boolean;
+            /**
+             * Format: double
+             * @description Hours after which the slot would be lost if naru stopped now, at the rate at which the server writes.
+             * @default null
+             */
+            hours_if_stopped: number | null;
+            /**
+             * Format: double
+             * @description Hours until the slot is lost as the log grows now; none while it does not grow.
+             * @default null
+             */
+            hours_until_lost: number | null;
+            /**
+             * @description What makes it slower or coarser than it could be; nothing is wrong.
+             * @default []
+             */
+            notes: components["schemas"]["ProblemView"][];
+            /**
+             * @description `connecting`, `preflight`, `streaming`, `waiting`, `stopped`, or `vanished` (its file is gone).
+             * @default
+             */
+            phase: string;
+            /** @default null */
+            problem: components["schemas"]["ProblemView"] | null;
+            /**
+             * @description Whether `tables` is what the source had when it was last read.
+             * @default false
+             */
+            read: boolean;
+            /**
+             * Format: int64
+             * @description Bytes of log that the slot keeps at the source.
+             * @default null
+             */
+            retained_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Bytes until the slot is lost; none when unbounded.
+             * @default null
+             */
+            safe_bytes: number | null;
+            /**
+             * @description Last position that the server said it has written.
+             * @default null
+             */
+            server: string | null;
+            /**
+             * @description Since when it stands so.
+             * @default null
+             */
+            since: string | null;
+            /**
+             * @description Name of its file.
+             * @default
+             */
+            source: string;
+            /**
+             * @description Its tables that the caller may see.
+             * @default []
+             */
+            tables: components["schemas"]["SyncedTable"][];
+            /**
+             * @description End of the last transaction that queries see.
+             * @default null
+             */
+            visible: string | null;
+            /**
+             * @description What will stop it if nobody does anything.
+             * @default []
+             */
+            warnings: components["schemas"]["ProblemView"][];
+            /**
+             * Format: double
+             * @description Bytes of log that the server writes, a second; measured.
+             * @default null
+             */
+            written_per_s: number | null;
+        };
+        /** @description A statement's place; its end is behind its last character. */
+        StatementView: {
+            end: components["schemas"]["PlaceInText"];
+            start: components["schemas"]["PlaceInText"];
+        };
+        /** @description What is to be run. */
+        Submit: {
+            /** @description Dataset of table names without one. */
+            dataset?: string | null;
+            /** @description The tab it is run in: a run of the same tab that still goes on is cancelled first. The draft's id, or any word. */
+            draft?: string | null;
+            /**
+             * Format: int64
+             * @description Keep at most so many rows.
+             */
+            rows_max?: number | null;
+            /** @description One or more statements; the last one with rows is the answer. */
+            sql: string;
+        };
+        /** @description One subscription. */
+        SubscriptionView: {
+            /**
+             * Format: int32
+             * @description Seconds of a lease.
+             */
+            ack_deadline_s: number;
+            /**
+             * Format: int64
+             * @description Events that nobody acknowledged.
+             */
+            backlog: number;
+            /**
+             * Format: double
+             * @description About how long they take at the rate at which events come in, seconds; none while none come.
+             */
+            behind_s?: number | null;
+            /** @description Text of its filter; empty for none. */
+            filter: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Whether it keeps the order of each key. */
+            ordered: boolean;
+        };
+        /** @description One table of a source. */
+        SyncedTable: {
+            /**
+             * Format: int64
+             * @description Values that became NULL by a stated rule: infinite, NaN, out of range.
+             * @default 0
+             */
+            adjusted_values: number;
+            /**
+             * Format: int64
+             * @description Changes applied since the start.
+             * @default 0
+             */
+            changes: number;
+            /**
+             * Format: double
+             * @description Changes applied a second; measured.
+             * @default null
+             */
+            changes_per_s: number | null;
+            /**
+             * Format: int64
+             * @description Rows written by the copy that runs.
+             * @default null
+             */
+            copied: number | null;
+            /**
+             * Format: int64
+             * @description Rows that the source expects it to have.
+             * @default null
+             */
+            expected: number | null;
+            /**
+             * Format: int64
+             * @description Files of the newest version.
+             * @default 0
+             */
+            files: number;
+            /**
+             * @description What mends it.
+             * @default null
+             */
+            fix: string | null;
+            /**
+             * @description Whether changes reach it now: its source streams and it is live.
+             * @default false
+             */
+            followed: boolean;
+            /**
+             * Format: int64
+             * @description Milliseconds from the source's commit to visible, of the last change.
+             * @default null
+             */
+            lag_ms: number | null;
+            /**
+             * @description The last change of its definition.
+             * @default null
+             */
+            last_definition: string | null;
+            /**
+             * @description Whether the caller may pause, resume or copy it again.
+             * @default false
+             */
+            may_operate: boolean;
+            /**
+             * @description Why it is not live, or what is worth knowing.
+             * @default null
+             */
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description Rows that queries see.
+             * @default null
+             */
+            rows: number | null;
+            /**
+             * @description `schema.name` at the source.
+             * @default
+             */
+            source_table: string;
+            /**
+             * Format: int64
+             * @description Bytes of changes that wait on disk.
+             * @default 0
+             */
+            spool_bytes: number;
+            /**
+             * @description The phase: `discovered`, `preflight`, `copying`, `catching_up`, `live`, `rebuilding`, `quarantined`, `dropped`,
+             *     `paused` or `not_synced`.
+             * @default
+             */
+            state: string;
+            /**
+             * @description `dataset.table`.
+             * @default
+             */
+            table: string;
+        };
+        /** @description How many tables stand how. Those that left their source are not counted. */
+        TableCounts: {
+            /** @description All. */
+            all: number;
+            /** @description Being copied for the first time or again. */
+            copying: number;
+            /** @description Followed, and not late. */
+            fresh: number;
+            /** @description Behind, or not followed because their source is not. */
+            late: number;
+            /** @description Paused by a person. */
+            paused: number;
+            /** @description Stopped by an error. */
+            stopped: number;
+        };
+        /** @description A table with its columns. */
+        TableView: {
+            columns: components["schemas"]["ListedColumn"][];
+            dataset: string;
+            name: string;
+        };
+        /** @description Tokens, by name. */
+        TokenList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The tokens, those that ended included. */
+            items: components["schemas"]["TokenView"][];
+        };
+        /** @description A token just made: the only time that its text is shown. */
+        TokenMade: {
+            /** @description When it stops working. */
+            expires_at?: string | null;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description What its owner knows it by. */
+            name: string;
+            /** @description Its text. Nobody can show it again. */
+            token: string;
+            /** @description The user that goes with it on the Postgres wire. */
+            user: string;
+            wire?: components["schemas"]["WireView"] | null;
+        };
+        /** @description A token, without its text. */
+        TokenView: {
+            /** @description When it was made. */
+            created_at: string;
+            /** @description When it stops working; none where it does not. */
+            expires_at?: string | null;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description When it was last used, to the minute. */
+            last_used_at?: string | null;
+            /** @description What its owner knows it by. */
+            name: string;
+            /** @description What it is for: `query`, `api`, `send:TOPIC`, `receive:TOPIC`. */
+            scopes: string[];
+            /** @description `live`, `expired` or `revoked`. */
+            state: string;
+        };
+        /** @description Topics together. */
+        TopicCounts: {
+            /** @description Topics with a file. */
+            all: number;
+            /**
+             * Format: int64
+             * @description Events that wait to be mended.
+             */
+            dead_letters: number;
+            /**
+             * Format: double
+             * @description Events a second lately.
+             */
+            events_per_s: number;
+        };
+        /** @description One topic of a list. */
+        TopicItem: {
+            /**
+             * Format: int64
+             * @description Dead letters that wait to be mended.
+             */
+            dead_letters?: number | null;
+            /** @description Whether it has a file; others are on the log only. */
+            declared: boolean;
+            /**
+             * Format: int64
+             * @description Events that were told twice, since the start.
+             */
+            duplicates: number;
+            /**
+             * Format: int64
+             * @description First offset that is still on the log.
+             */
+            first: number;
+            /**
+             * Format: int64
+             * @description Events on the log that the table has yet to look at.
+             */
+            lag: number;
+            /**
+             * Format: int64
+             * @description Offset of the next event.
+             */
+            next: number;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /**
+             * Format: int64
+             * @description Events accepted since the start.
+             */
+            published: number;
+            /**
+             * Format: double
+             * @description Events accepted a second, lately.
+             */
+            rate: number;
+            /** @description Subscriptions, and forwards. */
+            readers: number;
+            /**
+             * Format: int64
+             * @description Events refused since the start because the log took nothing.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description Rows in the table.
+             */
+            rows?: number | null;
+            /**
+             * Format: int32
+             * @description How often the file's columns have changed, from 1; none without a file.
+             */
+            schema_revision?: number | null;
+            /** @description `starting`, `running`, `retrying` or `stopped`; none without a table. */
+            state?: string | null;
+            /** @description Its name. */
+            topic: string;
+        };
+        /** @description All topics that the caller may see. */
+        TopicList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Where events come in. */
+            doors: components["schemas"]["Doors"];
+            /** @description Files that were edited since the start; they count from the next one. */
+            edited: string[];
+            /** @description By name. */
+            items: components["schemas"]["TopicItem"][];
+            /** @description The log below all of them. */
+            log: components["schemas"]["LogView"];
+        };
+        /** @description One topic in full. */
+        TopicView: components["schemas"]["TopicItem"] & {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Its columns as the file declares them. */
+            columns: components["schemas"]["ColumnView"][];
+            /** @description Which events are the same event. */
+            dedup?: string | null;
+            /** @description Where events come in. */
+            doors: components["schemas"]["Doors"];
+            /** @description Where its events go on to. */
+            forwards: components["schemas"]["ForwardView"][];
+            /** @description Whether the caller may replay its dead letters. */
+            may_run: boolean;
+            /** @description Whether the caller may see its dead letters. */
+            may_see_dead: boolean;
+            /** @description Its subscriptions. */
+            subscriptions: components["schemas"]["SubscriptionView"][];
+            /** @description What happens to fields that are no column: `extra`, `reject` or `evolve`. */
+            unknown?: string | null;
+        };
+        /** @description All datasets, or those with tables that fit. */
+        TreeView: {
+            datasets: components["schemas"]["ListedDataset"][];
+        };
+        /** @description A program that waits to be let in as the caller. */
+        WaitingProgram: {
+            /** @description Where it asks from. */
+            address: string;
+            /** @description When it asked. */
+            asked_at: string;
+            /** @description What it calls itself and its machine. */
+            client: string;
+            /** @description Whether that is the caller's own address. */
+            same_address: boolean;
+        };
+        /** @description Who may do what with a table. */
+        WhoView: {
+            /** @description Rules that reach it. */
+            rules: components["schemas"]["ReasonView"][];
+            /** @description The table. */
+            table: string;
+        };
+        /** @description Why someone may do something with a table, or may not. */
+        WhyView: {
+            /** @description Whether only grants on the table itself reach it. */
+            closed: boolean;
+            /** @description Rules that reach them. */
+            reasons: components["schemas"]["ReasonView"][];
+            /** @description The most that they may do; none when the table is not there for them. */
+            role?: string | null;
+            /** @description The table. */
+            table: string;
+            /** @description Who, as `access.toml` names them. */
+            who: string;
+        };
+        /** @description Where the Postgres wire listens. */
+        WireView: {
+            /** @description The database: the project. */
+            database: string;
+            /** @description The address. */
+            host: string;
+            /**
+             * Format: int32
+             * @description The port.
+             */
+            port: number;
+        };
+        /** @description One piece of work. */
+        WorkView: {
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description `compare` or `replay`. */
+            kind: string;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /** @description How far it is, in its own words; none before the first step. */
+            progress?: Record<string, never> | null;
+            /** @description What came of it. */
+            result?: Record<string, never> | null;
+            /** @description When it began. */
+            started_at: string;
+            /** @description `running`, `done`, `failed` or `cancelled`. */
+            state: string;
+        };
+        /** @description A file that was written. */
+        Written: {
+            /** @description Its path. */
+            file: string;
+            /** @description Whether naru has to be started again to follow it. */
+            restart: boolean;
+        };
+    };
     responses: never;
     parameters: never;
     requestBodies: never;
@@ -14,4 +3198,2390 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessView"];
+                };
+            };
+        };
+    };
+    access_apply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Applied"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    access_offboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Leaving"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OffboardedView"];
+                };
+            };
+        };
+    };
+    access_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    access_who: {
+        parameters: {
+            query: {
+                /** @description The table. */
+                table: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoView"];
+                };
+            };
+        };
+    };
+    access_why: {
+        parameters: {
+            query: {
+                /** @description The table. */
+                table: string;
+                /** @description Who, as `access.toml` names them, or an e-mail address; the caller unless given. */
+                who?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyView"];
+                };
+            };
+        };
+    };
+    audit_rows: {
+        parameters: {
+            query?: {
+                /** @description Exactly this account. */
+                account?: string | null;
+                /** @description Exactly this action: `query`, `download`, `sign_in`, `token`, `access`, `share`, `run`, `operate`, `audit`. */
+                action?: string | null;
+                /** @description Exactly this door: `console`, `api`, `postgres`, `cli`, `share`. */
+                door?: string | null;
+                /** @description Rows that touched this table. */
+                table?: string | null;
+                /** @description Only those that failed, or only those that did not. */
+                failed?: boolean | null;
+                /** @description A piece of the SQL, of what was done, or of the reason. */
+                text?: string | null;
+                /** @description From this moment on, RFC 3339. */
+                from?: string | null;
+                /** @description Before this moment, RFC 3339. */
+                to?: string | null;
+                /** @description Rows before this one; `next` of the page before. */
+                before?: number | null;
+                /** @description At most so many, up to 500; 100 unless given. */
+                most?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+        };
+    };
+    audit_chain: {
+        parameters: {
+            query?: {
+                /** @description Its number. */
+                row?: number | null;
+                /** @description Its hash, 64 hexadecimal digits. */
+                hash?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChainView"];
+                };
+            };
+        };
+    };
+    audit_export: {
+        parameters: {
+            query?: {
+                /** @description Exactly this account. */
+                account?: string | null;
+                /** @description Exactly this action: `query`, `download`, `sign_in`, `token`, `access`, `share`, `run`, `operate`, `audit`. */
+                action?: string | null;
+                /** @description Exactly this door: `console`, `api`, `postgres`, `cli`, `share`. */
+                door?: string | null;
+                /** @description Rows that touched this table. */
+                table?: string | null;
+                /** @description Only those that failed, or only those that did not. */
+                failed?: boolean | null;
+                /** @description A piece of the SQL, of what was done, or of the reason. */
+                text?: string | null;
+                /** @description From this moment on, RFC 3339. */
+                from?: string | null;
+                /** @description Before this moment, RFC 3339. */
+                to?: string | null;
+                /** @description Rows before this one; `next` of the page before. */
+                before?: number | null;
+                /** @description At most so many, up to 500; 100 unless given. */
+                most?: number | null;
+                /** @description The reason, where `naru.toml` asks for one. */
+                reason?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+        };
+    };
+    waiting: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaitingProgram"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LetIn"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftsView"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDraft"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangedDraft"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftConflict"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description Text that stands in the SQL, in any case. */
+                find?: string;
+                /** @description The `next` of the page before. */
+                cursor?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryView"];
+                };
+            };
+        };
+    };
+    home: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeView"];
+                };
+            };
+        };
+    };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    marts: {
+        parameters: {
+            query?: {
+                /** @description Runs a mart, at most 100; 25 unless given. A graph needs 1. */
+                runs?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MartList"];
+                };
+            };
+        };
+    };
+    follow_marts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events: `state` with the marts that took a step */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    run_marts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    mart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                mart: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MartView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    pause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                mart: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paused"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    roll_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                mart: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    submit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Submit"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueryView"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Check"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckedView"];
+                };
+            };
+        };
+    };
+    complete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Complete"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompletionsView"];
+                };
+            };
+        };
+    };
+    tree: {
+        parameters: {
+            query?: {
+                /** @description A part of a table's or column's name, in any case. */
+                find?: string | null;
+                /** @description The dataset whose tables are listed. */
+                dataset?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreeView"];
+                };
+            };
+        };
+    };
+    table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset: string;
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueryView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueryView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    download: {
+        parameters: {
+            query: {
+                /** @description `csv`, `xlsx`, `parquet`, `json` or `ndjson`. */
+                format: string;
+                /** @description For programs: CSV without a byte-order mark, and with text that begins like a formula left as it is. */
+                plain?: boolean;
+                /** @description What the file is called. */
+                name?: string | null;
+                /** @description `kept`: the rows that are kept, where they are not all. The file's name says so. */
+                part?: string | null;
+                /** @description Why, where the project asks for it. */
+                reason?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    watch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["QueryView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    rows: {
+        parameters: {
+            query?: {
+                /** @description The first row, from 0. */
+                from?: number;
+                /** @description How many rows; 500 when absent, at most 5000. */
+                count?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowsView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    runs: {
+        parameters: {
+            query?: {
+                /** @description Only those that this mart took part in. */
+                mart?: string | null;
+                /** @description At most so many, up to 100; 25 unless given. */
+                most?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunList"];
+                };
+            };
+        };
+    };
+    run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    follow_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events: `state` with a RunView */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description Text in the name, the description or the SQL, in any case. */
+                find?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedList"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSaved"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangedSaved"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedConflict"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinksView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLink"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeLink"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SheetsView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSheet"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SheetView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    make: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewServiceAccount"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    make_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenMade"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    revoke_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    refresh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SheetView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
+                };
+            };
+        };
+    };
+    connect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckedDraft"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    follow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events: `state` with a SourceList */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncedTable"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    act: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    compare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    make: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenMade"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    topics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicList"];
+                };
+            };
+        };
+    };
+    topic: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupList"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Edited"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Judgement"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    letters: {
+        parameters: {
+            query?: {
+                /** @description One letter, whatever became of it. */
+                id?: number | null;
+                /** @description See [`Kind`]; all six or none. */
+                sink?: string | null;
+                reason?: string | null;
+                path?: string | null;
+                expected?: string | null;
+                got?: string | null;
+                schema_revision?: number | null;
+                /** @description Those behind this number. */
+                after?: number | null;
+                /** @description At most so many, up to 100; 20 unless given. */
+                most?: number | null;
+            };
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LetterList"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayAsked"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    tail: {
+        parameters: {
+            query?: {
+                /** @description Only those of this ordering key. */
+                key?: string | null;
+                /** @description Only those whose bytes contain this text. */
+                contains?: string | null;
+                /** @description Only JSON objects that have this value at this path: `user.id=7`. */
+                json?: string | null;
+                /** @description From the first event accepted at or after this time on; RFC 3339. */
+                since?: string | null;
+                /** @description From this offset on. */
+                from?: number | null;
+            };
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events: `state` with events, where the tail goes on, and how many were left out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    work: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    follow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events: `state` with a WorkView */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+}

@@ -58,7 +58,7 @@ export const shellText = defineText({
     toHome: "홈으로",
     newer: "naru가 업데이트되었습니다. 새로고침하면 새 콘솔을 씁니다.",
     reload: "새로고침",
-    goTo: (page: string) => `${page}(으)로 이동`,
+    goTo: (page: string) => `이동: ${page}`,
     close: "닫기",
   },
 });

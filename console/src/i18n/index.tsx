@@ -7,8 +7,16 @@ import { I18nProvider } from "react-aria-components/I18nProvider";
 export type Language = "ko" | "en";
 
 // A text is a string, or a function of what it names.
-type Entry = ReactNode | ((...values: never[]) => ReactNode);
-type Widened<T> = { [K in keyof T]: T[K] extends string ? string : T[K] };
+type Entry = ReactNode | ((...values: never[]) => ReactNode) | { [key: string]: Entry };
+type Widened<T> = {
+  [K in keyof T]: T[K] extends string
+    ? string
+    : T[K] extends (...values: never[]) => unknown
+      ? T[K]
+      : T[K] extends Record<string, unknown>
+        ? Widened<T[K]>
+        : T[K];
+};
 
 export interface Dictionary<T> {
   en: T;

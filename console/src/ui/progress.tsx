@@ -7,7 +7,7 @@ import styles from "./progress.module.css";
 /** Shown after a moment only, so that what is fast does not flicker. */
 export function Loading({ label, whole }: { label: string; whole?: boolean }) {
   return (
-    <div className={styles.loading} data-whole={whole || undefined} role="status">
+    <div className={styles.loading} data-loading data-whole={whole || undefined} role="status">
       <span className={styles.spinner} aria-hidden />
       <span>{label}</span>
     </div>
