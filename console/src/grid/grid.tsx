@@ -62,13 +62,15 @@ export interface GridProps {
   pages: RowPages;
   /** Rows there are now; may grow. */
   rows: number;
+  /** More rows may come. */
+  growing: boolean;
   /** The zone of TIMESTAMP columns. */
   zone: string;
   wrapped: boolean;
   ref?: Ref<GridHandle>;
 }
 
-export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridProps) {
+export function Grid({ label, columns, pages, rows, growing, zone, wrapped, ref }: GridProps) {
   const text = useText(gridText);
   const id = useId();
   const scroller = useRef<HTMLDivElement>(null);
@@ -296,6 +298,7 @@ export function Grid({ label, columns, pages, rows, zone, wrapped, ref }: GridPr
           </div>
         </div>
         <div className={styles.ring} />
+        {rows === 0 && !growing && <p className={styles.empty}>{text.noRows}</p>}
         {opened && focus && column && focus.row >= 0 && (
           <CellViewer
             key={`${focus.row}-${focus.column}`}

@@ -73,13 +73,23 @@ export interface Draft {
   saved: string | null;
 }
 
+export type Can = "view" | "edit" | "own";
+
+/** Who else may open or change a saved query: `person:kim@acme.kr`, `group:analysts`, `domain:acme.kr`. */
+export interface SharedWith {
+  to: string;
+  can: Can;
+}
+
 export interface Saved {
   id: string;
   name: string;
   sql: string;
-  description: string | null;
+  description: string;
   owner: string;
   mine: boolean;
+  can: Can;
+  shared: SharedWith[];
   revision: number;
   updated_at: string;
 }
@@ -219,8 +229,10 @@ export const listSaved = async (find: string) =>
   (await send<{ items: Saved[] }>("GET", `${at("saved")}${search({ find })}`)).items;
 export const getSaved = (id: string) => send<Saved>("GET", at("saved", id));
 export const makeSaved = (body: { name: string; sql: string }) => send<Saved>("POST", at("saved"), body);
-export const changeSaved = (id: string, body: { name?: string; sql?: string; revision: number }) =>
-  send<Saved>("PUT", at("saved", id), body);
+export const changeSaved = (
+  id: string,
+  body: { name?: string; sql?: string; shared?: SharedWith[]; revision: number },
+) => send<Saved>("PUT", at("saved", id), body);
 export const dropSaved = (id: string) => send<void>("DELETE", at("saved", id));
 
 export const listHistory = (find: string, cursor?: string) =>
@@ -251,3 +263,41 @@ export const getTable = (dataset: string, table: string) =>
     "GET",
     at("queries", "tree", dataset, table),
   );
+
+/** A secret address that gives a saved query's rows as a file. */
+export interface ShareLink {
+  id: string;
+  name: string;
+  sharer: string;
+  rows_max: number;
+  expires_at: string;
+  revoked_at: string | null;
+  used_at: string | null;
+  uses: number;
+  problem_code: string | null;
+}
+
+export const listLinks = async (saved: string) =>
+  (await send<{ items: ShareLink[] }>("GET", at("saved", saved, "links"))).items;
+export const makeLink = (saved: string, body: { name: string; days: number }) =>
+  send<{ link: ShareLink; csv: string; xlsx: string }>("POST", at("saved", saved, "links"), body);
+export const endLink = (id: string) => send<void>("DELETE", at("links", id));
+
+/** A block of a Google spreadsheet that naru fills. */
+export interface ShareSheet {
+  id: string;
+  spreadsheet: string;
+  sheet: string;
+  schedule: string | null;
+  refreshed_at: string | null;
+  rows: number | null;
+  rows_total: number | null;
+  problem: Problem | null;
+}
+
+export const listShareSheets = (saved: string) =>
+  send<{ items: ShareSheet[]; account: string | null }>("GET", at("saved", saved, "sheets"));
+export const makeShareSheet = (saved: string, body: { spreadsheet: string; sheet: string; schedule?: string }) =>
+  send<ShareSheet>("POST", at("saved", saved, "sheets"), body);
+export const refreshShareSheet = (id: string) => send<ShareSheet>("POST", at("sheets", id, "refresh"), {});
+export const endShareSheet = (id: string) => send<void>("DELETE", at("sheets", id));

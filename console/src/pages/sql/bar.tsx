@@ -18,7 +18,7 @@ export interface BarProps {
   onRunAll: () => void;
   onCancel: () => void;
   onSave: () => void;
-  onDialog: (what: Saving) => void;
+  onDialog: (what: Saving | "share") => void;
   onLink: () => void;
   onClose: () => void;
 }
@@ -63,6 +63,9 @@ export function Bar({
         </MenuItem>
         <MenuItem onAction={() => onDialog("save")} isDisabled={blank}>
           {text.saveAs}
+        </MenuItem>
+        <MenuItem onAction={() => onDialog("share")} isDisabled={sheet.saved === null}>
+          {text.share}
         </MenuItem>
         <MenuItem onAction={onLink} isDisabled={sheet.saved === null}>
           {text.copyLink}

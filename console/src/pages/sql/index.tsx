@@ -3,7 +3,8 @@
 import { PanelLeftOpen } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { queries } from "../../api/client";
-import { navigate, useParams } from "../../app/router";
+import { ProblemError } from "../../api/problem";
+import { navigate, useParams, useSearch } from "../../app/router";
 import { useShortcuts } from "../../app/shortcuts";
 import { useText } from "../../i18n";
 import { announce, Button, copyText, IconButton, Loading, Notice, ProblemBox } from "../../ui";
@@ -37,6 +38,7 @@ import styles from "./sql.module.css";
 import { sqlText } from "./text";
 import { failureOf, useCheck } from "./use-check";
 
+const ShareDialog = lazy(() => import("./share-dialog"));
 // The largest part of this page comes while the rest is shown already.
 const Editor = lazy(() => import("./editor/editor"));
 
@@ -84,6 +86,14 @@ export default function SqlPage() {
     };
   }, [loaded, id]);
 
+  // Other pages hand over a statement: `/sql?sql=…` opens it in a sheet of its own, not run.
+  const [given] = useSearch("sql");
+  useEffect(() => {
+    if (!loaded || given === "") return;
+    openSheet("", given);
+    navigate("/sql", { replace: true });
+  }, [loaded, given]);
+
   if (error !== undefined) return <ProblemBox error={error} onRetry={loadSheets} />;
   if (!loaded || !sheet) return <Loading label={text.loading} />;
   return <Workbench sheets={sheets} sheet={sheet} failed={failed} />;
@@ -94,7 +104,7 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
   const words = useText(uiText);
   const editor = useRef<EditorHandle>(null);
   const [cursor, setCursor] = useState(0);
-  const [dialog, setDialog] = useState<Saving | null>(null);
+  const [dialog, setDialog] = useState<Saving | "share" | null>(null);
   const [saveError, setSaveError] = useState<unknown>();
   const [side, setSide] = useState(() => (isSmall() ? isFresh(sheet) : localStorage.getItem(SIDE_KEY) !== "closed"));
   const [share, setShare] = useState(() => Number(localStorage.getItem(SHARE_KEY)) || SHARE_FIRST);
@@ -135,7 +145,10 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
     if (sheet.sql.trim() === "") return;
     if (!sheet.saved) return setDialog("save");
     setSaveError(undefined);
-    saveInto(sheet.saved, sheet.sql).then(() => announce(text.savedUnchanged), setSaveError);
+    saveInto(sheet.saved, sheet.sql).then((done) => {
+      if (done) announce(text.savedUnchanged);
+      else setDialog("save");
+    }, setSaveError);
   };
   const showSide = (shown: boolean) => {
     setSide(shown);
@@ -198,7 +211,20 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
           onLink={() => announce(copyText(location.href) ? words.copied : words.copyFailed)}
         />
         {failed !== undefined && <ProblemBox small error={failed} />}
-        {saveError !== undefined && <ProblemBox small error={saveError} onRetry={save} />}
+        {saveError !== undefined && sheet.saved && (
+          <SaveFailed
+            error={saveError}
+            saved={sheet.saved}
+            onOpen={(theirs) => {
+              open(theirs.name, theirs.sql);
+              setSaveError(undefined);
+            }}
+            onSaveAs={() => {
+              setSaveError(undefined);
+              setDialog("save");
+            }}
+          />
+        )}
         {sheet.keeping === "conflict" && <Conflict sheet={sheet} />}
         <div className={styles.split}>
           <div className={styles.editor} style={{ flexBasis: `${share}%` }}>
@@ -236,8 +262,41 @@ function Workbench({ sheets, sheet, failed }: { sheets: Sheet[]; sheet: Sheet; f
           </div>
         </div>
       </div>
-      {dialog && <SaveDialog what={dialog} sheet={sheet} onClose={() => setDialog(null)} onSaved={saved} />}
+      {dialog === "share" && sheet.saved && <ShareDialog saved={sheet.saved} onClose={() => setDialog(null)} />}
+      {dialog && dialog !== "share" && (
+        <SaveDialog what={dialog} sheet={sheet} onClose={() => setDialog(null)} onSaved={saved} />
+      )}
     </div>
+  );
+}
+
+interface SaveFailedProps {
+  error: unknown;
+  saved: string;
+  onOpen: (theirs: Saved) => void;
+  onSaveAs: () => void;
+}
+
+/** Why saving failed; where a colleague was faster, both ways on. */
+function SaveFailed({ error, saved, onOpen, onSaveAs }: SaveFailedProps) {
+  const text = useText(sqlText);
+  if (!(error instanceof ProblemError) || error.status !== 409) return <ProblemBox small error={error} />;
+  return (
+    <Notice
+      tone="warn"
+      action={
+        <span className={styles.pair}>
+          <Button small onPress={() => void getSaved(saved).then(onOpen)}>
+            {text.openTheirs}
+          </Button>
+          <Button small onPress={onSaveAs}>
+            {text.saveAs}
+          </Button>
+        </span>
+      }
+    >
+      {text.saveConflict}
+    </Notice>
   );
 }
 

@@ -122,6 +122,7 @@ function Answer({ run, query, title, onRun, mistake }: AnswerProps) {
             columns={columns}
             pages={run.pages}
             rows={query.rows}
+            growing={!isOver(query.state)}
             zone={query.time_zone}
             wrapped={wrapped}
           />

@@ -2,12 +2,12 @@
 
 import { useState } from "react";
 import { queries } from "../../api/client";
-import { ProblemError } from "../../api/problem";
 import { useText } from "../../i18n";
-import { Button, DialogButtons, Field, Modal, Notice, ProblemBox } from "../../ui";
+import { Button, DialogButtons, Field, Modal, ProblemBox } from "../../ui";
 import { uiText } from "../../ui/text";
 import { changeSaved, dropSaved, getSaved, makeSaved, type Saved } from "./api";
 import { SAVED_KEY } from "./past";
+import { baseOf, setBase } from "./saved-base";
 import type { Sheet } from "./sheets";
 import { sqlText } from "./text";
 
@@ -20,10 +20,15 @@ export interface SaveDialogProps {
   onSaved: (saved: Saved | null) => void;
 }
 
-/** Saves the sheet's text into the query it belongs to; refuses where somebody changed that meanwhile. */
-export async function saveInto(id: string, sql: string): Promise<Saved> {
-  const { revision } = await getSaved(id);
-  const saved = await changeSaved(id, { sql, revision });
+/**
+ * Saves the sheet's text into the query it belongs to. Answers `null` where the caller may only look at that query, and
+ * fails (409) where somebody changed it since this sheet was opened.
+ */
+export async function saveInto(id: string, sql: string): Promise<Saved | null> {
+  const now = await getSaved(id);
+  if (now.can === "view") return null;
+  const saved = await changeSaved(id, { sql, revision: baseOf(id) ?? now.revision });
+  setBase(id, saved.revision);
   await queries.invalidateQueries({ queryKey: SAVED_KEY });
   return saved;
 }
@@ -51,6 +56,7 @@ export function SaveDialog({ what, sheet, onClose, onSaved }: SaveDialogProps) {
     setBusy(true);
     try {
       const saved = await act(what, sheet, name.trim());
+      if (saved) setBase(saved.id, saved.revision);
       await queries.invalidateQueries({ queryKey: SAVED_KEY });
       onSaved(saved);
     } catch (failure) {
@@ -59,7 +65,6 @@ export function SaveDialog({ what, sheet, onClose, onSaved }: SaveDialogProps) {
     }
   };
   const title = { save: text.saveTitle, rename: text.rename, remove: text.removeTitle(sheet.title) }[what];
-  const conflict = error instanceof ProblemError && error.status === 409;
   return (
     <Modal isOpen onOpenChange={onClose} title={title} keep={what !== "remove"}>
       <form
@@ -80,8 +85,7 @@ export function SaveDialog({ what, sheet, onClose, onSaved }: SaveDialogProps) {
             error={missing && name.trim() === "" ? text.nameNeeded : undefined}
           />
         )}
-        {conflict && <Notice tone="warn">{text.saveConflict}</Notice>}
-        {error !== undefined && !conflict && <ProblemBox small error={error} />}
+        {error !== undefined && <ProblemBox small error={error} />}
         <DialogButtons>
           <Button onPress={onClose}>{words.cancel}</Button>
           <Button kind={what === "remove" ? "danger" : "primary"} type="submit" isDisabled={busy}>

@@ -21,6 +21,7 @@ import {
   type Saved,
   startQuery,
 } from "./api";
+import { setBase } from "./saved-base";
 
 /** A run of a sheet. */
 export interface Run {
@@ -168,12 +169,6 @@ export function activate(key: string): void {
   followAnew(before, key);
 }
 
-export function activateDraft(draft: string): boolean {
-  const sheet = state.sheets.find((each) => each.draft === draft);
-  if (sheet) activate(sheet.key);
-  return sheet !== undefined;
-}
-
 /** Opens a new sheet behind the others and shows it. */
 export function openSheet(title = "", sql = "", saved: string | null = null): string {
   const sheet = { ...blank(title), sql, saved };
@@ -187,8 +182,12 @@ export function openSheet(title = "", sql = "", saved: string | null = null): st
 /** Shows the sheet of a saved query, opening it where there is none. */
 export function openSaved(saved: Saved): void {
   const sheet = state.sheets.find((each) => each.saved === saved.id);
-  if (sheet) activate(sheet.key);
-  else openSheet(saved.name, saved.sql, saved.id);
+  if (sheet) {
+    activate(sheet.key);
+    return;
+  }
+  setBase(saved.id, saved.revision);
+  openSheet(saved.name, saved.sql, saved.id);
 }
 
 /** Closes a sheet, ends its run and removes its draft; the last one is replaced by an empty one. */
@@ -232,16 +231,15 @@ function later(key: string, ms = KEEP_MS): void {
 }
 
 /** Keeps a text now; one call at a time for a sheet, so that revisions follow each other. */
-export async function keep(key: string): Promise<void> {
-  await keepingNow.get(key);
-  const work = keepOnce(key).finally(() => keepingNow.delete(key));
+export function keep(key: string): Promise<void> {
+  const work = (keepingNow.get(key) ?? Promise.resolve()).then(() => keepOnce(key));
   keepingNow.set(key, work);
-  await work;
+  return work;
 }
 
 async function keepOnce(key: string): Promise<void> {
   const sheet = find(key);
-  if (!sheet || sheet.keeping === "conflict") return;
+  if (!sheet || sheet.keeping === "conflict" || (sheet.keeping === "kept" && sheet.draft)) return;
   const { title, sql, saved } = sheet;
   const position = state.sheets.findIndex((each) => each.key === key);
   const body = { title, sql, position, saved };
