@@ -131,7 +131,7 @@ function Frame({ me, found }: { me: Me; found: ReturnType<typeof findRoute> }) {
           <img src="/icon.svg" alt="" width="24" height="24" />
           <span>{me.project}</span>
         </Link>
-        <button type="button" className={styles.search} onClick={() => setOpen("palette")}>
+        <button type="button" className={styles.search} aria-label={text.search} onClick={() => setOpen("palette")}>
           <Search size={16} aria-hidden />
           <span>{text.search}</span>
           <Keys keys="mod+k" />
@@ -171,6 +171,8 @@ async function signOut(): Promise<void> {
   try {
     await send("POST", "/signin/out");
   } finally {
+    // Nobody is signed in again without asking (pages/signin/quiet.ts).
+    localStorage.removeItem("naru.signed-in");
     forgetMe();
   }
 }

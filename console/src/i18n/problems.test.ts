@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { koreanProblem, namedIn } from "./problems";
 import texts from "./problems.ko.json";
 
 const ROOMS =
@@ -12,7 +13,7 @@ const ROOMS =
 
 // Words of the control socket, failpoints, file names and keys of the state database, which look like codes.
 const NOT_CODES = new Set(
-  "access.applied access.offboard access.plan access.show access.toml access.why audit.jsonl console.link dead.discard dead.replay flow.paused forward.pause forward.resume pubsub.push_key server.log sync.drop sync.pause sync.replay sync.resume sync.resync topics.dedup_saving topics.expired topics.expiring topics.publish topics.settle".split(
+  "access.applied access.offboard access.plan access.show access.toml access.why audit.jsonl cli.import_written console.link dead.discard dead.replay flow.paused forward.answered forward.pause forward.resume pubsub.push_key server.log sync.drop sync.pause sync.replay sync.resume sync.resync topics.dedup_saving topics.expired topics.expiring topics.publish topics.settle".split(
     " ",
   ),
 );
@@ -55,4 +56,14 @@ test("Korean texts are Korean sentences", () => {
     expect(text.summary.endsWith("."), `${code}: a summary has no full stop`).toBe(false);
     if ("hint" in text) expect(text.hint?.endsWith("."), `${code}: a hint is a sentence`).toBe(true);
   }
+});
+
+test("a Korean text names what the English one names", () => {
+  expect(namedIn('table "orders" stopped syncing')).toEqual(["orders"]);
+  expect(namedIn("mart finance.daily_sales was not published: its checks failed")).toEqual(["finance.daily_sales"]);
+  expect(namedIn("run 12 ended as failed")).toEqual(["12"]);
+  expect(namedIn("마트 재무.매출 reads 주문.목록, which does not exist yet")).toEqual(["재무.매출", "주문.목록"]);
+  expect(namedIn("/home/x/naru.toml cannot be read")).toEqual([]);
+  const problem = { code: "flow.no_such_mart", summary: "no mart is named finance.x" };
+  expect(koreanProblem(problem)?.summary).toBe("그런 마트가 없습니다: finance.x");
 });

@@ -8,8 +8,18 @@ export interface KoreanProblem {
   hint?: string | null;
 }
 
-/** The Korean text of a problem; undefined for a code that has none yet. */
-export function koreanProblem(problem: Problem): KoreanProblem | undefined {
+/** What a summary names: what stands in quotes, tables (`shop.orders`), numbers of runs. */
+export function namedIn(summary: string): string[] {
+  const found = summary.matchAll(
+    /"([^"]{1,80})"|(?<![\w./-])(\p{L}[\p{L}\p{N}_]*\.\p{L}[\p{L}\p{N}_]*)(?![\w./-])|\brun (\d+)/gu,
+  );
+  return [...new Set([...found].map(([, quoted, table, run]) => quoted ?? table ?? run ?? ""))];
+}
+
+/** The Korean text of a problem, with what it names; undefined for a code that has none. */
+export function koreanProblem(problem: Pick<Problem, "code" | "summary">): KoreanProblem | undefined {
   const known = (texts as Record<string, KoreanProblem | undefined>)[problem.code];
-  return known;
+  if (!known) return undefined;
+  const named = namedIn(problem.summary);
+  return named.length === 0 ? known : { ...known, summary: `${known.summary}: ${named.join(", ")}` };
 }
