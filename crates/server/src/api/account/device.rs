@@ -45,7 +45,7 @@ fn unknown() -> ApiProblem {
 /// The program that waits with a code.
 #[utoipa::path(get, path = "/api/v1/device/{code}", tag = "account", params(("code" = String, Path)),
     responses((status = 200, body = WaitingProgram), (status = 401), (status = 403), (status = 404)))]
-pub async fn waiting(
+pub async fn waiting_program(
     State(api): State<Api>,
     caller: Caller,
     Path(code): Path<String>,
@@ -67,7 +67,7 @@ pub async fn waiting(
 /// Lets the program in, or turns it away.
 #[utoipa::path(post, path = "/api/v1/device/{code}", tag = "account", params(("code" = String, Path)),
     request_body = LetIn, responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub async fn answer(
+pub async fn answer_program(
     State(api): State<Api>,
     caller: Caller,
     Path(code): Path<String>,

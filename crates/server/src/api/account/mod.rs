@@ -24,15 +24,15 @@ use crate::signin::caller::{Caller, Via};
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(me::me))
-        .routes(routes!(tokens::list, tokens::make))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::end))
-        .routes(routes!(services::list, services::make))
-        .routes(routes!(services::end))
-        .routes(routes!(services::tokens, services::make_token))
-        .routes(routes!(services::revoke_token))
-        .routes(routes!(device::waiting, device::answer))
+        .routes(routes!(tokens::list_tokens, tokens::make_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(sessions::list_sessions))
+        .routes(routes!(sessions::end_session))
+        .routes(routes!(services::list_services, services::make_service))
+        .routes(routes!(services::end_service))
+        .routes(routes!(services::list_service_tokens, services::make_service_token))
+        .routes(routes!(services::revoke_service_token))
+        .routes(routes!(device::waiting_program, device::answer_program))
 }
 
 /// A token, without its text.

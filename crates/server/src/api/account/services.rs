@@ -89,7 +89,7 @@ async fn mine(api: &Api, caller: &Caller, name: &str) -> Result<ServiceInfo, Api
 /// Service accounts: one's own; for administrators all.
 #[utoipa::path(get, path = "/api/v1/services", tag = "account",
     responses((status = 200, body = ServiceList), (status = 401)))]
-pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<ServiceList>, ApiProblem> {
+pub async fn list_services(State(api): State<Api>, caller: Caller) -> Result<Json<ServiceList>, ApiProblem> {
     let admin = api.policy.admin(&caller.principal);
     let services = api.signin.services().list().await.map_err(failed)?;
     let items = services.into_iter().filter(|service| admin || owns(&caller, service)).map(shown).collect();
@@ -99,7 +99,7 @@ pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Service
 /// Makes a service account. It sees nothing until `access.toml` grants something to it.
 #[utoipa::path(post, path = "/api/v1/services", tag = "account", request_body = NewServiceAccount,
     responses((status = 201, body = ServiceView), (status = 400), (status = 401), (status = 403), (status = 409)))]
-pub async fn make(
+pub async fn make_service(
     State(api): State<Api>,
     caller: Caller,
     Json(new): Json<NewServiceAccount>,
@@ -125,7 +125,7 @@ pub async fn make(
 /// Ends a service account and its tokens.
 #[utoipa::path(delete, path = "/api/v1/services/{name}", tag = "account", params(("name" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
-pub async fn end(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiProblem> {
+pub async fn end_service(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiProblem> {
     let service = mine(&api, &caller, &name).await?;
     let ending = async { api.signin.services().end(&service).await.map_err(failed) };
     noted(&api, &caller, Deed::Token, format!("service account {name} ended"), [], ending).await?;
@@ -135,7 +135,7 @@ pub async fn end(State(api): State<Api>, caller: Caller, Path(name): Path<String
 /// Tokens of a service account.
 #[utoipa::path(get, path = "/api/v1/services/{name}/tokens", tag = "account", params(("name" = String, Path)),
     responses((status = 200, body = TokenList), (status = 401), (status = 404)))]
-pub async fn tokens(
+pub async fn list_service_tokens(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
@@ -149,7 +149,7 @@ pub async fn tokens(
 #[utoipa::path(post, path = "/api/v1/services/{name}/tokens", tag = "account", params(("name" = String, Path)),
     request_body = NewToken,
     responses((status = 201, body = TokenMade), (status = 400), (status = 401), (status = 403), (status = 404)))]
-pub async fn make_token(
+pub async fn make_service_token(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
@@ -168,7 +168,7 @@ pub async fn make_token(
 /// Takes back a token of a service account.
 #[utoipa::path(delete, path = "/api/v1/services/{name}/tokens/{id}", tag = "account",
     params(("name" = String, Path), ("id" = i64, Path)), responses((status = 204), (status = 401), (status = 404)))]
-pub async fn revoke_token(
+pub async fn revoke_service_token(
     State(api): State<Api>,
     caller: Caller,
     Path((name, id)): Path<(String, i64)>,

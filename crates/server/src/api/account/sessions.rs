@@ -43,7 +43,7 @@ pub struct SessionList {
 /// One's own sessions.
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "account",
     responses((status = 200, body = SessionList), (status = 401), (status = 403)))]
-pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<SessionList>, ApiProblem> {
+pub async fn list_sessions(State(api): State<Api>, caller: Caller) -> Result<Json<SessionList>, ApiProblem> {
     let sessions = api.signin.sessions().list(session_of(&caller)?).await.map_err(failed)?;
     let items = sessions.into_iter().map(|session| SessionView {
         current: caller.via == Via::Session { id: session.id },
@@ -59,7 +59,7 @@ pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Session
 /// Ends one of one's own sessions.
 #[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "account", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub async fn end(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
+pub async fn end_session(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
     api.signin.sessions().end(session_of(&caller)?, id).await.map_err(failed)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,7 +16,7 @@ use crate::{
 /// One's own tokens; the folder's owner sees those of the project.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "account",
     responses((status = 200, body = TokenList), (status = 401), (status = 403)))]
-pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<TokenList>, ApiProblem> {
+pub async fn list_tokens(State(api): State<Api>, caller: Caller) -> Result<Json<TokenList>, ApiProblem> {
     let items = api.signin.tokens().list_held(holder(&caller)?).await.map_err(failed)?;
     Ok(Json(TokenList { as_of: now(), items: items.into_iter().map(view).collect() }))
 }
@@ -25,7 +25,7 @@ pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<TokenLi
 /// project.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "account", request_body = NewToken,
     responses((status = 201, body = TokenMade), (status = 400), (status = 401), (status = 403), (status = 409)))]
-pub async fn make(
+pub async fn make_token(
     State(api): State<Api>,
     caller: Caller,
     Json(new): Json<NewToken>,
@@ -48,7 +48,7 @@ pub async fn make(
 /// Takes a token back. Whatever came in with it is cut off within seconds.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "account", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub async fn revoke(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
+pub async fn revoke_token(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
     let holder = holder(&caller)?;
     let revoking = async { api.signin.tokens().revoke_held(holder, id).await.map_err(failed) };
     noted(&api, &caller, Deed::Token, format!("token {id} revoked"), [], revoking).await?;
