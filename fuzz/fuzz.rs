@@ -1,6 +1,6 @@
 //! One short run per target. `NARU_FUZZ_SECONDS` makes it longer, `NARU_SEED` replays it.
 
-use naru_fuzz::{intake, pubsub, rows, search, targets};
+use naru_fuzz::{intake, pubsub, rows, search, sqs, targets};
 
 #[test]
 fn replication_messages_never_panic() {
@@ -60,6 +60,11 @@ fn logs_in_protobuf_never_panic() {
 #[test]
 fn logs_in_json_never_panic() {
     search(&intake::OTLP_JSON);
+}
+
+#[test]
+fn messages_of_queues_never_panic() {
+    search(&sqs::SQS);
 }
 
 #[test]

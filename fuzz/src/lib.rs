@@ -14,6 +14,7 @@ pub mod mutation;
 pub mod pubsub;
 pub mod rows;
 pub mod search;
+pub mod sqs;
 pub mod targets;
 
 pub use search::search;

@@ -24,6 +24,15 @@ const call = (name, start) => new Promise((resolve) => start((error) => { done(n
     const said = await answer.json();
     if (said.accepted !== 1 || said.failed.length) done("cloudevents")(JSON.stringify(said));
   }
+  const { LoggerProvider, SimpleLogRecordProcessor } = require("@opentelemetry/sdk-logs");
+  for (const kind of ["http", "proto"]) {
+    const { OTLPLogExporter } = require(`@opentelemetry/exporter-logs-otlp-${kind}`);
+    const exporter = new OTLPLogExporter({ url: `${base}/v1/logs`, headers: { authorization: `Bearer ${key}` } });
+    const provider = new LoggerProvider({ processors: [new SimpleLogRecordProcessor({ exporter })] });
+    provider.getLogger("app").emit({ body: kind, severityNumber: 9, severityText: "INFO", attributes: { n: 8 } });
+    await provider.forceFlush();
+    await provider.shutdown();
+  }
   console.log("all sent");
   process.exit(0);
 })();

@@ -3,6 +3,8 @@
 //! Owns: what SQL shows of what they sent, and TLS as Mixpanel's library needs it. Never knows a wire format.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod kills;
+
 use std::{path::Path, process::Command};
 
 use naru_testkit::{Folder, Naru, node, process, python};
@@ -17,8 +19,15 @@ const PYTHON: &[&str] = &[
     "segment-analytics-python==2.4.0",
 ];
 /// Senders of events in Node.js.
-const NODE: &[&str] =
-    &["@rudderstack/rudder-sdk-node@3.0.13", "@segment/analytics-node@3.1.0", "cloudevents@10.0.0", "mixpanel@0.24.0"];
+const NODE: &[&str] = &[
+    "@opentelemetry/exporter-logs-otlp-http@0.301.0",
+    "@opentelemetry/exporter-logs-otlp-proto@0.301.0",
+    "@opentelemetry/sdk-logs@3.1.0",
+    "@rudderstack/rudder-sdk-node@3.0.13",
+    "@segment/analytics-node@3.1.0",
+    "cloudevents@10.0.0",
+    "mixpanel@0.24.0",
+];
 
 const NARU_TOML: &str = r#"[project]
 name = "acme"
@@ -55,7 +64,8 @@ fn topics() -> Vec<(String, String)> {
 impl House {
     fn start(tls: &str) -> Self {
         let (project, runtime) = (Folder::new("project"), Folder::new("run"));
-        project.write("naru.toml", &NARU_TOML.replace("[intake]", &format!("{tls}\n[intake]")));
+        let intake = if tls.is_empty() { "[intake]" } else { "[intake]\nrate = 10" };
+        project.write("naru.toml", &NARU_TOML.replace("[intake]", &format!("{tls}\n{intake}")));
         for (path, text) in topics() {
             project.write(&path, &text);
         }
@@ -151,8 +161,8 @@ fn events_of_published_libraries_are_rows() {
         "identify,,u1\ntrack,Bought,u1\ntrack,Node bought,u5\ntrack,Rudder bought,u6",
     );
     house.holds(
-        "SELECT severity_text, JSON_VALUE(attributes, '$.n'), JSON_VALUE(body) FROM topics.logs",
-        "WARN,7,first",
+        "SELECT severity_text, JSON_VALUE(attributes, '$.n'), JSON_VALUE(body) FROM topics.logs ORDER BY 3",
+        "WARN,7,first\nINFO,8,http\nINFO,8,proto",
     );
     house.holds(
         "SELECT id, COUNT(*), MIN(JSON_VALUE(data, '$.n')) FROM topics.cloud GROUP BY 1 ORDER BY 1",
@@ -164,7 +174,7 @@ fn events_of_published_libraries_are_rows() {
 }
 
 #[test]
-fn mixpanels_library_sends_over_tls() {
+fn mixpanels_library_sends_over_tls_and_waits_when_it_is_told_to() {
     let house = House::start("tls = { certificate = \"cert.pem\", key = \"key.pem\" }");
     let key = house.key("track");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("senders/secure.py");

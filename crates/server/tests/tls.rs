@@ -1,7 +1,15 @@
 //! Promises of the HTTP door's certificate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{net::SocketAddr, path::Path, process::Command, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use naru_server::{
     Doorway, Listen, Tls,
@@ -50,6 +58,48 @@ async fn a_changed_certificate_is_shown_without_a_restart_and_half_a_change_is_n
     assert!(shown(door.address).await.contains("first"), "a certificate without its key is shown");
     put(root, "second.key", "key.pem");
     while !shown(door.address).await.contains("second") {}
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_changes_under_load_is_picked_up_and_no_request_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for name in ["first", "second"] {
+        make(root, name);
+    }
+    put(root, "first.pem", "cert.pem");
+    put(root, "first.key", "key.pem");
+    let files = Tls { certificate: root.join("cert.pem"), key: root.join("key.pem") };
+    let any: Listen = "127.0.0.1:0".parse().unwrap();
+    let doorway = Doorway::from(any).with_tls(Some(files));
+    let ready = Arc::new(Vec::<String>::new);
+    let door = http::serve(doorway, ready, Metrics::default(), None, None).await.unwrap().unwrap();
+    let (url, done) = (format!("https://{}/healthz", door.address), Arc::new(AtomicBool::new(false)));
+    let ask = async move |done: Arc<AtomicBool>, kept: usize| {
+        let mut asked = 0;
+        while !done.load(Ordering::Relaxed) {
+            // One of two keeps its connection over the change, the other makes a new one for every request.
+            let client = reqwest::Client::builder().danger_accept_invalid_certs(true).pool_max_idle_per_host(kept);
+            let client = client.build().unwrap();
+            for _ in 0..=kept * 20 {
+                let answer = client.get(&url).send().await.expect("no request fails");
+                assert_eq!(answer.text().await.unwrap(), "ok\n");
+                asked += 1;
+            }
+        }
+        asked
+    };
+    let asking: Vec<_> = (0..6).map(|n| tokio::spawn(ask.clone()(Arc::clone(&done), n % 2))).collect();
+    for now in ["second", "first", "second"] {
+        put(root, &format!("{now}.pem"), "cert.pem");
+        put(root, &format!("{now}.key"), "key.pem");
+        while !shown(door.address).await.contains(now) {}
+    }
+    done.store(true, Ordering::Relaxed);
+    for asked in asking {
+        assert!(asked.await.unwrap() > 0);
+    }
     door.close().await;
 }
 

@@ -166,6 +166,54 @@ async fn only_the_fields_that_are_named_leave_in_the_form_of_each_receiver() {
     close(topics, forwards).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pubsub_gets_ordering_keys_in_their_order_and_the_named_attributes_only() {
+    let (ordered, plain) = (well().await, well().await);
+    let forward = |name: &str, port: u16, more: &str| {
+        format!(
+            "[forwards.{name}]\nkind = \"pubsub\"\nto = \"http://127.0.0.1:{port}\"\nproject = \"p\"\n\
+             topic = \"t\"\nfields = [\"id\"]\n{more}\n"
+        )
+    };
+    let file = format!(
+        "{COLUMNS}{}{}",
+        forward("ordered", ordered.port, "ordered = true\nattributes = [\"kind\", \"absent\"]"),
+        forward("plain", plain.port, "")
+    );
+    let folder = folder(&[("log", &file)]);
+    let (topics, _lake) = open(folder.path()).await;
+    let topic = topics.get("log").unwrap();
+    let event = |(n, key): (usize, &&str)| Incoming {
+        data: format!(r#"{{"id": "e{n}"}}"#).into(),
+        ordering_key: (*key).to_owned(),
+        attributes: vec![("kind".into(), format!("k{n}")), ("secret".into(), "4111".into())],
+    };
+    let events: Vec<Incoming> = ["a", "a", "b", "", "a"].iter().enumerate().map(event).collect();
+    let forwards = Forwards::open(&topics, pace()).await.unwrap();
+    topics.publish(&topic, &events).await.unwrap();
+    for name in ["ordered", "plain"] {
+        drained(&forwards, name).await;
+    }
+    let requests = |receiver: &StandIn| {
+        let messages = receiver.came().into_iter().map(|came| came.json()["messages"].as_array().unwrap().clone());
+        messages.collect::<Vec<_>>()
+    };
+    let sent = requests(&ordered);
+    let keys = |messages: &Vec<Value>| {
+        let mut keys: Vec<_> = messages.iter().map(|one| one["orderingKey"].as_str().unwrap_or("")).collect();
+        keys.dedup();
+        keys.join("+")
+    };
+    assert_eq!(sent.iter().map(keys).collect::<Vec<_>>(), ["a", "b", "", "a"], "one key a request: {sent:?}");
+    let kinds: Vec<_> = sent.iter().flatten().map(|one| one["attributes"]["kind"].clone()).collect();
+    assert_eq!(kinds, ["k0", "k1", "k2", "k3", "k4"], "in the order of the log");
+    assert!(sent.iter().flatten().all(|one| one["attributes"].as_object().unwrap().len() == 4), "{sent:?}");
+    let sent = requests(&plain);
+    assert!(sent.len() == 1 && sent[0].iter().all(|one| one.get("orderingKey").is_none()), "{sent:?}");
+    assert!(sent[0].iter().all(|one| one["attributes"].as_object().unwrap().len() == 3), "{sent:?}");
+    close(topics, forwards).await;
+}
+
 /// Another implementation than ours finds the same signature.
 fn signed(came: &Came) {
     let script = "import hmac, hashlib, sys; print(hmac.new(b's3cret', sys.argv[1].encode() + b'.' + sys.argv[2].encode(), hashlib.sha256).hexdigest())";

@@ -2,7 +2,8 @@
 //!
 //! Owns: the modules as the generators expect them. Never edited by hand: `pubsub.fds` is the descriptor set that
 //! `google` is generated from (protox, tonic-prost-build); the OTLP modules come from the descriptors
-//! in the published Python package (prost-build). One thing is replaced after generating: `as i32` by `i32::from`.
+//! in the published Python package (prost-build). After generating, `as i32` is replaced by `i32::from`, and
+//! the clients are left out: only tests call, and have them in `tests/pubsub/generated`.
 
 #![allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all)]
 

@@ -2,6 +2,10 @@
 //! Python and Node.js, unchanged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+/// What only tests call.
+mod generated {
+    pub mod clients;
+}
 mod grpc;
 mod libraries;
 mod push;

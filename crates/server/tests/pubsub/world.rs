@@ -10,16 +10,13 @@ use jiff::tz::TimeZone;
 use naru_access::Tokens;
 use naru_lake::{Lake, LakeSettings};
 use naru_project::IntakeSettings;
-use naru_server::{
-    Door, Doorway, Listen, Tls,
-    generated::google::pubsub::v1::{
-        self as pb, publisher_client::PublisherClient, subscriber_client::SubscriberClient,
-    },
-};
+use naru_server::{Door, Doorway, Listen, Tls, generated::google::pubsub::v1 as pb};
 use naru_store::Store;
 use naru_testkit::Folder;
 use naru_topics::{Topics, TopicsSettings, log::LogSettings, subscribe::Subscriptions};
 use tonic::body::Body;
+
+use crate::generated::clients::{publisher_client::PublisherClient, subscriber_client::SubscriberClient};
 
 pub type Channel = Client<HttpConnector, Body>;
 

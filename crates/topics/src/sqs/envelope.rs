@@ -15,10 +15,26 @@ pub const MESSAGE_ID: &str = "message_id";
 /// Attribute with the queue's own id of the message.
 pub const QUEUE_ID: &str = "sqs_message_id";
 
+/// An answer with messages.
+#[derive(Debug, Deserialize)]
+struct Received {
+    #[serde(rename = "Messages", default)]
+    messages: Option<Vec<Message>>,
+}
+
+/// The messages of the queue's answer, none of an answer without any.
+///
+/// # Errors
+/// The answer is not one of SQS.
+pub fn messages(answer: &[u8]) -> Result<Vec<Message>, serde_json::Error> {
+    let received: Received = serde_json::from_slice(answer)?;
+    Ok(received.messages.unwrap_or_default())
+}
+
 /// One message as the queue gives it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Message {
+pub struct Message {
     #[serde(rename = "MessageId")]
     id: String,
     pub(crate) receipt_handle: String,
@@ -59,7 +75,7 @@ struct Given {
 
 impl Message {
     /// The event of a message, and the id by which both are known again.
-    pub(crate) fn event(self) -> (String, Incoming) {
+    pub fn event(self) -> (String, Incoming) {
         let group = self.attributes.get("MessageGroupId").cloned().unwrap_or_default();
         let notification = serde_json::from_str::<Notification>(&self.body).ok();
         let notification =

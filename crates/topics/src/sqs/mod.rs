@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-pub use envelope::{MESSAGE_ID, QUEUE_ID};
+pub use envelope::{MESSAGE_ID, Message, QUEUE_ID, messages};
 use naru_base::{Problem, failpoint, number::u64_from, retry::Backoff};
 use naru_project::sqs::SqsInput;
 use parking_lot::Mutex;
@@ -28,7 +28,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    envelope::Message,
     queue::{ANSWER, Queue, Refused},
     seen::{Claim, REMEMBERED, Seen},
 };

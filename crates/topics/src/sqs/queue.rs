@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use naru_base::Problem;
 use naru_project::sqs::SqsInput;
@@ -11,11 +12,11 @@ use reqwest::{
     Client,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    envelope::Message,
+    envelope::{Message, messages},
     sign::{Signer, stamp},
 };
 
@@ -44,12 +45,6 @@ pub(crate) struct Refused {
     pub(crate) problem: Problem,
     /// Somebody must change something.
     pub(crate) lasting: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Received {
-    #[serde(rename = "Messages", default)]
-    messages: Option<Vec<Message>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,20 +85,20 @@ impl Queue {
             "MessageSystemAttributeNames": ["MessageGroupId"],
             "MessageAttributeNames": ["All"],
         });
-        let received: Received = self.call("ReceiveMessage", &body).await?;
-        Ok(received.messages.unwrap_or_default())
+        let answer = self.call("ReceiveMessage", &body).await?;
+        messages(&answer).map_err(|_| self.odd())
     }
 
     /// Deletes messages by their receipts; answers how many were not deleted, which the queue will give again.
     pub(crate) async fn delete(&self, receipts: &[String]) -> Result<usize, Refused> {
         let entry = |(at, receipt): (usize, &String)| json!({"Id": at.to_string(), "ReceiptHandle": receipt});
         let entries: Vec<Value> = receipts.iter().enumerate().map(entry).collect();
-        let deleted: Deleted =
-            self.call("DeleteMessageBatch", &json!({"QueueUrl": self.url, "Entries": entries})).await?;
+        let answer = self.call("DeleteMessageBatch", &json!({"QueueUrl": self.url, "Entries": entries})).await?;
+        let deleted: Deleted = serde_json::from_slice(&answer).map_err(|_| self.odd())?;
         Ok(deleted.failed.map_or(0, |failed| failed.len()))
     }
 
-    async fn call<T: DeserializeOwned>(&self, action: &str, body: &Value) -> Result<T, Refused> {
+    async fn call(&self, action: &str, body: &Value) -> Result<Bytes, Refused> {
         let (body, target, stamp) = (body.to_string(), format!("AmazonSQS.{action}"), stamp(Timestamp::now()));
         let mut headers = vec![("content-type", JSON), ("host", &self.host), ("x-amz-date", &stamp)];
         if let Some(token) = &self.session_token {
@@ -120,11 +115,15 @@ impl Queue {
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|_| self.refused(status.as_u16(), "no JSON of SQS"));
+            return Ok(bytes);
         }
         let said: Said = serde_json::from_slice(&bytes).unwrap_or_default();
         let kind = said.kind.rsplit('#').next().unwrap_or_default();
         Err(self.refused(status.as_u16(), if kind.is_empty() { "no reason" } else { kind }))
+    }
+
+    fn odd(&self) -> Refused {
+        self.refused(200, "no JSON of SQS")
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Refused {
