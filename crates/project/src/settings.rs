@@ -6,6 +6,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Range,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -21,6 +22,11 @@ use crate::{
 
 /// The file that makes a folder a project.
 pub const SETTINGS_FILE: &str = "naru.toml";
+
+/// Queries that may run at once, at most; each holds a part of the memory.
+const QUERIES_MAX: u64 = 1_000;
+/// Rows that may be kept of a result, at most.
+const RESULT_ROWS_MAX: u64 = 1_000_000_000;
 
 /// Marts that may run at once, at most; each holds a part of the memory.
 const PARALLELISM_MAX: u64 = 64;
@@ -44,6 +50,8 @@ pub struct Settings {
     pub intake: IntakeSettings,
     /// `[sql]`.
     pub sql: SqlSettings,
+    /// `[sheets]`; without it nothing is written into Google Sheets.
+    pub sheets: Option<SheetsSettings>,
     /// `[flow]`.
     pub flow: FlowSettings,
     /// `[limits]`.
@@ -88,6 +96,25 @@ pub struct SqlSettings {
     pub spill: u64,
     /// A query is cancelled after this. Default none.
     pub timeout: Option<Duration>,
+    /// Queries of the console and the API that run at once; others wait in order. Default 8.
+    pub queries: usize,
+    /// … of one person. Default 3.
+    pub queries_per_person: usize,
+    /// Rows that are kept of one result. Default 5 million.
+    pub result_rows: u64,
+    /// Bytes that are kept of one result. Default 2 GB.
+    pub result_bytes: u64,
+    /// Bytes that all results together may take; the oldest go first. Default 20 GB.
+    pub results: u64,
+}
+
+/// `[sheets]`: writing into Google Sheets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetsSettings {
+    /// The key of a service account, a JSON file of Google's.
+    pub key: PathBuf,
+    /// Where the Sheets API is, if not at Google.
+    pub endpoint: Option<String>,
 }
 
 /// `[flow]`: how marts run.
@@ -135,7 +162,17 @@ impl Default for ServerSettings {
 
 impl Default for SqlSettings {
     fn default() -> Self {
-        Self { timezone: Zone::utc(), memory: 1_000_000_000, spill: 20_000_000_000, timeout: None }
+        Self {
+            timezone: Zone::utc(),
+            memory: 1_000_000_000,
+            spill: 20_000_000_000,
+            timeout: None,
+            queries: 8,
+            queries_per_person: 3,
+            result_rows: 5_000_000,
+            result_bytes: 2_000_000_000,
+            results: 20_000_000_000,
+        }
     }
 }
 
@@ -162,6 +199,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
         audit: AuditSettings::default(),
         intake: IntakeSettings::default(),
         sql: SqlSettings::default(),
+        sheets: None,
         flow: FlowSettings::default(),
         limits: Limits::default(),
     };
@@ -198,6 +236,9 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> Settings {
     }
     if let Some(section) = file.section(reading, "sql", "[sql]") {
         read_sql(reading, section, &mut settings.sql);
+    }
+    if let Some(section) = file.section(reading, "sheets", "[sheets]") {
+        settings.sheets = read_sheets(reading, section);
     }
     if let Some(mut section) = file.section(reading, "flow", "[flow]") {
         if let Some(number) = section.integer(reading, "parallelism", 1..=PARALLELISM_MAX) {
@@ -363,7 +404,31 @@ fn read_sql(reading: &mut Reading<'_>, mut section: Section<'_>, sql: &mut SqlSe
         sql.spill = bytes;
     }
     sql.timeout = section.duration(reading, "timeout", Duration::from_secs(1));
+    if let Some(count) = section.integer(reading, "queries", 1..=QUERIES_MAX) {
+        sql.queries = naru_base::number::usize_from(count);
+    }
+    if let Some(count) = section.integer(reading, "queries_per_person", 1..=QUERIES_MAX) {
+        sql.queries_per_person = naru_base::number::usize_from(count);
+    }
+    if let Some(rows) = section.integer(reading, "result_rows", 1..=RESULT_ROWS_MAX) {
+        sql.result_rows = rows;
+    }
+    if let Some(bytes) = section.bytes(reading, "result_bytes", 1_000_000) {
+        sql.result_bytes = bytes;
+    }
+    if let Some(bytes) = section.bytes(reading, "results", 1_000_000) {
+        sql.results = bytes;
+    }
     section.finish(reading);
+}
+
+/// Reads `[sheets]`; the key's path is relative to the project.
+fn read_sheets(reading: &mut Reading<'_>, mut section: Section<'_>) -> Option<SheetsSettings> {
+    let key = section.required(reading, "key", "key = \"/etc/naru/google.json\"");
+    let key = key.and_then(|node| reading.text("key", node)).map(|text| reading.root.join(Path::new(&text.value)));
+    let endpoint = section.text(reading, "endpoint").map(|text| text.value);
+    section.finish(reading);
+    Some(SheetsSettings { key: key?, endpoint })
 }
 
 fn read_limits(reading: &mut Reading<'_>, mut section: Section<'_>, limits: &mut Limits) {

@@ -8,6 +8,7 @@ use naru_access::Tokens;
 use naru_project::Settings;
 use naru_server::{Door, Doorway, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
 use naru_topics::subscribe::Subscriptions;
+use naru_warehouse::jobs::Jobs;
 use serde_json::{Value, json};
 
 use super::{Running, console, control::Commands};
@@ -22,6 +23,7 @@ pub struct Listeners {
     postgres: Option<Door>,
     pubsub: Option<Door>,
     subscriptions: Option<Subscriptions>,
+    jobs: Jobs,
     control: ControlDoor,
 }
 
@@ -47,7 +49,9 @@ impl Listeners {
         let (subscriptions, pubsub) = Self::open_pubsub(running, listen(settings.pubsub)).await?;
         let signin = console::sign_in(running).await?;
         let pubsub_address = pubsub.as_ref().map(|door| door.address.to_string());
-        let pages = console::router(running, signin.clone(), subscriptions.clone(), pubsub_address);
+        let queries = console::queries(running)?;
+        let jobs = queries.0.jobs.clone();
+        let pages = console::router(running, signin.clone(), queries, subscriptions.clone(), pubsub_address);
         let doorway = Doorway::from(listen(settings.http)).with_tls(tls(&running.home.project.settings));
         let doorway = doorway.behind(settings.proxies.clone());
         let http = naru_server::http::serve(doorway, Arc::new(readiness), metrics, intake, Some(pages)).await;
@@ -66,7 +70,7 @@ impl Listeners {
         let control = naru_server::control::serve(root, crate::remote::VERSION, running.warehouse.clone(), commands)
             .await
             .map_err(failed)?;
-        Ok(Self { http, postgres, pubsub, subscriptions, control })
+        Ok(Self { http, postgres, pubsub, subscriptions, jobs, control })
     }
 
     /// Subscriptions are open also when their door is off: they hold the log.
@@ -95,6 +99,8 @@ impl Listeners {
 
     /// Closes them: no new work first, the control socket last.
     pub async fn close(self) {
+        // Whoever watches a query hears of its end before the door closes.
+        self.jobs.close().await;
         if let Some(door) = self.postgres {
             door.close().await;
         }

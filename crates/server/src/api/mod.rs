@@ -7,10 +7,15 @@
 pub mod access;
 pub mod account;
 pub mod audit;
+pub mod drafts;
 pub mod frame;
+pub mod history;
 pub mod home;
 pub mod marts;
 mod permit;
+pub mod queries;
+pub mod saved;
+pub mod shares;
 pub mod sync;
 pub mod topics;
 pub mod views;
@@ -45,6 +50,10 @@ pub struct Api {
     pub policy: Policy,
     /// Where deeds are written down.
     pub audit: Audit,
+    /// Jobs, and where people's queries are kept.
+    pub queries: queries::Queries,
+    /// What leaves saved queries for spreadsheets.
+    pub shares: shares::Shares,
     /// What only the process that wires everything can do.
     pub ports: Arc<dyn Ports>,
 }
@@ -88,8 +97,13 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(account::router())
         .merge(access::router())
         .merge(audit::router())
+        .merge(drafts::router())
+        .merge(history::router())
         .merge(home::router())
         .merge(marts::router())
+        .merge(queries::router())
+        .merge(saved::router())
+        .merge(shares::router())
         .merge(sync::router())
         .merge(topics::router())
         .merge(work::router())
@@ -97,13 +111,32 @@ fn routes() -> OpenApiRouter<Api> {
 
 /// The document that describes the API.
 pub fn document() -> OpenApi {
-    routes().into_openapi()
+    named(routes().into_openapi())
+}
+
+/// Names every operation by its method and path: `get_marts_mart`. Functions of two nouns may have one name.
+fn named(mut document: OpenApi) -> OpenApi {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.trim_start_matches("/api/v1/").replace(['{', '}'], "").replace(['/', '-', '.'], "_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{words}"));
+            }
+        }
+    }
+    document
 }
 
 /// The API over an open naru, with everything below `/api/v1/` closed to who is unknown.
 pub fn router(api: Api) -> Router {
     let (routes, document) = routes().split_for_parts();
-    let document = Arc::new(document);
+    let document = Arc::new(named(document));
     let routes = routes
         .route("/api/v1/openapi.json", get(async move || Json(document.as_ref().clone())))
         .route("/api/{*path}", axum::routing::any(frame::door::no_such_path))
@@ -116,4 +149,38 @@ pub fn router(api: Api) -> Router {
 /// Adds the headers that every answer of the console, its API and sign-in has.
 pub fn with_safe_headers(router: Router) -> Router {
     router.layer(from_fn(frame::door::safe_headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// `NARU_WRITE_OPENAPI=1` writes it; `npm run types` in `console/` makes TypeScript of it.
+    #[test]
+    fn openapi_document_is_the_committed_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console/openapi.json");
+        let document = document().to_pretty_json().expect("a document has a JSON form") + "\n";
+        if std::env::var_os("NARU_WRITE_OPENAPI").is_some() {
+            std::fs::write(&path, &document).expect("write the document");
+        }
+        let committed = std::fs::read_to_string(&path).expect("console/openapi.json");
+        assert!(committed == document, "console/openapi.json is stale: NARU_WRITE_OPENAPI=1 cargo nextest run openapi");
+    }
+
+    #[test]
+    fn every_operation_is_named_once_and_says_what_it_answers() {
+        let document = serde_json::to_value(document()).expect("a document has a JSON form");
+        let mut names = std::collections::HashMap::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            assert!(path.starts_with("/api/v1/"), "{path}");
+            for (method, operation) in item.as_object().expect("methods") {
+                let name = operation["operationId"].as_str().unwrap_or_default().to_owned();
+                let earlier = names.insert(name.clone(), path.clone());
+                assert!(!name.is_empty() && earlier.is_none(), "{method} {path} and {earlier:?} are both {name:?}");
+                assert!(operation["responses"].as_object().is_some_and(|it| !it.is_empty()), "{method} {path}");
+            }
+        }
+    }
 }

@@ -184,7 +184,9 @@ fn checked_name(name: &str) -> Result<String, ApiProblem> {
 
 fn checked_grants(shared: Vec<SharedWith>) -> Result<Vec<(String, bool)>, ApiProblem> {
     const KINDS: [&str; 5] = ["domain:", "group:", "person:", "service:", "token:"];
-    let wrong = shared.iter().find(|grant| !KINDS.iter().any(|kind| grant.to.strip_prefix(kind).is_some_and(|name| !name.is_empty())));
+    let wrong = shared
+        .iter()
+        .find(|grant| !KINDS.iter().any(|kind| grant.to.strip_prefix(kind).is_some_and(|name| !name.is_empty())));
     if let Some(grant) = wrong {
         let problem = Problem::new("saved.shared_with", format!("\"{}\" is nobody to share with", grant.to));
         return Err(problem.hint("Write `person:kim@acme.kr`, `group:analysts` or `domain:acme.kr`.").into());
@@ -204,7 +206,9 @@ async fn list(
 ) -> Result<Json<SavedList>, ApiProblem> {
     let all = api.queries.store.read(|db| saved::list(db)).await.map_err(failed)?;
     let find = find.to_lowercase();
-    let fits = |saved: &Saved| [&saved.name, &saved.description, &saved.sql].iter().any(|text| text.to_lowercase().contains(&find));
+    let fits = |saved: &Saved| {
+        [&saved.name, &saved.description, &saved.sql].iter().any(|text| text.to_lowercase().contains(&find))
+    };
     let seen = all.into_iter().filter(fits).filter_map(|saved| {
         let can = can(&api.policy, &caller.principal, &saved)?;
         Some(view(saved, can, &caller))

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field};
 const BEGINNINGS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Whether a column's values are text: words of people, which may be anything.
-pub fn is_text(field: &Field) -> bool {
+pub(super) fn is_text(field: &Field) -> bool {
     match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             !matches!(field.metadata().get("naru.type").map(String::as_str), Some("bignumeric" | "interval" | "time"))
@@ -24,12 +24,12 @@ pub fn is_text(field: &Field) -> bool {
 }
 
 /// Whether a spreadsheet could run it.
-pub fn could_be_formula(text: &str) -> bool {
+pub(super) fn could_be_formula(text: &str) -> bool {
     text.starts_with(BEGINNINGS) || text.starts_with('\n')
 }
 
 /// The text with an apostrophe before it where a spreadsheet could run it.
-pub fn defused(text: &str) -> Cow<'_, str> {
+pub(super) fn defused(text: &str) -> Cow<'_, str> {
     if could_be_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 

@@ -10,6 +10,7 @@ mod csv;
 mod defuse;
 mod json;
 mod parquet;
+mod sheet_value;
 mod table;
 mod xlsx;
 
@@ -20,7 +21,7 @@ use naru_base::Problem;
 
 pub use cell::{Cell, cells, element};
 pub use convert::convert;
-pub use defuse::{defused, is_text};
+pub use sheet_value::{SheetColumn, SheetValue, sheet_columns};
 pub use xlsx::SHEET_ROWS_MAX;
 
 /// A way to write result rows.

@@ -30,9 +30,36 @@ const NAME_CHARACTERS_MAX: usize = 120;
 
 /// What RFC 5987 lets stand in a name as it is: letters, digits and a few signs.
 const NAME: &AsciiSet = &CONTROLS
-    .add(b' ').add(b'"').add(b'%').add(b'\'').add(b'(').add(b')').add(b'*').add(b',').add(b'/').add(b':').add(b';')
-    .add(b'<').add(b'=').add(b'>').add(b'?').add(b'@').add(b'[').add(b'\\').add(b']').add(b'{').add(b'}').add(b'^')
-    .add(b'`').add(b'|').add(b'&').add(b'+').add(b'#').add(b'!').add(b'~').add(b'$');
+    .add(b' ')
+    .add(b'"')
+    .add(b'%')
+    .add(b'\'')
+    .add(b'(')
+    .add(b')')
+    .add(b'*')
+    .add(b',')
+    .add(b'/')
+    .add(b':')
+    .add(b';')
+    .add(b'<')
+    .add(b'=')
+    .add(b'>')
+    .add(b'?')
+    .add(b'@')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'{')
+    .add(b'}')
+    .add(b'^')
+    .add(b'`')
+    .add(b'|')
+    .add(b'&')
+    .add(b'+')
+    .add(b'#')
+    .add(b'!')
+    .add(b'~')
+    .add(b'$');
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +74,9 @@ impl Kind {
     /// What stands behind the dot, and the media type.
     pub(crate) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Sheet(SheetFormat::Csv { .. }) | Self::Plain(Format::Csv) => ("csv", "text/csv; charset=utf-8; header=present"),
+            Self::Sheet(SheetFormat::Csv { .. }) | Self::Plain(Format::Csv) => {
+                ("csv", "text/csv; charset=utf-8; header=present")
+            }
             Self::Sheet(SheetFormat::Xlsx) | Self::Plain(Format::Xlsx) => {
                 ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
             }
@@ -200,7 +229,8 @@ pub(crate) fn file_name(wanted: &str, ending: &str) -> String {
 
 /// The header by which a browser saves a file under this name.
 pub(crate) fn attachment(name: &str) -> HeaderValue {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' }).collect();
     let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(name, NAME));
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }

@@ -10,10 +10,7 @@ use naru_warehouse::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    ColumnView, check_length,
-    views::PlaceInText,
-};
+use super::{ColumnView, check_length, views::PlaceInText};
 use crate::{
     api::{Api, ApiProblem},
     signin::caller::Caller,

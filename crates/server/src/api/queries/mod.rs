@@ -114,7 +114,8 @@ pub(super) fn check_length(sql: &str) -> Result<(), ApiProblem> {
     if sql.len() <= SQL_BYTES_MAX {
         return Ok(());
     }
-    let problem = Problem::new("query.too_long", "the text is longer than 512 KiB").hint("Put the values into a table.");
+    let problem =
+        Problem::new("query.too_long", "the text is longer than 512 KiB").hint("Put the values into a table.");
     Err(ApiProblem(problem, StatusCode::PAYLOAD_TOO_LARGE))
 }
 
@@ -164,11 +165,7 @@ async fn submit(
 /// A query as it stands. Asking counts as looking at it: one at which nobody looks for five minutes is cancelled.
 #[utoipa::path(get, path = "/api/v1/queries/{id}", tag = "queries", params(("id" = String, Path)),
     responses((status = 200, body = QueryView), (status = 404, body = super::ProblemBody)))]
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<QueryView>, ApiProblem> {
+async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<QueryView>, ApiProblem> {
     let view = api.queries.jobs.view(&caller.principal, &job_id(&id)?).map_err(failed)?;
     Ok(Json(QueryView::of(&view)))
 }
@@ -238,11 +235,7 @@ fn states(listener: Listener) -> impl Stream<Item = QueryView> + Send + 'static 
 /// Cancels a query, down to the engine. One that has ended stays as it is.
 #[utoipa::path(post, path = "/api/v1/queries/{id}/cancel", tag = "queries", params(("id" = String, Path)),
     responses((status = 200, body = QueryView), (status = 404, body = super::ProblemBody)))]
-async fn cancel(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<QueryView>, ApiProblem> {
+async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<QueryView>, ApiProblem> {
     let id = job_id(&id)?;
     api.queries.jobs.cancel(&caller.principal, &id).map_err(failed)?;
     let view = api.queries.jobs.view(&caller.principal, &id).map_err(failed)?;

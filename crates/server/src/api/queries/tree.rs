@@ -121,7 +121,8 @@ pub(super) async fn table(
     let mut columns = None;
     let look = |id: &TableId, known: &[(String, String)]| {
         if id.dataset == dataset && id.table == name {
-            let listed = known.iter().map(|(name, sql_type)| ListedColumn { name: name.clone(), sql_type: sql_type.clone() });
+            let listed =
+                known.iter().map(|(name, sql_type)| ListedColumn { name: name.clone(), sql_type: sql_type.clone() });
             columns = Some(listed.collect());
         }
     };

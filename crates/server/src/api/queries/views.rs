@@ -156,7 +156,10 @@ impl QueryView {
                 .map(|read| ReadView { table: read.table.to_string(), version: read.version.map(|version| version.0) })
                 .collect(),
             expires_at: view.expires_us.map(time_text),
-            position: failure.as_ref().and_then(|failure| failure.place).map(|(line, column)| PlaceInText { line, column }),
+            position: failure
+                .as_ref()
+                .and_then(|failure| failure.place)
+                .map(|(line, column)| PlaceInText { line, column }),
             problem: failure.map(|failure| ProblemView::of(&failure.problem)),
         }
     }
@@ -207,7 +210,6 @@ fn raw(column: &dyn Cell, row: usize, quoted: bool) -> Result<Box<RawValue>, Api
     } else {
         column.json(row, &mut text);
     }
-    RawValue::from_string(text).map_err(|error| {
-        naru_base::Problem::from_error("query.cell", "a value has no JSON form", &error).into()
-    })
+    RawValue::from_string(text)
+        .map_err(|error| naru_base::Problem::from_error("query.cell", "a value has no JSON form", &error).into())
 }

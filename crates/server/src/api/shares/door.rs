@@ -17,10 +17,7 @@ use jiff::Timestamp;
 use naru_access::audit::{Deed, Door, Entry, Origin};
 use naru_base::{Problem, time::now_us};
 use naru_store::shares::{self, Link};
-use naru_warehouse::{
-    jobs::Finished,
-    output::SheetFormat,
-};
+use naru_warehouse::{jobs::Finished, output::SheetFormat};
 
 use super::{Shares, links::hash};
 use crate::{
@@ -58,8 +55,11 @@ fn too_often(wait: Duration) -> Response {
 
 async fn give(State(shares): State<Shares>, Path(file): Path<String>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let origin =
-        Origin { door: Door::Share, address: Some(request::peer(&parts, &[])), client: request::client(&parts.headers) };
+    let origin = Origin {
+        door: Door::Share,
+        address: Some(request::peer(&parts, &[])),
+        client: request::client(&parts.headers),
+    };
     let (secret, format) = match file.rsplit_once('.') {
         Some((secret, "csv")) => (secret, SheetFormat::Csv { bom: true }),
         Some((secret, "xlsx")) => (secret, SheetFormat::Xlsx),
@@ -89,7 +89,8 @@ impl Shares {
         let place = self.inner.audit.place(&principal).await.map_err(|problem| said(&problem))?;
         let touched = self.inner.queries.store.write(move |tx| shares::touch_link(tx, id, now_us())).await;
         touched.map_err(|error| said(&error.problem()))?;
-        let mut entry = Entry::new(&principal, origin, Deed::Download).tables(rows.view.reads.iter().map(|read| read.table.clone()));
+        let mut entry = Entry::new(&principal, origin, Deed::Download)
+            .tables(rows.view.reads.iter().map(|read| read.table.clone()));
         (entry.detail, entry.rows) = (Some(format!("link {id} ({})", link.name)), Some(rows.view.rows));
         let sent = move |outcome: Result<u64, Problem>| {
             entry.bytes = outcome.as_ref().ok().copied();
@@ -169,7 +170,11 @@ impl Shares {
         let at = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = at.to_zoned(self.inner.zone.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
         let (kept, total) = (rows.view.rows, rows.view.rows_total.unwrap_or(rows.view.rows));
-        if kept == total { format!("as of {at}, all {kept} rows") } else { format!("as of {at}, THE FIRST {kept} OF {total} ROWS") }
+        if kept == total {
+            format!("as of {at}, all {kept} rows")
+        } else {
+            format!("as of {at}, THE FIRST {kept} OF {total} ROWS")
+        }
     }
 }
 
@@ -191,7 +196,10 @@ fn headers(link: &Link, rows: &Finished, at_us: i64, format: SheetFormat) -> Hea
         (header::CACHE_CONTROL, text(format!("private, max-age={left_s}"))),
         (header::LAST_MODIFIED, text(at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())),
         (HeaderName::from_static("x-naru-as-of"), text(at.to_string())),
-        (HeaderName::from_static("x-naru-complete"), HeaderValue::from_static(if rows.view.complete() { "true" } else { "false" })),
+        (
+            HeaderName::from_static("x-naru-complete"),
+            HeaderValue::from_static(if rows.view.complete() { "true" } else { "false" }),
+        ),
         (HeaderName::from_static("x-naru-rows"), HeaderValue::from(rows.view.rows)),
         (HeaderName::from_static("x-naru-rows-total"), HeaderValue::from(total)),
         (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),

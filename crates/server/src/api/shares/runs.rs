@@ -32,8 +32,12 @@ impl Shares {
             "service" => {
                 let services = self.inner.services.list().await.map_err(|error| error.problem())?;
                 let service = services.into_iter().find(|service| service.id == id && service.active);
-                let account =
-                    service.map(|service| Account { id, name: service.name.clone(), shown: service.name, domain: None });
+                let account = service.map(|service| Account {
+                    id,
+                    name: service.name.clone(),
+                    shown: service.name,
+                    domain: None,
+                });
                 account.map(|account| Principal::Service(account.into())).ok_or_else(ended)
             }
             _ => Err(ended()),
