@@ -1,7 +1,7 @@
 // The strip of open sheets. Each says whether its statement runs; none stops when another is chosen.
 
 import { LoaderCircle, Plus, X } from "lucide-react";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useEffect, useState } from "react";
 import { isComposing } from "../../app/shortcuts";
 import { useText } from "../../i18n";
 import { IconButton } from "../../ui";
@@ -25,6 +25,9 @@ const runs = (sheet: Sheet) =>
 export function SheetTabs({ sheets, active, onChoose, onOpen, onClose }: SheetTabsProps) {
   const text = useText(sqlText);
   const [renaming, setRenaming] = useState("");
+  useEffect(() => {
+    document.getElementById(`tab-${active}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [active]);
   const step = (event: KeyboardEvent, at: number) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const next = by && sheets[(at + by + sheets.length) % sheets.length];

@@ -358,6 +358,8 @@ function followAnew(...keys: string[]): void {
 function told(key: string, query: Query): void {
   change(key, ({ run }) => {
     if (!run || (run.query && run.query.id !== query.id)) return {};
+    // An answer that was under way while the run ended (of `cancel`, say) comes too late.
+    if (run.query && isOver(run.query.state) && !isOver(query.state)) return {};
     const pages = run.pages ?? (query.columns ? new RowPages(rowLoader(query.id), query.rows) : null);
     pages?.setTotal(query.rows);
     // Columns keep their identity, so that the grid keeps its widths while rows arrive.

@@ -8,6 +8,7 @@ import {
   autocompletion,
   closeBrackets,
   closeBracketsKeymap,
+  closeCompletion,
   completionKeymap,
   startCompletion,
 } from "@codemirror/autocomplete";
@@ -204,6 +205,7 @@ const keysOf = (latest: { current: EditorProps }): Extension =>
       {
         key: "Mod-Enter",
         run: (view) => {
+          closeCompletion(view);
           const part = partOf(view.state);
           if (part) latest.current.onRun(part);
           return true;
@@ -212,6 +214,7 @@ const keysOf = (latest: { current: EditorProps }): Extension =>
       {
         key: "Mod-Shift-Enter",
         run: (view) => {
+          closeCompletion(view);
           const whole = view.state.doc.toString();
           if (whole.trim() !== "") latest.current.onRun({ sql: whole, from: 0 });
           return true;
