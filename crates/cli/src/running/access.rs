@@ -223,12 +223,8 @@ impl AccessPort for AccessDesk {
             .into_iter()
             .map(|person| Known { active: person.active, principal: Principal::Person(Arc::new(person.account)) });
         let services = services.into_iter().map(|service| {
-            let account = naru_access::Account {
-                id: service.id,
-                shown: service.purpose,
-                name: service.name,
-                domain: None,
-            };
+            let account =
+                naru_access::Account { id: service.id, shown: service.purpose, name: service.name, domain: None };
             Known { active: service.active, principal: Principal::Service(Arc::new(account)) }
         });
         let tokens = tokens.into_iter().map(|token| Known {
@@ -256,8 +252,9 @@ impl AccessPort for AccessDesk {
                 return Err(Problem::new("access.changed_meanwhile", format!("{ACCESS_FILE} was changed meanwhile"))
                     .hint("Look at it again, and make the change once more."));
             }
-            replace(&root, &text)
-                .map_err(|error| Problem::from_error("access.unwritable", format!("{ACCESS_FILE} could not be written"), &error))?;
+            replace(&root, &text).map_err(|error| {
+                Problem::from_error("access.unwritable", format!("{ACCESS_FILE} could not be written"), &error)
+            })?;
             self.policy.replace(after);
             *state = State { text: Some(text.clone()), seen: Some(text), wrong: Vec::new() };
         }

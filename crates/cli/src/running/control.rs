@@ -5,13 +5,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use naru_access::{
+    Principal,
+    audit::{Deed, Door, Entry, Origin},
+};
 use naru_base::{Problem, RunId, TableId};
 use naru_flow::{
     Graph, RunHandle, history,
     rollback::Rollback,
     run::{Reason, Request, RunReport},
 };
-use naru_server::{control::Control, signin::SignIn};
+use naru_server::{api::access, control::Control, signin::SignIn};
 use naru_sync::CommandError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,6 +50,9 @@ struct Asked {
     topic: String,
     forward: String,
     lines: Vec<String>,
+    who: Option<String>,
+    to: Option<String>,
+    text: Option<String>,
 }
 
 impl Asked {
@@ -196,6 +203,7 @@ impl Running {
             "sources": sources,
             "marts": marts.unwrap_or_default(),
             "folder": self.marts.wrong(),
+            "access": self.access.wrong(),
             "lake": self.upkeep.status(),
             "topics": self.topics.as_ref().map(|topics| topics.status()),
         })
@@ -244,6 +252,38 @@ impl Control for Commands {
     }
 
     async fn call(&self, word: &str, body: Value, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
+        let Some(deed) = deed(word) else { return self.answer(word, body, progress).await };
+        let place = self.running.audit.place(&Principal::Owner).await?;
+        let origin = Origin { door: Door::Cli, address: None, client: "naru".to_owned() };
+        let about = told(&body);
+        let entry = Entry::new(&Principal::Owner, origin, deed).detail(format!("{word} {about}").trim_end());
+        let outcome = self.answer(word, body, progress).await;
+        place.fill(entry.outcome(&outcome));
+        outcome
+    }
+}
+
+/// What a word does that the audit shall know; `None` for one that only asks.
+fn deed(word: &str) -> Option<Deed> {
+    match word {
+        "run" | "resume" | "rollback" | "cancel" => Some(Deed::Run),
+        "access.offboard" => Some(Deed::Access),
+        "console.link" => Some(Deed::SignIn),
+        "sync.resync" | "sync.pause" | "sync.resume" | "sync.drop" | "forward.pause" | "forward.resume" | "compact"
+        | "vacuum" | "dead.replay" | "dead.discard" => Some(Deed::Operate),
+        _ => None,
+    }
+}
+
+/// What a word was about: names and numbers of the request, never rows.
+fn told(body: &Value) -> String {
+    const SAID: [&str; 10] = ["table", "tables", "source", "marts", "run", "topic", "forward", "who", "to", "filter"];
+    let said = SAID.iter().filter_map(|key| body.get(key).filter(|value| !value.is_null()).map(|value| (key, value)));
+    said.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+impl Commands {
+    async fn answer(&self, word: &str, body: Value, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
         let misread =
             |error: serde_json::Error| Problem::from_error("cli.request", "the request was not understood", &error);
         if word == "dead.replay" {
@@ -261,6 +301,7 @@ impl Control for Commands {
             "sync.resync" | "sync.pause" | "sync.resume" => self.running.table_word(word, &asked.one_table()?).await,
             "console.link" => Ok(json!({"path": self.signin.link()?.expose()})),
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
+            "access.show" | "access.why" | "access.plan" | "access.offboard" => self.access(word, &asked).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
             "topics.publish" => self.running.topics()?.publish(&asked.topic, asked.lines).await.map(|done| json!(done)),
             "forward.pause" | "forward.resume" => {
@@ -294,6 +335,18 @@ fn report(report: RunReport) -> Result<Value, Problem> {
 }
 
 impl Commands {
+    async fn access(&self, word: &str, asked: &Asked) -> Result<Value, Problem> {
+        let (policy, warehouse, desk) = (&self.running.policy, &self.running.warehouse, &*self.running.access);
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let answer = match word {
+            "access.show" => json!(access::show(policy, warehouse, desk, &Principal::Owner).await?),
+            "access.why" => json!(access::why(policy, desk, &said(&asked.who), &asked.one_table()?).await?),
+            "access.plan" => json!(access::plan(policy, warehouse, desk, &said(&asked.text)).await?),
+            _ => json!(access::offboard(policy, desk, &said(&asked.who), asked.to.as_deref()).await?),
+        };
+        Ok(answer)
+    }
+
     async fn maintain(&self, word: &str, asked: &Asked, progress: mpsc::Sender<Value>) -> Result<Value, Problem> {
         let upkeep = &self.running.upkeep;
         let tables = upkeep.tables(ids(&asked.tables)?).await?;

@@ -89,7 +89,11 @@ impl Access {
                     None => Rest::open(root, true).await?.plan(&text).await?,
                 };
                 let wrong = !view.wrong.is_empty();
-                if json { print_json(&view)? } else { print_plan(&view) }
+                if json {
+                    print_json(&view)?
+                } else {
+                    print_plan(&view)
+                }
                 if wrong { Err(Failure::Said) } else { Ok(()) }
             }
             Self::Offboard { who, to } => {

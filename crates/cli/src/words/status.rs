@@ -105,6 +105,11 @@ pub fn text(status: &Value) -> String {
             word(&problem["summary"])
         ));
     }
+    for problem in status["access"].as_array().into_iter().flatten() {
+        let (file, line) = (word(&problem["place"]["file"]), &problem["place"]["line"]);
+        let place = if file.is_empty() { String::new() } else { format!("{file}:{line}: ") };
+        lines.push(format!("  ! {place}{}; the last good rights stay in force", word(&problem["summary"])));
+    }
     for mart in status["marts"].as_array().into_iter().flatten() {
         lines.push(mart_line(mart));
     }

@@ -152,7 +152,7 @@ impl Told {
         Self {
             sources: part(&mut status, "sources"),
             marts: part(&mut status, "marts"),
-            folder: part(&mut status, "folder"),
+            folder: [part(&mut status, "folder"), part::<Vec<ProblemView>>(&mut status, "access")].concat(),
             lake: part(&mut status, "lake"),
             topics: part(&mut status, "topics"),
         }
