@@ -12,9 +12,9 @@ export interface paths {
             cookie?: never;
         };
         /** What the caller may do; to administrators also what everyone may. */
-        get: operations["access"];
+        get: operations["get_access"];
         /** Writes `access.toml` and puts it in force; answers with what that changed. */
-        put: operations["access_apply"];
+        put: operations["put_access"];
         post?: never;
         delete?: never;
         options?: never;
@@ -32,7 +32,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Lets someone go: ends their sessions and tokens, and hands over what others need. */
-        post: operations["access_offboard"];
+        post: operations["post_access_offboard"];
         delete?: never;
         options?: never;
         head?: never;
@@ -49,7 +49,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Who would gain and lose what; changes nothing. */
-        post: operations["access_plan"];
+        post: operations["post_access_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -64,7 +64,7 @@ export interface paths {
             cookie?: never;
         };
         /** Who may do what with a table; for those who own it. */
-        get: operations["access_who"];
+        get: operations["get_access_who"];
         put?: never;
         post?: never;
         delete?: never;
@@ -81,7 +81,7 @@ export interface paths {
             cookie?: never;
         };
         /** Why someone may do something with a table, or may not. */
-        get: operations["access_why"];
+        get: operations["get_access_why"];
         put?: never;
         post?: never;
         delete?: never;
@@ -98,7 +98,7 @@ export interface paths {
             cookie?: never;
         };
         /** Rows of the audit, the newest first. */
-        get: operations["audit_rows"];
+        get: operations["get_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -115,7 +115,7 @@ export interface paths {
             cookie?: never;
         };
         /** Walks the chain of hashes from its first row to its last. */
-        get: operations["audit_chain"];
+        get: operations["get_audit_chain"];
         put?: never;
         post?: never;
         delete?: never;
@@ -132,7 +132,7 @@ export interface paths {
             cookie?: never;
         };
         /** The rows that pass the filter as CSV for a spreadsheet. */
-        get: operations["audit_export"];
+        get: operations["get_audit_export"];
         put?: never;
         post?: never;
         delete?: never;
@@ -149,10 +149,10 @@ export interface paths {
             cookie?: never;
         };
         /** The program that waits with a code. */
-        get: operations["waiting"];
+        get: operations["get_device_code"];
         put?: never;
         /** Lets the program in, or turns it away. */
-        post: operations["answer"];
+        post: operations["post_device_code"];
         delete?: never;
         options?: never;
         head?: never;
@@ -167,10 +167,10 @@ export interface paths {
             cookie?: never;
         };
         /** The caller's tabs. */
-        get: operations["list"];
+        get: operations["get_drafts"];
         put?: never;
         /** Opens a tab. */
-        post: operations["create"];
+        post: operations["post_drafts"];
         delete?: never;
         options?: never;
         head?: never;
@@ -186,10 +186,10 @@ export interface paths {
         };
         get?: never;
         /** Changes a tab, unless it was changed elsewhere meanwhile. */
-        put: operations["change"];
+        put: operations["put_drafts_id"];
         post?: never;
         /** Closes a tab. */
-        delete: operations["remove"];
+        delete: operations["delete_drafts_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -203,7 +203,7 @@ export interface paths {
             cookie?: never;
         };
         /** The caller's runs. */
-        get: operations["list"];
+        get: operations["get_history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -224,7 +224,7 @@ export interface paths {
          * @description Problems are ordered by how bad they are, then by how many people read what they touch. Only what the caller may see
          *     is counted.
          */
-        get: operations["home"];
+        get: operations["get_home"];
         put?: never;
         post?: never;
         delete?: never;
@@ -244,7 +244,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Takes a link back. Whoever made it may, whoever owns the query, and administrators. */
-        delete: operations["revoke"];
+        delete: operations["delete_links_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -258,7 +258,7 @@ export interface paths {
             cookie?: never;
         };
         /** Every mart with its latest runs. */
-        get: operations["marts"];
+        get: operations["get_marts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -275,7 +275,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends event `state` with the names of marts that took a step. */
-        get: operations["follow_marts"];
+        get: operations["get_marts_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -294,7 +294,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Builds marts now, in order; or says what that would be. */
-        post: operations["run_marts"];
+        post: operations["post_marts_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -309,7 +309,7 @@ export interface paths {
             cookie?: never;
         };
         /** One mart in full. */
-        get: operations["mart"];
+        get: operations["get_marts_mart"];
         put?: never;
         post?: never;
         delete?: never;
@@ -328,7 +328,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stops a mart's schedule, or lets it go on with its next time. */
-        post: operations["pause"];
+        post: operations["post_marts_mart_pause"];
         delete?: never;
         options?: never;
         head?: never;
@@ -345,7 +345,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Publishes an earlier result of a mart again; or says what that would be. */
-        post: operations["roll_back"];
+        post: operations["post_marts_mart_rollback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -360,7 +360,7 @@ export interface paths {
             cookie?: never;
         };
         /** Who the caller is. */
-        get: operations["me"];
+        get: operations["get_me"];
         put?: never;
         post?: never;
         delete?: never;
@@ -379,7 +379,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Runs SQL as the caller. */
-        post: operations["submit"];
+        post: operations["post_queries"];
         delete?: never;
         options?: never;
         head?: never;
@@ -396,7 +396,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Plans a text without running it: mistakes with their places, the columns and the cost of the statement at the cursor. */
-        post: operations["check"];
+        post: operations["post_queries_check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -413,7 +413,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** What may stand at the cursor, among what the caller may see. */
-        post: operations["complete"];
+        post: operations["post_queries_complete"];
         delete?: never;
         options?: never;
         head?: never;
@@ -428,7 +428,7 @@ export interface paths {
             cookie?: never;
         };
         /** Datasets and tables that the caller may see. */
-        get: operations["tree"];
+        get: operations["get_queries_tree"];
         put?: never;
         post?: never;
         delete?: never;
@@ -445,7 +445,7 @@ export interface paths {
             cookie?: never;
         };
         /** One table's columns. */
-        get: operations["table"];
+        get: operations["get_queries_tree_dataset_table"];
         put?: never;
         post?: never;
         delete?: never;
@@ -462,7 +462,7 @@ export interface paths {
             cookie?: never;
         };
         /** A query as it stands. Asking counts as looking at it: one at which nobody looks for five minutes is cancelled. */
-        get: operations["show"];
+        get: operations["get_queries_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -481,7 +481,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Cancels a query, down to the engine. One that has ended stays as it is. */
-        post: operations["cancel"];
+        post: operations["post_queries_id_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -496,7 +496,7 @@ export interface paths {
             cookie?: never;
         };
         /** The whole result as a file. A file is whole or the connection breaks. */
-        get: operations["download"];
+        get: operations["get_queries_id_download"];
         put?: never;
         post?: never;
         delete?: never;
@@ -513,7 +513,7 @@ export interface paths {
             cookie?: never;
         };
         /** States of a query until its end; who joins again hears the present one first. */
-        get: operations["watch"];
+        get: operations["get_queries_id_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -530,7 +530,7 @@ export interface paths {
             cookie?: never;
         };
         /** Rows of a query, also while it runs: the whole result is addressable. */
-        get: operations["rows"];
+        get: operations["get_queries_id_rows"];
         put?: never;
         post?: never;
         delete?: never;
@@ -547,7 +547,7 @@ export interface paths {
             cookie?: never;
         };
         /** The latest runs, the newest first. */
-        get: operations["runs"];
+        get: operations["get_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -564,7 +564,7 @@ export interface paths {
             cookie?: never;
         };
         /** One run with its marts, what their checks found and what they read. */
-        get: operations["run"];
+        get: operations["get_runs_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -583,7 +583,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Asks a run to stop; `resume` goes on with it. */
-        post: operations["cancel"];
+        post: operations["post_runs_run_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -598,7 +598,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends the whole run as event `state`, at once and whenever one of its marts takes a step, until it has ended. */
-        get: operations["follow_run"];
+        get: operations["get_runs_run_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -617,7 +617,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Goes on with a run: what did not get done or was edited since, and below it; or says what that would be. */
-        post: operations["resume"];
+        post: operations["post_runs_run_resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -632,10 +632,10 @@ export interface paths {
             cookie?: never;
         };
         /** Saved queries that the caller may see. */
-        get: operations["list"];
+        get: operations["get_saved"];
         put?: never;
         /** Saves a query. */
-        post: operations["create"];
+        post: operations["post_saved"];
         delete?: never;
         options?: never;
         head?: never;
@@ -650,12 +650,12 @@ export interface paths {
             cookie?: never;
         };
         /** One saved query. */
-        get: operations["show"];
+        get: operations["get_saved_id"];
         /** Changes a saved query, unless somebody else changed it meanwhile. */
-        put: operations["change"];
+        put: operations["put_saved_id"];
         post?: never;
         /** Deletes a saved query; its shares stop with it. */
-        delete: operations["remove"];
+        delete: operations["delete_saved_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -669,10 +669,10 @@ export interface paths {
             cookie?: never;
         };
         /** The links of a saved query: all for its owner, one's own for others. */
-        get: operations["list"];
+        get: operations["get_saved_id_links"];
         put?: never;
         /** Makes a secret address that gives the rows of a saved query to whoever knows it. */
-        post: operations["create"];
+        post: operations["post_saved_id_links"];
         delete?: never;
         options?: never;
         head?: never;
@@ -687,10 +687,10 @@ export interface paths {
             cookie?: never;
         };
         /** The blocks of a saved query: all for its owner, one's own for others. */
-        get: operations["list"];
+        get: operations["get_saved_id_sheets"];
         put?: never;
         /** Shares a saved query into a block of a Google Sheet. Nothing is written until its first refresh. */
-        post: operations["create"];
+        post: operations["post_saved_id_sheets"];
         delete?: never;
         options?: never;
         head?: never;
@@ -705,10 +705,10 @@ export interface paths {
             cookie?: never;
         };
         /** Service accounts: one's own; for administrators all. */
-        get: operations["list"];
+        get: operations["get_services"];
         put?: never;
         /** Makes a service account. It sees nothing until `access.toml` grants something to it. */
-        post: operations["make"];
+        post: operations["post_services"];
         delete?: never;
         options?: never;
         head?: never;
@@ -726,7 +726,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Ends a service account and its tokens. */
-        delete: operations["end"];
+        delete: operations["delete_services_name"];
         options?: never;
         head?: never;
         patch?: never;
@@ -740,10 +740,10 @@ export interface paths {
             cookie?: never;
         };
         /** Tokens of a service account. */
-        get: operations["tokens"];
+        get: operations["get_services_name_tokens"];
         put?: never;
         /** Makes a token of a service account, whose text is shown this once. */
-        post: operations["make_token"];
+        post: operations["post_services_name_tokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -761,7 +761,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Takes back a token of a service account. */
-        delete: operations["revoke_token"];
+        delete: operations["delete_services_name_tokens_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -775,7 +775,7 @@ export interface paths {
             cookie?: never;
         };
         /** One's own sessions. */
-        get: operations["list"];
+        get: operations["get_sessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -795,7 +795,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Ends one of one's own sessions. */
-        delete: operations["end"];
+        delete: operations["delete_sessions_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -812,7 +812,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Forgets a block; its cells stay as they are. */
-        delete: operations["remove"];
+        delete: operations["delete_sheets_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -828,7 +828,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Writes a block now, and answers when it is written. */
-        post: operations["refresh"];
+        post: operations["post_sheets_id_refresh"];
         delete?: never;
         options?: never;
         head?: never;
@@ -843,10 +843,10 @@ export interface paths {
             cookie?: never;
         };
         /** Every source with its tables. */
-        get: operations["sources"];
+        get: operations["get_sources"];
         put?: never;
         /** Writes the file of a source into the project folder. */
-        post: operations["connect"];
+        post: operations["post_sources"];
         delete?: never;
         options?: never;
         head?: never;
@@ -866,7 +866,7 @@ export interface paths {
          * Looks at a database and says what it lacks, with the exact statements, and which file would be written. Changes
          *     nothing.
          */
-        post: operations["check"];
+        post: operations["post_sources_check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -881,7 +881,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends all sources as event `state`, at once and every 2 seconds. */
-        get: operations["follow"];
+        get: operations["get_sources_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -898,10 +898,10 @@ export interface paths {
             cookie?: never;
         };
         /** One table as its source writes it. */
-        get: operations["table"];
+        get: operations["get_sources_tables_table"];
         put?: never;
         /** Copies a table again, stops it or lets it go on; or says what that would do. */
-        post: operations["act"];
+        post: operations["post_sources_tables_table"];
         delete?: never;
         options?: never;
         head?: never;
@@ -918,7 +918,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Begins to compare a table with its source at one commit: rows and hash. The answer is work to follow. */
-        post: operations["compare"];
+        post: operations["post_sources_tables_table_compare"];
         delete?: never;
         options?: never;
         head?: never;
@@ -933,13 +933,13 @@ export interface paths {
             cookie?: never;
         };
         /** One's own tokens; the folder's owner sees those of the project. */
-        get: operations["list"];
+        get: operations["get_tokens"];
         put?: never;
         /**
          * Makes a token of one's own (at most 90 days), whose text is shown this once. The folder's owner makes tokens of the
          *     project.
          */
-        post: operations["make"];
+        post: operations["post_tokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -957,7 +957,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Takes a token back. Whatever came in with it is cut off within seconds. */
-        delete: operations["revoke"];
+        delete: operations["delete_tokens_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -971,7 +971,7 @@ export interface paths {
             cookie?: never;
         };
         /** Every topic. */
-        get: operations["topics"];
+        get: operations["get_topics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -988,7 +988,7 @@ export interface paths {
             cookie?: never;
         };
         /** One topic in full. */
-        get: operations["topic"];
+        get: operations["get_topics_topic"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1005,7 +1005,7 @@ export interface paths {
             cookie?: never;
         };
         /** The dead letters of a topic that wait, by what is wrong with them. */
-        get: operations["groups"];
+        get: operations["get_topics_topic_dead"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1024,7 +1024,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Says whether an edited event would fit the topic's columns as they are now. */
-        post: operations["check"];
+        post: operations["post_topics_topic_dead_check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1039,7 +1039,7 @@ export interface paths {
             cookie?: never;
         };
         /** Dead letters with the bytes that were sent. */
-        get: operations["letters"];
+        get: operations["get_topics_topic_dead_letters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1061,7 +1061,7 @@ export interface paths {
          * Begins to try dead letters again, each only in the sink that it died in; or to count what that would do. The answer
          *     is work to follow; its result is what `naru dead replay --json` prints.
          */
-        post: operations["replay"];
+        post: operations["post_topics_topic_dead_replay"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1076,7 +1076,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends events as event `state`, from the last ones on, as they come in. */
-        get: operations["tail"];
+        get: operations["get_topics_topic_tail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1093,7 +1093,7 @@ export interface paths {
             cookie?: never;
         };
         /** How a piece of work stands. */
-        get: operations["work"];
+        get: operations["get_work_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1112,7 +1112,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stops it; what it has done stays done. */
-        post: operations["cancel"];
+        post: operations["post_work_id_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1127,7 +1127,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends how it stands as event `state`, at once and whenever that changes, until it has ended. */
-        get: operations["follow"];
+        get: operations["get_work_id_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1156,24 +1156,71 @@ export interface components {
             /** @description Why the file as it stands now is not in force. */
             wrong: components["schemas"]["ProblemView"][];
         };
-        /** @description What shall be done with a table. */
-        ActAsked: {
-            /** @description `resync`, `pause` or `resume`. */
-            action: components["schemas"]["ActWord"];
-            /** @description Only say what would happen. */
-            dry_run?: boolean;
-        };
-        /**
-         * @description See [`ActAsked`].
-         * @enum {string}
-         */
-        ActWord: "resync" | "pause" | "resume";
         /** @description A text to be put in force. */
         Applied: {
             /** @description The text that the change was made from; empty when there was no file. */
             base: string;
             /** @description The whole of `access.toml` as it shall be. */
             text: string;
+        };
+        /** @description Whether a mart's schedule shall wait. */
+        AskPause: {
+            /** @description True to stop it, false to let it go on with its next time. */
+            paused: boolean;
+            /** @description Why, for those who find it stopped. */
+            why?: string | null;
+        };
+        /** @description Which letters shall be tried again, and how they are mended. */
+        AskReplay: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /** @description Also letters that were tried too often. */
+            force?: boolean;
+            /** @description These letters; all of a kind or all that wait when empty. */
+            ids?: number[];
+            kind?: components["schemas"]["DeadKind"] | null;
+            /** @description Give fields a value: `user.id=7`. */
+            set?: string[];
+            /** @description The whole event anew; for one letter only. */
+            text?: string | null;
+        };
+        /** @description How a run shall be gone on with. */
+        AskResume: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /** @description Publish its results although newer runs have published newer ones. */
+            older?: boolean;
+        };
+        /** @description What a mart shall be rolled back to. */
+        AskRollback: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /**
+             * Format: int64
+             * @description The run whose result is wanted; the one before what is live when missing.
+             */
+            to?: number | null;
+            /** @description Why, for the history. */
+            why?: string | null;
+        };
+        /** @description Which marts shall be built. */
+        AskRun: {
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
+            /**
+             * @description `dataset.table`, `+dataset.table` (and what it reads), `dataset.table+` (and what reads it), `dataset.*`; all
+             *     when empty.
+             */
+            marts?: string[];
+            /** @description Why, for the history. */
+            why?: string | null;
+        };
+        /** @description What shall be done with a table. */
+        AskTable: {
+            /** @description `resync`, `pause` or `resume`. */
+            action: components["schemas"]["TableWord"];
+            /** @description Only say what would happen. */
+            dry_run?: boolean;
         };
         /** @description One row. */
         AuditItem: {
@@ -1256,39 +1303,6 @@ export interface components {
          * @enum {string}
          */
         Can: "view" | "edit" | "own";
-        /** @description What became of it. */
-        Cancelled: {
-            /** @description Whether the run was going on; what is being committed is finished first. */
-            cancelled: boolean;
-        };
-        /** @description A mart's part in one run. */
-        Cell: {
-            /** @description When the run began. */
-            at: string;
-            /** @description Who asked for the run. */
-            by?: string | null;
-            /** @description Why it did not go well, one line. */
-            cause?: string | null;
-            /**
-             * Format: int64
-             * @description How long the mart took.
-             */
-            ms?: number | null;
-            /** @description `manual`, `schedule`, `catch_up` or `rollback`. */
-            reason: string;
-            /**
-             * Format: int64
-             * @description Rows made.
-             */
-            rows?: number | null;
-            /**
-             * Format: int64
-             * @description The run.
-             */
-            run: number;
-            /** @description Where the mart stands in it. */
-            state: string;
-        };
         /** @description The state of the chain. */
         ChainView: {
             /** @description When it was walked. */
@@ -1352,38 +1366,6 @@ export interface components {
             /** @description The whole text. */
             sql: string;
         };
-        /** @description One check of a mart. */
-        CheckView: {
-            /** @description Its name. */
-            check: string;
-            /**
-             * Format: int64
-             * @description Rows that it found then.
-             */
-            failing?: number | null;
-            /** @description How it ended in the latest attempt: `pass`, `warn`, `block` or `error`; none before it ran. */
-            outcome?: string | null;
-            /** @description `block` or `warn`. */
-            severity: string;
-            /** @description Its query, which returns a row for everything that is wrong. */
-            sql: string;
-        };
-        /** @description What a look at a database found. */
-        Checked: {
-            /** @description What could be better and keeps nothing from being followed. */
-            notes: components["schemas"]["ProblemView"][];
-            /** @description What keeps it from being followed; each hint has the exact statement. */
-            problems: components["schemas"]["ProblemView"][];
-        };
-        /** @description What a look at a database found, and the file that would be written. */
-        CheckedDraft: components["schemas"]["Checked"] & {
-            /** @description The file's path in the project folder. */
-            file: string;
-            /** @description Statements that make a role with exactly the rights that naru needs, for the database's administrator. */
-            role_sql: string;
-            /** @description Its text. */
-            text: string;
-        };
         /** @description What a text looks like. */
         CheckedView: {
             /** @description Position of the statement at the cursor. */
@@ -1425,6 +1407,106 @@ export interface components {
             /** @description Whether there are more than these. */
             more: boolean;
         };
+        /** @description A kind of letters, with how many there are. */
+        DeadGroup: components["schemas"]["DeadKind"] & {
+            /**
+             * Format: int64
+             * @description The most that one of them was tried.
+             */
+            attempts: number;
+            /**
+             * Format: int64
+             * @description One of them.
+             */
+            example: number;
+            /** @description When the first of them was accepted. */
+            first_seen: string;
+            /** @description When the last was. */
+            last_seen: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            letters: number;
+        };
+        /** @description A topic's dead letters by what is wrong with them. */
+        DeadGroupList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description Whether every event on the log was looked at; those behind may become dead letters too. */
+            complete: boolean;
+            /** @description The most first. */
+            items: components["schemas"]["DeadGroup"][];
+            /**
+             * Format: int32
+             * @description The revision of the columns that events are judged by now.
+             */
+            schema_revision: number;
+        };
+        /** @description Letters that are wrong in the same way, by the same revision of the columns. */
+        DeadKind: {
+            /** @description What the column takes. */
+            expected: string;
+            /** @description What came. */
+            got: string;
+            /** @description Where in the event; `[*]` stands for any element. */
+            path: string;
+            /** @description Stable code of what is wrong. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description The revision of the columns that they were judged by.
+             */
+            schema_revision: number;
+            /** @description `table`, or the forward that they died in. */
+            sink: string;
+        };
+        /** @description One dead letter. */
+        DeadLetter: components["schemas"]["DeadKind"] & {
+            /**
+             * Format: int64
+             * @description How often it was tried again.
+             */
+            attempts: number;
+            /** @description Its attributes, a JSON object. */
+            attributes: string;
+            /** @description The event in base64, cut where it is long. */
+            base64: string;
+            /**
+             * Format: int64
+             * @description Bytes of the event.
+             */
+            bytes: number;
+            /** @description Its own id, where the topic has a key for duplicates. */
+            event_id?: string | null;
+            /** @description When it was accepted. */
+            first_seen: string;
+            /**
+             * Format: int64
+             * @description The offset of the event that died first.
+             */
+            id: number;
+            /** @description When it was last tried. */
+            last_seen: string;
+            /** @description Its ordering key. */
+            ordering_key: string;
+            /** @description `dead`, `replayed` or `discarded`. */
+            status: string;
+            /** @description The event as text; none where it is no UTF-8, or long. */
+            text?: string | null;
+        };
+        /** @description Some dead letters. */
+        DeadLetterList: {
+            /** @description When this was read. */
+            as_of: string;
+            /** @description The first ones first. */
+            items: components["schemas"]["DeadLetter"][];
+            /**
+             * Format: int64
+             * @description Ask again with this `after`; none when these are all.
+             */
+            next?: number | null;
+        };
         /** @description Room on a disk, bytes. */
         DiskView: {
             /**
@@ -1442,15 +1524,6 @@ export interface components {
              * @description Below so many free bytes copies wait.
              */
             least_bytes: number;
-        };
-        /** @description Where events come in. */
-        Doors: {
-            /** @description `http://127.0.0.1:6278`: the intake is below it; none where it is off. */
-            http?: string | null;
-            /** @description The project's name, which Pub/Sub's clients want. */
-            project: string;
-            /** @description `127.0.0.1:6280`: Pub/Sub over gRPC; none where it is off. */
-            pubsub?: string | null;
         };
         /** @description A text to be looked at. */
         Draft: {
@@ -1492,7 +1565,7 @@ export interface components {
             items: components["schemas"]["DraftView"][];
         };
         /** @description An event that was edited. */
-        Edited: {
+        EditedEvent: {
             /** @description The whole event. */
             text: string;
         };
@@ -1503,6 +1576,22 @@ export interface components {
             /** Format: int64 */
             rows?: number | null;
             tables: string[];
+        };
+        /** @description What the topic's table would say of an event. */
+        EventJudgement: {
+            /** @description What the column takes. */
+            expected?: string | null;
+            /** @description Whether it fits the columns as they are now. */
+            fits: boolean;
+            /** @description What came. */
+            got?: string | null;
+            /** @description Where it does not. */
+            path?: string | null;
+            /**
+             * Format: int32
+             * @description The revision of the columns that it was judged by.
+             */
+            schema_revision: number;
         };
         /** @description `access.toml`. */
         FileView: {
@@ -1542,7 +1631,7 @@ export interface components {
             to: string;
         };
         /** @description What one check found. */
-        FoundView: {
+        FoundByCheck: {
             /** @description Its name. */
             check: string;
             /** @description One sentence. */
@@ -1576,42 +1665,6 @@ export interface components {
             on: string[];
             /** @description To whom, as written: `domain:acme.kr`, `group:analysts`, `person:kim@acme.kr`. */
             to: string[];
-        };
-        /** @description A kind of letters, with how many there are. */
-        Group: components["schemas"]["Kind"] & {
-            /**
-             * Format: int64
-             * @description The most that one of them was tried.
-             */
-            attempts: number;
-            /**
-             * Format: int64
-             * @description One of them.
-             */
-            example: number;
-            /** @description When the first of them was accepted. */
-            first_seen: string;
-            /** @description When the last was. */
-            last_seen: string;
-            /**
-             * Format: int64
-             * @description How many.
-             */
-            letters: number;
-        };
-        /** @description A topic's dead letters by what is wrong with them. */
-        GroupList: {
-            /** @description When this was read. */
-            as_of: string;
-            /** @description Whether every event on the log was looked at; those behind may become dead letters too. */
-            complete: boolean;
-            /** @description The most first. */
-            items: components["schemas"]["Group"][];
-            /**
-             * Format: int32
-             * @description The revision of the columns that events are judged by now.
-             */
-            schema_revision: number;
         };
         /** @description A group. */
         GroupView: {
@@ -1687,74 +1740,14 @@ export interface components {
             /** @description Topics. */
             topics: components["schemas"]["TopicCounts"];
         };
-        /** @description What an action would do to a table. */
-        Impact: {
-            /** @description Whether it was done. */
-            done: boolean;
-            /** @description Marts below it that the caller may see; their next run reads what is there then. */
-            marts_below: string[];
-            /**
-             * Format: int64
-             * @description The log that its source keeps already; a pause adds nothing to it, a stopped source does.
-             */
-            retained_bytes?: number | null;
-            /** @description The table as it stands. */
-            table: components["schemas"]["SyncedTable"];
-        };
-        /** @description One input of a mart. */
-        InputView: {
-            /** @description As of when its content is: when the mart was published, or when the run took its cut of the sources. */
-            at?: string | null;
-            /** @description Whether it is a mart. */
-            mart: boolean;
-            /**
-             * Format: int64
-             * @description For a mart: the run that made what was read; for one of the same run also while it is not done.
-             */
-            run?: number | null;
-            /** @description For a mart of the same run: where it stands. */
-            state?: string | null;
-            /** @description `dataset.table`. */
-            table: string;
-            /**
-             * Format: int64
-             * @description The version that was read.
-             */
-            version?: number | null;
-        };
-        /** @description What the topic's table would say of an event. */
-        Judgement: {
-            /** @description What the column takes. */
-            expected?: string | null;
-            /** @description Whether it fits the columns as they are now. */
-            fits: boolean;
-            /** @description What came. */
-            got?: string | null;
-            /** @description Where it does not. */
-            path?: string | null;
-            /**
-             * Format: int32
-             * @description The revision of the columns that it was judged by.
-             */
-            schema_revision: number;
-        };
-        /** @description Letters that are wrong in the same way, by the same revision of the columns. */
-        Kind: {
-            /** @description What the column takes. */
-            expected: string;
-            /** @description What came. */
-            got: string;
-            /** @description Where in the event; `[*]` stands for any element. */
-            path: string;
-            /** @description Stable code of what is wrong. */
-            reason: string;
-            /**
-             * Format: int64
-             * @description The revision of the columns that they were judged by.
-             */
-            schema_revision: number;
-            /** @description `table`, or the forward that they died in. */
-            sink: string;
+        /** @description Where events come in. */
+        IntakeDoors: {
+            /** @description `http://127.0.0.1:6278`: the intake is below it; none where it is off. */
+            http?: string | null;
+            /** @description The project's name, which Pub/Sub's clients want. */
+            project: string;
+            /** @description `127.0.0.1:6280`: Pub/Sub over gRPC; none where it is off. */
+            pubsub?: string | null;
         };
         /** @description Someone who can come in, or could. */
         KnownView: {
@@ -1780,52 +1773,6 @@ export interface components {
         LetIn: {
             /** @description Whether it is let in: it can then do what the caller can, for 30 days. */
             let_in: boolean;
-        };
-        /** @description Some dead letters. */
-        LetterList: {
-            /** @description When this was read. */
-            as_of: string;
-            /** @description The first ones first. */
-            items: components["schemas"]["LetterView"][];
-            /**
-             * Format: int64
-             * @description Ask again with this `after`; none when these are all.
-             */
-            next?: number | null;
-        };
-        /** @description One dead letter. */
-        LetterView: components["schemas"]["Kind"] & {
-            /**
-             * Format: int64
-             * @description How often it was tried again.
-             */
-            attempts: number;
-            /** @description Its attributes, a JSON object. */
-            attributes: string;
-            /** @description The event in base64, cut where it is long. */
-            base64: string;
-            /**
-             * Format: int64
-             * @description Bytes of the event.
-             */
-            bytes: number;
-            /** @description Its own id, where the topic has a key for duplicates. */
-            event_id?: string | null;
-            /** @description When it was accepted. */
-            first_seen: string;
-            /**
-             * Format: int64
-             * @description The offset of the event that died first.
-             */
-            id: number;
-            /** @description When it was last tried. */
-            last_seen: string;
-            /** @description Its ordering key. */
-            ordering_key: string;
-            /** @description `dead`, `replayed` or `discarded`. */
-            status: string;
-            /** @description The event as text; none where it is no UTF-8, or long. */
-            text?: string | null;
         };
         /** @description A link. */
         LinkView: {
@@ -1872,17 +1819,6 @@ export interface components {
         ListedTable: {
             name: string;
         };
-        /** @description The log at one moment. */
-        LogView: {
-            /**
-             * Format: int64
-             * @description Bytes on disk.
-             */
-            bytes: number;
-            /** @description What an acknowledgement means: `fsync` (it survives a power cut) or `os` (it survives a kill). */
-            mode: string;
-            problem?: components["schemas"]["ProblemView"] | null;
-        };
         /** @description A link that was just made. The address is shown this once. */
         MadeLink: {
             /** @description Path of the CSV, below the address of this naru. */
@@ -1890,6 +1826,22 @@ export interface components {
             link: components["schemas"]["LinkView"];
             /** @description Path of the workbook. */
             xlsx: string;
+        };
+        /** @description One check of a mart. */
+        MartCheck: {
+            /** @description Its name. */
+            check: string;
+            /**
+             * Format: int64
+             * @description Rows that it found then.
+             */
+            failing?: number | null;
+            /** @description How it ended in the latest attempt: `pass`, `warn`, `block` or `error`; none before it ran. */
+            outcome?: string | null;
+            /** @description `block` or `warn`. */
+            severity: string;
+            /** @description Its query, which returns a row for everything that is wrong. */
+            sql: string;
         };
         /** @description How many marts stand how. */
         MartCounts: {
@@ -1910,7 +1862,7 @@ export interface components {
             /** @description Why, one line. */
             cause?: string | null;
             /** @description Its latest runs, the newest first. */
-            cells: components["schemas"]["Cell"][];
+            cells: components["schemas"]["RunCell"][];
             /** @description Whether its file was edited since. */
             edited: boolean;
             /** @description Checks of the latest attempt that did not pass. */
@@ -1934,7 +1886,7 @@ export interface components {
             next_at?: string | null;
             /** @description Whom to ask. */
             owner?: string | null;
-            paused?: components["schemas"]["PauseView"] | null;
+            paused?: components["schemas"]["SchedulePause"] | null;
             /** @description When what SQL reads was published. */
             published_at?: string | null;
             /**
@@ -1970,7 +1922,7 @@ export interface components {
             /** @description When this was read. */
             as_of: string;
             /** @description Its checks. */
-            checks: components["schemas"]["CheckView"][];
+            checks: components["schemas"]["MartCheck"][];
             /** @description For people. */
             description?: string | null;
             /** @description Its file. */
@@ -2113,58 +2065,26 @@ export interface components {
             /** @description What it is for: `query`, `api`, `send:TOPIC`, `receive:TOPIC`. */
             scopes: string[];
         };
-        /** @description One mart of a run. */
-        NodeView: {
-            /** @description Whether it only waited for another mart that failed. */
-            blocked_by_another: boolean;
+        /** @description One input of a mart. */
+        NodeInput: {
+            /** @description As of when its content is: when the mart was published, or when the run took its cut of the sources. */
+            at?: string | null;
+            /** @description Whether it is a mart. */
+            mart: boolean;
             /**
              * Format: int64
-             * @description Bytes made.
+             * @description For a mart: the run that made what was read; for one of the same run also while it is not done.
              */
-            bytes?: number | null;
-            /** @description Why, one line. */
-            cause?: string | null;
-            /** @description What its checks found; those that did not pass first. */
-            checks: components["schemas"]["FoundView"][];
-            /** @description Whether its file was edited since the run. */
-            edited: boolean;
-            /** @description When it ended. */
-            ended_at?: string | null;
-            /** @description What it read, and how fresh that was. */
-            inputs: components["schemas"]["InputView"][];
-            /** @description `table` or `view`. */
-            kind: string;
-            /** @description Its layer in the graph; 0 where its file is gone. */
-            layer: number;
-            /** @description The mart. */
-            mart: string;
+            run?: number | null;
+            /** @description For a mart of the same run: where it stands. */
+            state?: string | null;
+            /** @description `dataset.table`. */
+            table: string;
             /**
              * Format: int64
-             * @description What it takes as a rule.
+             * @description The version that was read.
              */
-            median_ms?: number | null;
-            /**
-             * Format: int64
-             * @description How long that took.
-             */
-            ms?: number | null;
-            /** @description Whom to ask. */
-            owner?: string | null;
-            problem?: components["schemas"]["ProblemView"] | null;
-            /**
-             * Format: int64
-             * @description Rows made.
-             */
-            rows?: number | null;
-            /** @description When its latest attempt began. */
-            started_at?: string | null;
-            /** @description Where it stands. */
-            state: string;
-            /**
-             * Format: int32
-             * @description Attempts since the run began or was resumed.
-             */
-            tries: number;
+            version?: number | null;
         };
         /** @description What ended when someone left. */
         OffboardedView: {
@@ -2176,27 +2096,6 @@ export interface components {
             still_named: number[];
             /** @description Personal tokens that were live. */
             tokens: number;
-        };
-        /** @description Whether a mart's schedule shall wait. */
-        PauseAsked: {
-            /** @description True to stop it, false to let it go on with its next time. */
-            paused: boolean;
-            /** @description Why, for those who find it stopped. */
-            why?: string | null;
-        };
-        /** @description Who paused a schedule. */
-        PauseView: {
-            /** @description When. */
-            at: string;
-            /** @description The person. */
-            by?: string | null;
-            /** @description In that person's words. */
-            why?: string | null;
-        };
-        /** @description A schedule after the change. */
-        Paused: {
-            /** @description Whether it waits. */
-            paused: boolean;
         };
         /** @description A place in the text that was sent, from 1. */
         PlaceInText: {
@@ -2214,37 +2113,6 @@ export interface components {
             /** @description Its line. */
             line: number;
         };
-        /** @description What would happen, or what was begun. */
-        Plan: {
-            /** @description When this was looked up. */
-            as_of: string;
-            /** @description Whether it was begun. */
-            begun: boolean;
-            /**
-             * Format: int64
-             * @description What all of it takes as a rule, where that is known of every mart; marts that do not wait for each other at once.
-             */
-            expected_ms?: number | null;
-            /** @description Marts that are built, in order. */
-            marts: components["schemas"]["Planned"][];
-            /**
-             * Format: int64
-             * @description For a rollback: the run whose result is published again.
-             */
-            rolled_to?: number | null;
-            /**
-             * Format: int64
-             * @description For a rollback: the rows of that.
-             */
-            rows?: number | null;
-            /**
-             * Format: int64
-             * @description The run that was begun, or that would be gone on with.
-             */
-            run?: number | null;
-            /** @description Marts that read what is built and that stay as they are until they are run. */
-            stale_below: string[];
-        };
         /** @description What a text would change. */
         PlanView: {
             /** @description Who gains and who loses what. */
@@ -2253,7 +2121,7 @@ export interface components {
             wrong: components["schemas"]["ProblemView"][];
         };
         /** @description One mart of a plan. */
-        Planned: {
+        PlannedMart: {
             broken?: components["schemas"]["ProblemView"] | null;
             /**
              * Format: int64
@@ -2423,39 +2291,6 @@ export interface components {
             /** @description Under which name it reaches them. */
             to?: string | null;
         };
-        /** @description Which letters shall be tried again, and how they are mended. */
-        ReplayAsked: {
-            /** @description Only say what would happen. */
-            dry_run?: boolean;
-            /** @description Also letters that were tried too often. */
-            force?: boolean;
-            /** @description These letters; all of a kind or all that wait when empty. */
-            ids?: number[];
-            kind?: components["schemas"]["Kind"] | null;
-            /** @description Give fields a value: `user.id=7`. */
-            set?: string[];
-            /** @description The whole event anew; for one letter only. */
-            text?: string | null;
-        };
-        /** @description How a run shall be gone on with. */
-        ResumeAsked: {
-            /** @description Only say what would happen. */
-            dry_run?: boolean;
-            /** @description Publish its results although newer runs have published newer ones. */
-            older?: boolean;
-        };
-        /** @description What a mart shall be rolled back to. */
-        RollbackAsked: {
-            /** @description Only say what would happen. */
-            dry_run?: boolean;
-            /**
-             * Format: int64
-             * @description The run whose result is wanted; the one before what is live when missing.
-             */
-            to?: number | null;
-            /** @description Why, for the history. */
-            why?: string | null;
-        };
         /** @description A page of rows. */
         RowsView: {
             /** @description Whether what is kept is the whole answer. */
@@ -2473,17 +2308,38 @@ export interface components {
              */
             rows_total?: number | null;
         };
-        /** @description Which marts shall be built. */
-        RunAsked: {
-            /** @description Only say what would happen. */
-            dry_run?: boolean;
+        /** @description What became of it. */
+        RunCancelled: {
+            /** @description Whether the run was going on; what is being committed is finished first. */
+            cancelled: boolean;
+        };
+        /** @description A mart's part in one run. */
+        RunCell: {
+            /** @description When the run began. */
+            at: string;
+            /** @description Who asked for the run. */
+            by?: string | null;
+            /** @description Why it did not go well, one line. */
+            cause?: string | null;
             /**
-             * @description `dataset.table`, `+dataset.table` (and what it reads), `dataset.table+` (and what reads it), `dataset.*`; all
-             *     when empty.
+             * Format: int64
+             * @description How long the mart took.
              */
-            marts?: string[];
-            /** @description Why, for the history. */
-            why?: string | null;
+            ms?: number | null;
+            /** @description `manual`, `schedule`, `catch_up` or `rollback`. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Rows made.
+             */
+            rows?: number | null;
+            /**
+             * Format: int64
+             * @description The run.
+             */
+            run: number;
+            /** @description Where the mart stands in it. */
+            state: string;
         };
         /** @description One run of a list. */
         RunLine: {
@@ -2523,6 +2379,90 @@ export interface components {
             /** @description The runs. */
             items: components["schemas"]["RunLine"][];
         };
+        /** @description One mart of a run. */
+        RunNode: {
+            /** @description Whether it only waited for another mart that failed. */
+            blocked_by_another: boolean;
+            /**
+             * Format: int64
+             * @description Bytes made.
+             */
+            bytes?: number | null;
+            /** @description Why, one line. */
+            cause?: string | null;
+            /** @description What its checks found; those that did not pass first. */
+            checks: components["schemas"]["FoundByCheck"][];
+            /** @description Whether its file was edited since the run. */
+            edited: boolean;
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /** @description What it read, and how fresh that was. */
+            inputs: components["schemas"]["NodeInput"][];
+            /** @description `table` or `view`. */
+            kind: string;
+            /** @description Its layer in the graph; 0 where its file is gone. */
+            layer: number;
+            /** @description The mart. */
+            mart: string;
+            /**
+             * Format: int64
+             * @description What it takes as a rule.
+             */
+            median_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How long that took.
+             */
+            ms?: number | null;
+            /** @description Whom to ask. */
+            owner?: string | null;
+            problem?: components["schemas"]["ProblemView"] | null;
+            /**
+             * Format: int64
+             * @description Rows made.
+             */
+            rows?: number | null;
+            /** @description When its latest attempt began. */
+            started_at?: string | null;
+            /** @description Where it stands. */
+            state: string;
+            /**
+             * Format: int32
+             * @description Attempts since the run began or was resumed.
+             */
+            tries: number;
+        };
+        /** @description What would happen, or what was begun. */
+        RunPlan: {
+            /** @description When this was looked up. */
+            as_of: string;
+            /** @description Whether it was begun. */
+            begun: boolean;
+            /**
+             * Format: int64
+             * @description What all of it takes as a rule, where that is known of every mart; marts that do not wait for each other at once.
+             */
+            expected_ms?: number | null;
+            /** @description Marts that are built, in order. */
+            marts: components["schemas"]["PlannedMart"][];
+            /**
+             * Format: int64
+             * @description For a rollback: the run whose result is published again.
+             */
+            rolled_to?: number | null;
+            /**
+             * Format: int64
+             * @description For a rollback: the rows of that.
+             */
+            rows?: number | null;
+            /**
+             * Format: int64
+             * @description The run that was begun, or that would be gone on with.
+             */
+            run?: number | null;
+            /** @description Marts that read what is built and that stay as they are until they are run. */
+            stale_below: string[];
+        };
         /** @description One run in full. */
         RunView: components["schemas"]["RunLine"] & {
             /** @description When this was read. */
@@ -2534,7 +2474,7 @@ export interface components {
             /** @description Whether the caller may run every mart of it. */
             may_run: boolean;
             /** @description Its marts, in an order in which they are built. */
-            nodes: components["schemas"]["NodeView"][];
+            nodes: components["schemas"]["RunNode"][];
             /** @description Where each source stood. */
             positions: {
                 [key: string]: string;
@@ -2579,6 +2519,20 @@ export interface components {
             shared: components["schemas"]["SharedWith"][];
             sql: string;
             updated_at: string;
+        };
+        /** @description Who paused a schedule. */
+        SchedulePause: {
+            /** @description When. */
+            at: string;
+            /** @description The person. */
+            by?: string | null;
+            /** @description In that person's words. */
+            why?: string | null;
+        };
+        /** @description A schedule after the change. */
+        ScheduleState: {
+            /** @description Whether it waits. */
+            paused: boolean;
         };
         /** @description Service accounts, by name. */
         ServiceList: {
@@ -2665,6 +2619,46 @@ export interface components {
             /** @description None where no account is set up. */
             account?: string | null;
             items: components["schemas"]["SheetView"][];
+        };
+        /** @description What a look at a database found. */
+        SourceChecked: {
+            /** @description What could be better and keeps nothing from being followed. */
+            notes: components["schemas"]["ProblemView"][];
+            /** @description What keeps it from being followed; each hint has the exact statement. */
+            problems: components["schemas"]["ProblemView"][];
+        };
+        /** @description What a look at a database found, and the file that would be written. */
+        SourceCheckedDraft: components["schemas"]["SourceChecked"] & {
+            /** @description The file's path in the project folder. */
+            file: string;
+            /** @description Statements that make a role with exactly the rights that naru needs, for the database's administrator. */
+            role_sql: string;
+            /** @description Its text. */
+            text: string;
+        };
+        /** @description A database that shall be followed. */
+        SourceDraft: {
+            /** @description The database. */
+            database: string;
+            /** @description Where the server is. */
+            host: string;
+            /** @description Tables: `public.*`; all of the schema `public` when empty. */
+            include?: string[];
+            /** @description Name of the source and of its file. */
+            name: string;
+            /** @description The password for this look only; what the reference stands for when missing. */
+            password?: string | null;
+            /** @description What stands for the password in the file: `${SHOP_PASSWORD}` or `${file:/run/secrets/shop}`. */
+            password_reference: string;
+            /**
+             * Format: int32
+             * @description Its port.
+             */
+            port?: number;
+            /** @description The role that naru signs in as. */
+            user: string;
+            /** @description The owner accepts that a stopped naru may fill the source's disk. */
+            wal_unbounded?: boolean;
         };
         /** @description One source. */
         SourceLine: {
@@ -2797,6 +2791,13 @@ export interface components {
              * @default null
              */
             written_per_s: number | null;
+        };
+        /** @description A file that was written. */
+        SourceWritten: {
+            /** @description Its path. */
+            file: string;
+            /** @description Whether naru has to be started again to follow it. */
+            restart: boolean;
         };
         /** @description A statement's place; its end is behind its last character. */
         StatementView: {
@@ -2954,12 +2955,31 @@ export interface components {
             /** @description Stopped by an error. */
             stopped: number;
         };
+        /** @description What an action would do to a table. */
+        TableImpact: {
+            /** @description Whether it was done. */
+            done: boolean;
+            /** @description Marts below it that the caller may see; their next run reads what is there then. */
+            marts_below: string[];
+            /**
+             * Format: int64
+             * @description The log that its source keeps already; a pause adds nothing to it, a stopped source does.
+             */
+            retained_bytes?: number | null;
+            /** @description The table as it stands. */
+            table: components["schemas"]["SyncedTable"];
+        };
         /** @description A table with its columns. */
         TableView: {
             columns: components["schemas"]["ListedColumn"][];
             dataset: string;
             name: string;
         };
+        /**
+         * @description See [`ActAsked`].
+         * @enum {string}
+         */
+        TableWord: "resync" | "pause" | "resume";
         /** @description Tokens, by name. */
         TokenList: {
             /** @description When this was read. */
@@ -3003,6 +3023,17 @@ export interface components {
             scopes: string[];
             /** @description `live`, `expired` or `revoked`. */
             state: string;
+        };
+        /** @description One column of a topic. */
+        TopicColumn: {
+            /** @description For people. */
+            description?: string | null;
+            /** @description Its name. */
+            name: string;
+            /** @description Whether an event without it goes to the dead letters. */
+            required: boolean;
+            /** @description Its GoogleSQL type. */
+            sql_type: string;
         };
         /** @description Topics together. */
         TopicCounts: {
@@ -3086,24 +3117,35 @@ export interface components {
             /** @description When this was read. */
             as_of: string;
             /** @description Where events come in. */
-            doors: components["schemas"]["Doors"];
+            doors: components["schemas"]["IntakeDoors"];
             /** @description Files that were edited since the start; they count from the next one. */
             edited: string[];
             /** @description By name. */
             items: components["schemas"]["TopicItem"][];
             /** @description The log below all of them. */
-            log: components["schemas"]["LogView"];
+            log: components["schemas"]["TopicLog"];
+        };
+        /** @description The log at one moment. */
+        TopicLog: {
+            /**
+             * Format: int64
+             * @description Bytes on disk.
+             */
+            bytes: number;
+            /** @description What an acknowledgement means: `fsync` (it survives a power cut) or `os` (it survives a kill). */
+            mode: string;
+            problem?: components["schemas"]["ProblemView"] | null;
         };
         /** @description One topic in full. */
         TopicView: components["schemas"]["TopicItem"] & {
             /** @description When this was read. */
             as_of: string;
             /** @description Its columns as the file declares them. */
-            columns: components["schemas"]["ColumnView"][];
+            columns: components["schemas"]["TopicColumn"][];
             /** @description Which events are the same event. */
             dedup?: string | null;
             /** @description Where events come in. */
-            doors: components["schemas"]["Doors"];
+            doors: components["schemas"]["IntakeDoors"];
             /** @description Where its events go on to. */
             forwards: components["schemas"]["ForwardView"][];
             /** @description Whether the caller may replay its dead letters. */
@@ -3183,13 +3225,6 @@ export interface components {
             /** @description `running`, `done`, `failed` or `cancelled`. */
             state: string;
         };
-        /** @description A file that was written. */
-        Written: {
-            /** @description Its path. */
-            file: string;
-            /** @description Whether naru has to be started again to follow it. */
-            restart: boolean;
-        };
     };
     responses: never;
     parameters: never;
@@ -3199,7 +3234,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    access: {
+    get_access: {
         parameters: {
             query?: never;
             header?: never;
@@ -3218,7 +3253,7 @@ export interface operations {
             };
         };
     };
-    access_apply: {
+    put_access: {
         parameters: {
             query?: never;
             header?: never;
@@ -3241,7 +3276,7 @@ export interface operations {
             };
         };
     };
-    access_offboard: {
+    post_access_offboard: {
         parameters: {
             query?: never;
             header?: never;
@@ -3264,7 +3299,7 @@ export interface operations {
             };
         };
     };
-    access_plan: {
+    post_access_plan: {
         parameters: {
             query?: never;
             header?: never;
@@ -3287,7 +3322,7 @@ export interface operations {
             };
         };
     };
-    access_who: {
+    get_access_who: {
         parameters: {
             query: {
                 /** @description The table. */
@@ -3309,7 +3344,7 @@ export interface operations {
             };
         };
     };
-    access_why: {
+    get_access_why: {
         parameters: {
             query: {
                 /** @description The table. */
@@ -3333,7 +3368,7 @@ export interface operations {
             };
         };
     };
-    audit_rows: {
+    get_audit: {
         parameters: {
             query?: {
                 /** @description Exactly this account. */
@@ -3373,7 +3408,7 @@ export interface operations {
             };
         };
     };
-    audit_chain: {
+    get_audit_chain: {
         parameters: {
             query?: {
                 /** @description Its number. */
@@ -3397,7 +3432,7 @@ export interface operations {
             };
         };
     };
-    audit_export: {
+    get_audit_export: {
         parameters: {
             query?: {
                 /** @description Exactly this account. */
@@ -3439,7 +3474,7 @@ export interface operations {
             };
         };
     };
-    waiting: {
+    get_device_code: {
         parameters: {
             query?: never;
             header?: never;
@@ -3478,7 +3513,7 @@ export interface operations {
             };
         };
     };
-    answer: {
+    post_device_code: {
         parameters: {
             query?: never;
             header?: never;
@@ -3519,7 +3554,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_drafts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3538,7 +3573,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    post_drafts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3561,7 +3596,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    put_drafts_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -3602,7 +3637,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    delete_drafts_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -3629,7 +3664,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_history: {
         parameters: {
             query?: {
                 /** @description Text that stands in the SQL, in any case. */
@@ -3653,7 +3688,7 @@ export interface operations {
             };
         };
     };
-    home: {
+    get_home: {
         parameters: {
             query?: never;
             header?: never;
@@ -3672,7 +3707,7 @@ export interface operations {
             };
         };
     };
-    revoke: {
+    delete_links_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -3699,7 +3734,7 @@ export interface operations {
             };
         };
     };
-    marts: {
+    get_marts: {
         parameters: {
             query?: {
                 /** @description Runs a mart, at most 100; 25 unless given. A graph needs 1. */
@@ -3721,7 +3756,7 @@ export interface operations {
             };
         };
     };
-    follow_marts: {
+    get_marts_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -3739,7 +3774,7 @@ export interface operations {
             };
         };
     };
-    run_marts: {
+    post_marts_run: {
         parameters: {
             query?: never;
             header?: never;
@@ -3748,7 +3783,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RunAsked"];
+                "application/json": components["schemas"]["AskRun"];
             };
         };
         responses: {
@@ -3757,7 +3792,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Plan"];
+                    "application/json": components["schemas"]["RunPlan"];
                 };
             };
             403: {
@@ -3780,7 +3815,7 @@ export interface operations {
             };
         };
     };
-    mart: {
+    get_marts_mart: {
         parameters: {
             query?: never;
             header?: never;
@@ -3807,7 +3842,7 @@ export interface operations {
             };
         };
     };
-    pause: {
+    post_marts_mart_pause: {
         parameters: {
             query?: never;
             header?: never;
@@ -3818,7 +3853,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PauseAsked"];
+                "application/json": components["schemas"]["AskPause"];
             };
         };
         responses: {
@@ -3827,7 +3862,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paused"];
+                    "application/json": components["schemas"]["ScheduleState"];
                 };
             };
             403: {
@@ -3844,7 +3879,7 @@ export interface operations {
             };
         };
     };
-    roll_back: {
+    post_marts_mart_rollback: {
         parameters: {
             query?: never;
             header?: never;
@@ -3855,7 +3890,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RollbackAsked"];
+                "application/json": components["schemas"]["AskRollback"];
             };
         };
         responses: {
@@ -3864,7 +3899,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Plan"];
+                    "application/json": components["schemas"]["RunPlan"];
                 };
             };
             403: {
@@ -3887,7 +3922,7 @@ export interface operations {
             };
         };
     };
-    me: {
+    get_me: {
         parameters: {
             query?: never;
             header?: never;
@@ -3912,7 +3947,7 @@ export interface operations {
             };
         };
     };
-    submit: {
+    post_queries: {
         parameters: {
             query?: never;
             header?: never;
@@ -3943,7 +3978,7 @@ export interface operations {
             };
         };
     };
-    check: {
+    post_queries_check: {
         parameters: {
             query?: never;
             header?: never;
@@ -3966,7 +4001,7 @@ export interface operations {
             };
         };
     };
-    complete: {
+    post_queries_complete: {
         parameters: {
             query?: never;
             header?: never;
@@ -3989,7 +4024,7 @@ export interface operations {
             };
         };
     };
-    tree: {
+    get_queries_tree: {
         parameters: {
             query?: {
                 /** @description A part of a table's or column's name, in any case. */
@@ -4013,7 +4048,7 @@ export interface operations {
             };
         };
     };
-    table: {
+    get_queries_tree_dataset_table: {
         parameters: {
             query?: never;
             header?: never;
@@ -4043,7 +4078,7 @@ export interface operations {
             };
         };
     };
-    show: {
+    get_queries_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4072,7 +4107,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    post_queries_id_cancel: {
         parameters: {
             query?: never;
             header?: never;
@@ -4101,7 +4136,7 @@ export interface operations {
             };
         };
     };
-    download: {
+    get_queries_id_download: {
         parameters: {
             query: {
                 /** @description `csv`, `xlsx`, `parquet`, `json` or `ndjson`. */
@@ -4141,7 +4176,7 @@ export interface operations {
             };
         };
     };
-    watch: {
+    get_queries_id_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -4170,7 +4205,7 @@ export interface operations {
             };
         };
     };
-    rows: {
+    get_queries_id_rows: {
         parameters: {
             query?: {
                 /** @description The first row, from 0. */
@@ -4212,7 +4247,7 @@ export interface operations {
             };
         };
     };
-    runs: {
+    get_runs: {
         parameters: {
             query?: {
                 /** @description Only those that this mart took part in. */
@@ -4236,7 +4271,7 @@ export interface operations {
             };
         };
     };
-    run: {
+    get_runs_run: {
         parameters: {
             query?: never;
             header?: never;
@@ -4263,7 +4298,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    post_runs_run_cancel: {
         parameters: {
             query?: never;
             header?: never;
@@ -4279,7 +4314,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Cancelled"];
+                    "application/json": components["schemas"]["RunCancelled"];
                 };
             };
             403: {
@@ -4296,7 +4331,7 @@ export interface operations {
             };
         };
     };
-    follow_run: {
+    get_runs_run_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -4322,7 +4357,7 @@ export interface operations {
             };
         };
     };
-    resume: {
+    post_runs_run_resume: {
         parameters: {
             query?: never;
             header?: never;
@@ -4333,7 +4368,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ResumeAsked"];
+                "application/json": components["schemas"]["AskResume"];
             };
         };
         responses: {
@@ -4342,7 +4377,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Plan"];
+                    "application/json": components["schemas"]["RunPlan"];
                 };
             };
             403: {
@@ -4365,7 +4400,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_saved: {
         parameters: {
             query?: {
                 /** @description Text in the name, the description or the SQL, in any case. */
@@ -4387,7 +4422,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    post_saved: {
         parameters: {
             query?: never;
             header?: never;
@@ -4410,7 +4445,7 @@ export interface operations {
             };
         };
     };
-    show: {
+    get_saved_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4439,7 +4474,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    put_saved_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4480,7 +4515,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    delete_saved_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4507,7 +4542,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_saved_id_links: {
         parameters: {
             query?: never;
             header?: never;
@@ -4536,7 +4571,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    post_saved_id_links: {
         parameters: {
             query?: never;
             header?: never;
@@ -4569,7 +4604,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_saved_id_sheets: {
         parameters: {
             query?: never;
             header?: never;
@@ -4598,7 +4633,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    post_saved_id_sheets: {
         parameters: {
             query?: never;
             header?: never;
@@ -4631,7 +4666,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_services: {
         parameters: {
             query?: never;
             header?: never;
@@ -4656,7 +4691,7 @@ export interface operations {
             };
         };
     };
-    make: {
+    post_services: {
         parameters: {
             query?: never;
             header?: never;
@@ -4703,7 +4738,7 @@ export interface operations {
             };
         };
     };
-    end: {
+    delete_services_name: {
         parameters: {
             query?: never;
             header?: never;
@@ -4734,7 +4769,7 @@ export interface operations {
             };
         };
     };
-    tokens: {
+    get_services_name_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -4767,7 +4802,7 @@ export interface operations {
             };
         };
     };
-    make_token: {
+    post_services_name_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -4816,7 +4851,7 @@ export interface operations {
             };
         };
     };
-    revoke_token: {
+    delete_services_name_tokens_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4848,7 +4883,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -4879,7 +4914,7 @@ export interface operations {
             };
         };
     };
-    end: {
+    delete_sessions_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4916,7 +4951,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    delete_sheets_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -4943,7 +4978,7 @@ export interface operations {
             };
         };
     };
-    refresh: {
+    post_sheets_id_refresh: {
         parameters: {
             query?: never;
             header?: never;
@@ -4972,7 +5007,7 @@ export interface operations {
             };
         };
     };
-    sources: {
+    get_sources: {
         parameters: {
             query?: never;
             header?: never;
@@ -4991,7 +5026,7 @@ export interface operations {
             };
         };
     };
-    connect: {
+    post_sources: {
         parameters: {
             query?: never;
             header?: never;
@@ -5000,7 +5035,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Draft"];
+                "application/json": components["schemas"]["SourceDraft"];
             };
         };
         responses: {
@@ -5009,7 +5044,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Written"];
+                    "application/json": components["schemas"]["SourceWritten"];
                 };
             };
             403: {
@@ -5026,7 +5061,7 @@ export interface operations {
             };
         };
     };
-    check: {
+    post_sources_check: {
         parameters: {
             query?: never;
             header?: never;
@@ -5035,7 +5070,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Draft"];
+                "application/json": components["schemas"]["SourceDraft"];
             };
         };
         responses: {
@@ -5044,7 +5079,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CheckedDraft"];
+                    "application/json": components["schemas"]["SourceCheckedDraft"];
                 };
             };
             403: {
@@ -5055,7 +5090,7 @@ export interface operations {
             };
         };
     };
-    follow: {
+    get_sources_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -5073,7 +5108,7 @@ export interface operations {
             };
         };
     };
-    table: {
+    get_sources_tables_table: {
         parameters: {
             query?: never;
             header?: never;
@@ -5100,7 +5135,7 @@ export interface operations {
             };
         };
     };
-    act: {
+    post_sources_tables_table: {
         parameters: {
             query?: never;
             header?: never;
@@ -5111,7 +5146,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ActAsked"];
+                "application/json": components["schemas"]["AskTable"];
             };
         };
         responses: {
@@ -5120,7 +5155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Impact"];
+                    "application/json": components["schemas"]["TableImpact"];
                 };
             };
             403: {
@@ -5143,7 +5178,7 @@ export interface operations {
             };
         };
     };
-    compare: {
+    post_sources_tables_table_compare: {
         parameters: {
             query?: never;
             header?: never;
@@ -5170,7 +5205,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    get_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -5201,7 +5236,7 @@ export interface operations {
             };
         };
     };
-    make: {
+    post_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -5248,7 +5283,7 @@ export interface operations {
             };
         };
     };
-    revoke: {
+    delete_tokens_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -5285,7 +5320,7 @@ export interface operations {
             };
         };
     };
-    topics: {
+    get_topics: {
         parameters: {
             query?: never;
             header?: never;
@@ -5304,7 +5339,7 @@ export interface operations {
             };
         };
     };
-    topic: {
+    get_topics_topic: {
         parameters: {
             query?: never;
             header?: never;
@@ -5331,7 +5366,7 @@ export interface operations {
             };
         };
     };
-    groups: {
+    get_topics_topic_dead: {
         parameters: {
             query?: never;
             header?: never;
@@ -5347,7 +5382,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["GroupList"];
+                    "application/json": components["schemas"]["DeadGroupList"];
                 };
             };
             404: {
@@ -5358,7 +5393,7 @@ export interface operations {
             };
         };
     };
-    check: {
+    post_topics_topic_dead_check: {
         parameters: {
             query?: never;
             header?: never;
@@ -5369,7 +5404,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Edited"];
+                "application/json": components["schemas"]["EditedEvent"];
             };
         };
         responses: {
@@ -5378,7 +5413,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Judgement"];
+                    "application/json": components["schemas"]["EventJudgement"];
                 };
             };
             404: {
@@ -5389,7 +5424,7 @@ export interface operations {
             };
         };
     };
-    letters: {
+    get_topics_topic_dead_letters: {
         parameters: {
             query?: {
                 /** @description One letter, whatever became of it. */
@@ -5419,7 +5454,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LetterList"];
+                    "application/json": components["schemas"]["DeadLetterList"];
                 };
             };
             404: {
@@ -5430,7 +5465,7 @@ export interface operations {
             };
         };
     };
-    replay: {
+    post_topics_topic_dead_replay: {
         parameters: {
             query?: never;
             header?: never;
@@ -5441,7 +5476,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ReplayAsked"];
+                "application/json": components["schemas"]["AskReplay"];
             };
         };
         responses: {
@@ -5467,7 +5502,7 @@ export interface operations {
             };
         };
     };
-    tail: {
+    get_topics_topic_tail: {
         parameters: {
             query?: {
                 /** @description Only those of this ordering key. */
@@ -5504,7 +5539,7 @@ export interface operations {
             };
         };
     };
-    work: {
+    get_work_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -5531,7 +5566,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    post_work_id_cancel: {
         parameters: {
             query?: never;
             header?: never;
@@ -5558,7 +5593,7 @@ export interface operations {
             };
         };
     };
-    follow: {
+    get_work_id_events: {
         parameters: {
             query?: never;
             header?: never;

@@ -170,7 +170,7 @@ fn find(api: &Api, caller: &Caller, id: u64) -> Result<(watch::Receiver<WorkView
 }
 
 /// How a piece of work stands.
-#[utoipa::path(get, path = "/api/v1/work/{id}", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(get, path = "/api/v1/work/{id}", operation_id = "get_work_id", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, body = WorkView), (status = 404)))]
 async fn work(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Result<Json<WorkView>, ApiProblem> {
     let (view, _) = find(&api, &caller, id)?;
@@ -179,7 +179,7 @@ async fn work(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Re
 }
 
 /// Sends how it stands as event `state`, at once and whenever that changes, until it has ended.
-#[utoipa::path(get, path = "/api/v1/work/{id}/events", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(get, path = "/api/v1/work/{id}/events", operation_id = "get_work_id_events", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, description = "Server-sent events: `state` with a WorkView"), (status = 404)))]
 async fn follow(
     State(api): State<Api>,
@@ -201,7 +201,7 @@ async fn follow(
 }
 
 /// Stops it; what it has done stays done.
-#[utoipa::path(post, path = "/api/v1/work/{id}/cancel", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(post, path = "/api/v1/work/{id}/cancel", operation_id = "post_work_id_cancel", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, body = WorkView), (status = 404)))]
 async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Result<Json<WorkView>, ApiProblem> {
     let (mut view, cancel) = find(&api, &caller, id)?;

@@ -67,7 +67,11 @@ impl SyncOf {
             let stop = watched.stop.clone();
             loop {
                 for source in &watched.sources {
-                    measure(shared.lock().entry(source.name.clone()).or_default(), &source.status.get(), Instant::now());
+                    measure(
+                        shared.lock().entry(source.name.clone()).or_default(),
+                        &source.status.get(),
+                        Instant::now(),
+                    );
                 }
                 if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
                     return;

@@ -29,6 +29,7 @@ use crate::{
 
 /// Which marts shall be built.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AskRun)]
 pub struct RunAsked {
     /// `dataset.table`, `+dataset.table` (and what it reads), `dataset.table+` (and what reads it), `dataset.*`; all
     /// when empty.
@@ -44,6 +45,7 @@ pub struct RunAsked {
 
 /// How a run shall be gone on with.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = AskResume)]
 pub struct ResumeAsked {
     /// Publish its results although newer runs have published newer ones.
     #[serde(default)]
@@ -55,6 +57,7 @@ pub struct ResumeAsked {
 
 /// What a mart shall be rolled back to.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AskRollback)]
 pub struct RollbackAsked {
     /// The run whose result is wanted; the one before what is live when missing.
     #[serde(default)]
@@ -69,6 +72,7 @@ pub struct RollbackAsked {
 
 /// Whether a mart's schedule shall wait.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AskPause)]
 pub struct PauseAsked {
     /// True to stop it, false to let it go on with its next time.
     pub paused: bool,
@@ -79,6 +83,7 @@ pub struct PauseAsked {
 
 /// What became of it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunCancelled)]
 pub struct Cancelled {
     /// Whether the run was going on; what is being committed is finished first.
     pub cancelled: bool,
@@ -86,6 +91,7 @@ pub struct Cancelled {
 
 /// A schedule after the change.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScheduleState)]
 pub struct Paused {
     /// Whether it waits.
     pub paused: bool,
@@ -129,7 +135,7 @@ fn by(caller: &Caller) -> String {
 }
 
 /// Builds marts now, in order; or says what that would be.
-#[utoipa::path(post, path = "/api/v1/marts/run", tag = "marts", request_body = RunAsked,
+#[utoipa::path(post, path = "/api/v1/marts/run", operation_id = "post_marts_run", tag = "marts", request_body = RunAsked,
     responses((status = 200, body = Plan), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn run_marts(
     State(api): State<Api>,
@@ -155,7 +161,7 @@ pub(super) async fn run_marts(
 }
 
 /// Goes on with a run: what did not get done or was edited since, and below it; or says what that would be.
-#[utoipa::path(post, path = "/api/v1/runs/{run}/resume", tag = "marts", params(("run" = i64, Path)),
+#[utoipa::path(post, path = "/api/v1/runs/{run}/resume", operation_id = "post_runs_run_resume", tag = "marts", params(("run" = i64, Path)),
     request_body = ResumeAsked, responses((status = 200, body = Plan), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn resume(
     State(api): State<Api>,
@@ -188,7 +194,7 @@ pub(super) async fn resume(
 }
 
 /// Asks a run to stop; `resume` goes on with it.
-#[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "marts", params(("run" = i64, Path)),
+#[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", operation_id = "post_runs_run_cancel", tag = "marts", params(("run" = i64, Path)),
     responses((status = 200, body = Cancelled), (status = 403), (status = 404)))]
 pub(super) async fn cancel(
     State(api): State<Api>,
@@ -210,7 +216,7 @@ pub(super) async fn cancel(
 }
 
 /// Publishes an earlier result of a mart again; or says what that would be.
-#[utoipa::path(post, path = "/api/v1/marts/{mart}/rollback", tag = "marts", params(("mart" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/marts/{mart}/rollback", operation_id = "post_marts_mart_rollback", tag = "marts", params(("mart" = String, Path)),
     request_body = RollbackAsked,
     responses((status = 200, body = Plan), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn roll_back(
@@ -239,7 +245,7 @@ pub(super) async fn roll_back(
 }
 
 /// Stops a mart's schedule, or lets it go on with its next time.
-#[utoipa::path(post, path = "/api/v1/marts/{mart}/pause", tag = "marts", params(("mart" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/marts/{mart}/pause", operation_id = "post_marts_mart_pause", tag = "marts", params(("mart" = String, Path)),
     request_body = PauseAsked, responses((status = 200, body = Paused), (status = 403), (status = 404)))]
 pub(super) async fn pause(
     State(api): State<Api>,

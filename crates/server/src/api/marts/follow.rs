@@ -47,7 +47,7 @@ struct Changed {
 }
 
 /// Sends the whole run as event `state`, at once and whenever one of its marts takes a step, until it has ended.
-#[utoipa::path(get, path = "/api/v1/runs/{run}/events", tag = "marts", params(("run" = i64, Path)),
+#[utoipa::path(get, path = "/api/v1/runs/{run}/events", operation_id = "get_runs_run_events", tag = "marts", params(("run" = i64, Path)),
     responses((status = 200, description = "Server-sent events: `state` with a RunView"), (status = 404)))]
 pub(super) async fn follow_run(
     State(api): State<Api>,
@@ -64,7 +64,7 @@ pub(super) async fn follow_run(
 }
 
 /// Sends event `state` with the names of marts that took a step.
-#[utoipa::path(get, path = "/api/v1/marts/events", tag = "marts",
+#[utoipa::path(get, path = "/api/v1/marts/events", operation_id = "get_marts_events", tag = "marts",
     responses((status = 200, description = "Server-sent events: `state` with the marts that took a step")))]
 pub(super) async fn follow_marts(
     State(api): State<Api>,

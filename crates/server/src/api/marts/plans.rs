@@ -14,6 +14,7 @@ use crate::api::views::ProblemView;
 
 /// What would happen, or what was begun.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunPlan)]
 pub struct Plan {
     /// When this was looked up.
     pub as_of: String,
@@ -35,6 +36,7 @@ pub struct Plan {
 
 /// One mart of a plan.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlannedMart)]
 pub struct Planned {
     /// The mart.
     pub mart: String,

@@ -56,7 +56,7 @@ fn most(asked: Option<u32>) -> u32 {
 }
 
 /// Every mart with its latest runs.
-#[utoipa::path(get, path = "/api/v1/marts", tag = "marts", params(Asked),
+#[utoipa::path(get, path = "/api/v1/marts", operation_id = "get_marts", tag = "marts", params(Asked),
     responses((status = 200, body = MartList)))]
 pub(super) async fn marts(
     State(api): State<Api>,
@@ -78,7 +78,7 @@ pub(super) async fn marts(
 }
 
 /// One mart in full.
-#[utoipa::path(get, path = "/api/v1/marts/{mart}", tag = "marts", params(("mart" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/marts/{mart}", operation_id = "get_marts_mart", tag = "marts", params(("mart" = String, Path)),
     responses((status = 200, body = MartView), (status = 404)))]
 pub(super) async fn mart(
     State(api): State<Api>,
@@ -112,7 +112,7 @@ fn stored(error: StoreError) -> ApiProblem {
 }
 
 /// The latest runs, the newest first.
-#[utoipa::path(get, path = "/api/v1/runs", tag = "marts", params(AskedRuns),
+#[utoipa::path(get, path = "/api/v1/runs", operation_id = "get_runs", tag = "marts", params(AskedRuns),
     responses((status = 200, body = RunList)))]
 pub(super) async fn runs(
     State(api): State<Api>,
@@ -139,7 +139,7 @@ pub(super) async fn runs(
 }
 
 /// One run with its marts, what their checks found and what they read.
-#[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "marts", params(("run" = i64, Path)),
+#[utoipa::path(get, path = "/api/v1/runs/{run}", operation_id = "get_runs_run", tag = "marts", params(("run" = i64, Path)),
     responses((status = 200, body = RunView), (status = 404)))]
 pub(super) async fn run(
     State(api): State<Api>,

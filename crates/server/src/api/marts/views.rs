@@ -81,6 +81,7 @@ pub struct MartItem {
 
 /// A mart's part in one run.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunCell)]
 pub struct Cell {
     /// The run.
     pub run: i64,
@@ -102,6 +103,7 @@ pub struct Cell {
 
 /// Who paused a schedule.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SchedulePause)]
 pub struct PauseView {
     /// The person.
     pub by: Option<String>,
@@ -139,6 +141,7 @@ pub struct MartView {
 
 /// One check of a mart.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MartCheck)]
 pub struct CheckView {
     /// Its name.
     pub check: String,
@@ -210,6 +213,7 @@ pub struct RunView {
 
 /// One mart of a run.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunNode)]
 pub struct NodeView {
     /// The mart.
     pub mart: String,
@@ -251,6 +255,7 @@ pub struct NodeView {
 
 /// What one check found.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FoundByCheck)]
 pub struct FoundView {
     /// Its name.
     pub check: String,
@@ -273,6 +278,7 @@ pub struct FoundView {
 
 /// One input of a mart.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeInput)]
 pub struct InputView {
     /// `dataset.table`.
     pub table: String,

@@ -36,6 +36,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// What shall be done with a table.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AskTable)]
 pub struct ActAsked {
     /// `resync`, `pause` or `resume`.
     pub action: ActWord,
@@ -47,6 +48,7 @@ pub struct ActAsked {
 /// See [`ActAsked`].
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TableWord)]
 pub enum ActWord {
     /// Copy it again; its old rows stay readable meanwhile.
     Resync,
@@ -94,13 +96,13 @@ async fn list(api: &Api, caller: &Caller) -> SourceList {
 }
 
 /// Every source with its tables.
-#[utoipa::path(get, path = "/api/v1/sources", tag = "sync", responses((status = 200, body = SourceList)))]
+#[utoipa::path(get, path = "/api/v1/sources", operation_id = "get_sources", tag = "sync", responses((status = 200, body = SourceList)))]
 pub(super) async fn sources(State(api): State<Api>, caller: Caller) -> Json<SourceList> {
     Json(list(&api, &caller).await)
 }
 
 /// Sends all sources as event `state`, at once and every 2 seconds.
-#[utoipa::path(get, path = "/api/v1/sources/events", tag = "sync",
+#[utoipa::path(get, path = "/api/v1/sources/events", operation_id = "get_sources_events", tag = "sync",
     responses((status = 200, description = "Server-sent events: `state` with a SourceList")))]
 pub(super) async fn follow(
     State(api): State<Api>,
@@ -126,7 +128,7 @@ async fn one(api: &Api, caller: &Caller, id: &TableId) -> Result<(SourceView, Sy
 }
 
 /// One table as its source writes it.
-#[utoipa::path(get, path = "/api/v1/sources/tables/{table}", tag = "sync", params(("table" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/sources/tables/{table}", operation_id = "get_sources_tables_table", tag = "sync", params(("table" = String, Path)),
     responses((status = 200, body = SyncedTable), (status = 404)))]
 pub(super) async fn table(
     State(api): State<Api>,
@@ -138,7 +140,7 @@ pub(super) async fn table(
 }
 
 /// Copies a table again, stops it or lets it go on; or says what that would do.
-#[utoipa::path(post, path = "/api/v1/sources/tables/{table}", tag = "sync", params(("table" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/sources/tables/{table}", operation_id = "post_sources_tables_table", tag = "sync", params(("table" = String, Path)),
     request_body = ActAsked, responses((status = 200, body = Impact), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn act(
     State(api): State<Api>,
@@ -165,7 +167,7 @@ pub(super) async fn act(
 }
 
 /// Begins to compare a table with its source at one commit: rows and hash. The answer is work to follow.
-#[utoipa::path(post, path = "/api/v1/sources/tables/{table}/compare", tag = "sync",
+#[utoipa::path(post, path = "/api/v1/sources/tables/{table}/compare", operation_id = "post_sources_tables_table_compare", tag = "sync",
     params(("table" = String, Path)), responses((status = 200, body = WorkView), (status = 404)))]
 pub(super) async fn compare(
     State(api): State<Api>,

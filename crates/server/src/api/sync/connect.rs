@@ -17,6 +17,7 @@ use crate::{
 
 /// A database that shall be followed.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = SourceDraft)]
 pub struct Draft {
     /// Name of the source and of its file.
     pub name: String,
@@ -67,6 +68,7 @@ impl Typed {
 
 /// What a look at a database found.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = SourceChecked)]
 pub struct Checked {
     /// What keeps it from being followed; each hint has the exact statement.
     pub problems: Vec<ProblemView>,
@@ -76,6 +78,7 @@ pub struct Checked {
 
 /// What a look at a database found, and the file that would be written.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourceCheckedDraft)]
 pub struct CheckedDraft {
     /// What was found.
     #[serde(flatten)]
@@ -90,6 +93,7 @@ pub struct CheckedDraft {
 
 /// A file that was written.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourceWritten)]
 pub struct Written {
     /// Its path.
     pub file: String,
@@ -184,7 +188,7 @@ fn may_connect(api: &Api, caller: &Caller, draft: &Draft) -> Result<(), ApiProbl
 
 /// Looks at a database and says what it lacks, with the exact statements, and which file would be written. Changes
 /// nothing.
-#[utoipa::path(post, path = "/api/v1/sources/check", tag = "sync", request_body = Draft,
+#[utoipa::path(post, path = "/api/v1/sources/check", operation_id = "post_sources_check", tag = "sync", request_body = Draft,
     responses((status = 200, body = CheckedDraft), (status = 403)))]
 pub(super) async fn check(
     State(api): State<Api>,
@@ -197,7 +201,7 @@ pub(super) async fn check(
 }
 
 /// Writes the file of a source into the project folder.
-#[utoipa::path(post, path = "/api/v1/sources", tag = "sync", request_body = Draft,
+#[utoipa::path(post, path = "/api/v1/sources", operation_id = "post_sources", tag = "sync", request_body = Draft,
     responses((status = 200, body = Written), (status = 403), (status = 409)))]
 pub(super) async fn connect(
     State(api): State<Api>,

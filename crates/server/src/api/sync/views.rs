@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use naru_access::{Action, Decision, Principal, Rights};
 use naru_base::{
-    TableId,
+    Lsn, TableId,
     number::{f64_from, u64_from_signed},
 };
 use naru_project::Role;
@@ -63,10 +63,13 @@ pub struct SourceView {
     /// What makes it slower or coarser than it could be; nothing is wrong.
     pub notes: Vec<ProblemView>,
     /// End of the last transaction that queries see.
+    #[serde(deserialize_with = "position")]
     pub visible: Option<String>,
     /// Position acknowledged to the source.
+    #[serde(deserialize_with = "position")]
     pub acknowledged: Option<String>,
     /// Last position that the server said it has written.
+    #[serde(deserialize_with = "position")]
     pub server: Option<String>,
     /// Bytes of log that the slot keeps at the source.
     pub retained_bytes: Option<i64>,
@@ -130,6 +133,7 @@ pub struct SyncedTable {
 
 /// What an action would do to a table.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TableImpact)]
 pub struct Impact {
     /// The table as it stands.
     pub table: SyncedTable,
@@ -139,6 +143,11 @@ pub struct Impact {
     pub retained_bytes: Option<i64>,
     /// Marts below it that the caller may see; their next run reads what is there then.
     pub marts_below: Vec<String>,
+}
+
+/// A position in a source's log as PostgreSQL writes it.
+fn position<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Lsn>::deserialize(deserializer)?.map(|position| position.to_string()))
 }
 
 fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -154,7 +163,9 @@ fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
 impl SourceView {
     /// What the port told of a source, for someone; none when it is not there for them.
     pub fn of(told: Value, sample: Option<&Sample>, rights: &Rights, principal: &Principal) -> Option<Self> {
-        let mut source: Self = serde_json::from_value(told).ok()?;
+        let mut source: Self = serde_json::from_value(told)
+            .inspect_err(|error| tracing::error!(%error, "a source's status is not as the API knows it"))
+            .ok()?;
         let visible = rights.visible(principal);
         let streams = source.phase == "streaming";
         source.tables.retain_mut(|table| {
@@ -193,7 +204,7 @@ mod tests {
     use super::*;
 
     fn told() -> Value {
-        json!({"source": "shop", "dataset": "shop", "phase": "streaming", "retained_bytes": 1_000, "safe_bytes": 7_200,
+        json!({"source": "shop", "dataset": "shop", "phase": "streaming", "visible": 16, "retained_bytes": 1_000, "safe_bytes": 7_200,
                "problem": {"code": "x.y", "summary": "it broke", "detail": null, "hint": null},
                "tables": [{"table": {"dataset": "shop", "table": "orders"}, "state": "live", "rows": 3}]})
     }
@@ -207,6 +218,7 @@ mod tests {
         let still = Sample { written_per_s: 0.0, retained_per_s: -5.0, ..Sample::default() };
         let view = SourceView::of(told(), Some(&still), &rights, &Principal::Owner).unwrap();
         assert_eq!((view.hours_until_lost, view.hours_if_stopped), (None, None));
+        assert_eq!(view.visible.as_deref(), Some("0/10"));
         assert!(view.tables[0].followed && view.tables[0].may_operate);
     }
 

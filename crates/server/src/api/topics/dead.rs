@@ -36,6 +36,7 @@ const NAMED_MAX: usize = 1_000;
 
 /// A topic's dead letters by what is wrong with them.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadGroupList)]
 pub struct GroupList {
     /// When this was read.
     pub as_of: String,
@@ -49,6 +50,7 @@ pub struct GroupList {
 
 /// Some dead letters.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterList)]
 pub struct LetterList {
     /// When this was read.
     pub as_of: String,
@@ -97,6 +99,7 @@ impl AskedLetters {
 
 /// An event that was edited.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EditedEvent)]
 pub struct Edited {
     /// The whole event.
     pub text: String,
@@ -104,6 +107,7 @@ pub struct Edited {
 
 /// What the topic's table would say of an event.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventJudgement)]
 pub struct Judgement {
     /// Whether it fits the columns as they are now.
     pub fits: bool,
@@ -119,6 +123,7 @@ pub struct Judgement {
 
 /// Which letters shall be tried again, and how they are mended.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = AskReplay)]
 pub struct ReplayAsked {
     /// These letters; all of a kind or all that wait when empty.
     #[serde(default)]
@@ -192,7 +197,7 @@ fn may_see(api: &Api, caller: &Caller, name: &str) -> Result<(), ApiProblem> {
 }
 
 /// The dead letters of a topic that wait, by what is wrong with them.
-#[utoipa::path(get, path = "/api/v1/topics/{topic}/dead", tag = "topics", params(("topic" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/topics/{topic}/dead", operation_id = "get_topics_topic_dead", tag = "topics", params(("topic" = String, Path)),
     responses((status = 200, body = GroupList), (status = 404)))]
 pub(super) async fn groups(
     State(api): State<Api>,
@@ -217,7 +222,7 @@ pub(super) async fn groups(
 }
 
 /// Dead letters with the bytes that were sent.
-#[utoipa::path(get, path = "/api/v1/topics/{topic}/dead/letters", tag = "topics",
+#[utoipa::path(get, path = "/api/v1/topics/{topic}/dead/letters", operation_id = "get_topics_topic_dead_letters", tag = "topics",
     params(("topic" = String, Path), AskedLetters), responses((status = 200, body = LetterList), (status = 404)))]
 pub(super) async fn letters(
     State(api): State<Api>,
@@ -235,7 +240,7 @@ pub(super) async fn letters(
 }
 
 /// Says whether an edited event would fit the topic's columns as they are now.
-#[utoipa::path(post, path = "/api/v1/topics/{topic}/dead/check", tag = "topics", params(("topic" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/topics/{topic}/dead/check", operation_id = "post_topics_topic_dead_check", tag = "topics", params(("topic" = String, Path)),
     request_body = Edited, responses((status = 200, body = Judgement), (status = 404)))]
 pub(super) async fn check(
     State(api): State<Api>,
@@ -257,7 +262,7 @@ pub(super) async fn check(
 
 /// Begins to try dead letters again, each only in the sink that it died in; or to count what that would do. The answer
 /// is work to follow; its result is what `naru dead replay --json` prints.
-#[utoipa::path(post, path = "/api/v1/topics/{topic}/dead/replay", tag = "topics", params(("topic" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/topics/{topic}/dead/replay", operation_id = "post_topics_topic_dead_replay", tag = "topics", params(("topic" = String, Path)),
     request_body = ReplayAsked, responses((status = 200, body = WorkView), (status = 403), (status = 404)))]
 pub(super) async fn replay(
     State(api): State<Api>,

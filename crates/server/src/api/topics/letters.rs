@@ -19,6 +19,7 @@ use crate::{api::views::time_text, signin::caller::Caller};
 
 /// Letters that are wrong in the same way, by the same revision of the columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeadKind)]
 pub struct Kind {
     /// `table`, or the forward that they died in.
     pub sink: String,
@@ -36,6 +37,7 @@ pub struct Kind {
 
 /// A kind of letters, with how many there are.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadGroup)]
 pub struct Group {
     /// What they have in common.
     #[serde(flatten)]
@@ -54,6 +56,7 @@ pub struct Group {
 
 /// One dead letter.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub struct LetterView {
     /// The offset of the event that died first.
     pub id: u64,

@@ -31,7 +31,7 @@ fn readers(port: &dyn TopicsPort, topic: &str) -> usize {
 }
 
 /// Every topic.
-#[utoipa::path(get, path = "/api/v1/topics", tag = "topics", responses((status = 200, body = TopicList)))]
+#[utoipa::path(get, path = "/api/v1/topics", operation_id = "get_topics", tag = "topics", responses((status = 200, body = TopicList)))]
 pub(super) async fn topics(State(api): State<Api>, caller: Caller) -> Json<TopicList> {
     let visible: &Visible = &api.policy.now().visible(&caller.principal);
     let as_of = Timestamp::now().to_string();
@@ -47,7 +47,7 @@ pub(super) async fn topics(State(api): State<Api>, caller: Caller) -> Json<Topic
 }
 
 /// One topic in full.
-#[utoipa::path(get, path = "/api/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/topics/{topic}", operation_id = "get_topics_topic", tag = "topics", params(("topic" = String, Path)),
     responses((status = 200, body = TopicView), (status = 404)))]
 pub(super) async fn topic(
     State(api): State<Api>,

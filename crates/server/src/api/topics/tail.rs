@@ -166,7 +166,7 @@ struct Tail {
 }
 
 /// Sends events as event `state`, from the last ones on, as they come in.
-#[utoipa::path(get, path = "/api/v1/topics/{topic}/tail", tag = "topics",
+#[utoipa::path(get, path = "/api/v1/topics/{topic}/tail", operation_id = "get_topics_topic_tail", tag = "topics",
     params(("topic" = String, Path), Wanted),
     responses((status = 200, description = "Server-sent events: `state` with events, where the tail goes on, and how \
     many were left out"), (status = 404)))]

@@ -12,6 +12,7 @@ use crate::api::views::ProblemView;
 
 /// Where events come in.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = IntakeDoors)]
 pub struct Doors {
     /// `http://127.0.0.1:6278`: the intake is below it; none where it is off.
     pub http: Option<String>,
@@ -38,6 +39,7 @@ pub struct TopicList {
 
 /// The log at one moment.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopicLog)]
 pub struct LogView {
     /// What an acknowledgement means: `fsync` (it survives a power cut) or `os` (it survives a kill).
     pub mode: String,
@@ -110,6 +112,7 @@ pub struct TopicView {
 
 /// One column of a topic.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopicColumn)]
 pub struct ColumnView {
     /// Its name.
     pub name: String,
