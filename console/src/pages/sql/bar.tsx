@@ -94,7 +94,7 @@ function Said({ checked, blank }: { checked: Checked; blank: boolean }) {
       {mistakes > 0 && <Status tone="bad">{text.mistakes(mistakes)}</Status>}
       {mistakes === 0 && known && estimate && estimate.tables.length > 0 && (
         <span title={estimate.tables.join("\n")}>
-          {estimate.bytes === null
+          {estimate.bytes == null
             ? text.reads(estimate.tables.length)
             : text.estimate(formatBytes(estimate.bytes, language), estimate.tables.length)}
         </span>

@@ -64,8 +64,8 @@ export function HistoryList({ onOpen }: { onOpen: (past: Past) => void }) {
   const history = useInfiniteQuery({
     queryKey: [...HISTORY_KEY, find],
     queryFn: ({ pageParam }) => listHistory(find, pageParam),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
+    initialPageParam: undefined as number | undefined,
+    getNextPageParam: (page) => page.next,
     placeholderData: keepPreviousData,
   });
   const items = history.data?.pages.flatMap((page) => page.items) ?? [];

@@ -104,7 +104,7 @@ function Reads({ reads, asOf }: { reads: Reading[]; asOf: string | null }) {
         {reads.map((reading) => (
           <li key={reading.table}>
             <code>{reading.table}</code>
-            {reading.version !== null && <span>{text.version(formatNumber(reading.version, language))}</span>}
+            {reading.version != null && <span>{text.version(formatNumber(reading.version, language))}</span>}
           </li>
         ))}
       </ul>

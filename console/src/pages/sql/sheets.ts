@@ -290,9 +290,8 @@ export async function run(key: string, sql: string, from: number): Promise<void>
   const sheet = find(key);
   if (!sheet) return;
   if (!sheet.draft) await keep(key);
-  const draft = find(key)?.draft;
   try {
-    const query = await startQuery({ sql, ...(draft ? { draft } : {}) });
+    const query = await startQuery(sql, find(key)?.draft ?? null);
     if (find(key)?.run !== started) {
       cancelQuery(query.id).catch(() => undefined);
       return;

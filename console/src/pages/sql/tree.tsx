@@ -62,7 +62,7 @@ interface DatasetProps extends TreeProps {
   name: string;
   count: number;
   /** Tables that fit what is looked for; `null` while nothing is. */
-  found: { name: string; kind: string }[] | null;
+  found: { name: string }[] | null;
   alone: boolean;
 }
 
@@ -114,7 +114,7 @@ function TableBranch({ dataset, name, onInsert, onPreview }: TreeProps & { datas
       <div className={styles.branch}>
         <Unfold open={open} onToggle={() => setOpen(!open)}>
           <Table2 size={14} aria-hidden />
-          <span title={table.data?.description ?? path}>{name}</span>
+          <span title={path}>{name}</span>
         </Unfold>
         <span className={styles.leafTools}>
           <IconButton
@@ -135,7 +135,7 @@ function TableBranch({ dataset, name, onInsert, onPreview }: TreeProps & { datas
                 type="button"
                 className={styles.leaf}
                 onClick={() => onInsert(quoted(column.name))}
-                title={column.description ?? text.insert(column.name)}
+                title={text.insert(column.name)}
               >
                 <span>{column.name}</span>
                 <small>{column.type}</small>
