@@ -1,6 +1,7 @@
 // The SQL page in use: written in Hangul, run, scrolled, copied, cancelled, by keyboard alone. Prints what it measured.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { open, settled, visit } from "./browser.mjs";
 import { axe, sideways } from "./checks.mjs";
 
@@ -175,6 +176,46 @@ export const sqlBehaviours = {
       await page.getByRole("button", { name: "Cancel" }).click();
       await page.getByText("Cancelled", { exact: true }).waitFor(WAIT);
       process.stdout.write(`cancelled after ${Date.now() - asked} ms\n`);
+    }),
+
+  "an answer is downloaded whole, as a CSV whose Hangul Excel reads, and as a workbook": (house, origin) =>
+    working(house, origin, PLAIN, async (page) => {
+      await run(page, rows(20_000));
+      await finished(page);
+      const take = async (item) => {
+        const coming = page.waitForEvent("download", WAIT);
+        await page.getByRole("button", { name: "Download", exact: true }).click();
+        await page.getByRole("menuitem", { name: item }).click();
+        const file = await coming;
+        return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
+      };
+      const csv = await take(/^CSV/);
+      const lines = csv.bytes.toString("utf8").trimEnd().split("\r\n");
+      assert.match(csv.name, /\.csv$/);
+      assert.equal(lines[0], "\ufeffn,name,minus,formula");
+      assert.deepEqual([lines.length, lines.at(-1)], [20_001, "20000,행 20000,-20000,'=1+1"]);
+      const book = await take(/^Excel/);
+      assert.match(book.name, /\.xlsx$/);
+      assert.equal(book.bytes.subarray(0, 2).toString(), "PK");
+    }),
+
+  "a value is found in an answer and opened in full": (house, origin) =>
+    working(house, origin, PLAIN, async (page) => {
+      await run(
+        page,
+        "SELECT n, [STRUCT(n AS id, '가' AS word)] AS parts FROM UNNEST(GENERATE_ARRAY(1, 5000)) AS n ORDER BY n",
+      );
+      await finished(page);
+      await page.getByRole("grid").focus();
+      await page.keyboard.press("ControlOrMeta+f");
+      await page.keyboard.type("4321");
+      await page.getByText("1 of 2", { exact: true }).waitFor(WAIT);
+      await page.keyboard.press("Enter");
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("Enter");
+      const cell = page.getByRole("complementary", { name: "Cell" });
+      await cell.getByText("4321").waitFor(WAIT);
+      await cell.getByText("가").waitFor(WAIT);
     }),
 
   "a mistake is underlined where it stands, with what was meant": (house, origin) =>
