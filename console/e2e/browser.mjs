@@ -4,6 +4,9 @@ import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.NARU_CHROMIUM ?? "/usr/bin/chromium";
 
+// A page that is not there by then, on a loaded machine, does not come.
+const TIMEOUT_MS = 20_000;
+
 /** Opens the browser and signs in with the one-time link; gives the cookies. */
 export async function signIn(link) {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
@@ -29,6 +32,7 @@ export async function open(house, { language, theme, width, touch = width < 600 
     permissions: ["clipboard-read", "clipboard-write"],
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(TIMEOUT_MS);
   const wrong = [];
   page.on("console", (message) => {
     if (message.type() === "error") wrong.push(`console: ${message.text()} ${message.location().url ?? ""}`);

@@ -9,8 +9,16 @@ import { axe, sideways, unreachable } from "./checks.mjs";
 import { PAGES } from "./pages.mjs";
 
 const [link, pictures] = process.argv.slice(2);
+// For work on one page: NARU_E2E=sync looks at pages and behaviours whose name has it.
+const only = new RegExp(process.env.NARU_E2E ?? "");
 const origin = new URL(link).origin;
 const failures = [];
+
+/** Said at once: a look at everything takes minutes. */
+function fail(what) {
+  failures.push(what);
+  process.stderr.write(`${what}\n`);
+}
 
 /** Each page twice for the guide: as most people see it, and as it is hardest to get right. */
 function pictureOf(page, { language, theme, width }) {
@@ -21,7 +29,7 @@ function pictureOf(page, { language, theme, width }) {
 
 async function look(house, looks) {
   const { context, page, wrong } = await open(house, looks);
-  for (const each of PAGES) {
+  for (const each of PAGES.filter((each) => only.test(each.name))) {
     const where = `${each.name} ${looks.language} ${looks.theme} ${looks.width}`;
     try {
       await visit(page, origin + each.path);
@@ -31,9 +39,9 @@ async function look(house, looks) {
       if (pictures && picture) await page.screenshot({ path: join(pictures, picture) });
       const found = [...(await axe(page)), ...(await sideways(page)), ...wrong.splice(0)];
       if (looks.theme === "light") found.push(...(await unreachable(page)), ...wrong.splice(0));
-      failures.push(...found.map((what) => `${where}: ${what}`));
+      for (const what of found) fail(`${where}: ${what}`);
     } catch (error) {
-      failures.push(`${where}: ${error.message}`, ...wrong.splice(0).map((what) => `${where}: ${what}`));
+      for (const what of [error.message, ...wrong.splice(0)]) fail(`${where}: ${what}`);
     }
   }
   await context.close();
@@ -47,17 +55,16 @@ try {
       for (const width of [1280, 360]) await look(house, { language, theme, width });
     }
   }
-  for (const [name, behaviour] of Object.entries(behaviours)) {
+  for (const [name, behaviour] of Object.entries(behaviours).filter(([name]) => only.test(name))) {
     try {
       await behaviour(house, origin);
     } catch (error) {
-      failures.push(`${name}: ${error.message}`);
+      fail(`${name}: ${error.message}`);
     }
   }
 } finally {
   await house.browser.close();
 }
-for (const failure of failures) process.stderr.write(`${failure}\n`);
 process.stdout.write(
   `${PAGES.length} pages, ${Object.keys(behaviours).length} behaviours, ${failures.length} failures\n`,
 );

@@ -14,7 +14,7 @@ use crate::{
 /// Every check and every test. A failed check counts as one failed test and does not hide the others.
 pub fn everything() -> Result<(), Failure> {
     let began = Instant::now();
-    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node, Need::Lints])?;
+    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node, Need::Browser, Need::Lints])?;
     let mut tally = Tally::default();
     // First, so that naru and its tests find the console that these sources make.
     note(&mut tally, console::build());
@@ -39,7 +39,7 @@ pub fn everything() -> Result<(), Failure> {
 
 /// Only the tests whose name contains `filter`.
 pub fn filtered(filter: &str) -> Result<(), Failure> {
-    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node])?;
+    system::provide(&[Need::Compiler, Need::Postgres, Need::Python, Need::Node, Need::Browser])?;
     let mut tally = Tally::default();
     check(&mut tally, Step::new("build naru"), &["build", "--package", "naru"]);
     tally.add(&tests(Some(filter))?);

@@ -25,6 +25,8 @@ pub enum Need {
     Python,
     /// Node.js with npm, for other people's clients of our doors.
     Node,
+    /// Chromium and letters for Korean, for looking at the console.
+    Browser,
     /// NATS with JetStream, the peer of the bench of event intake.
     Nats,
     /// `rustfmt` and `clippy` of this toolchain.
@@ -38,6 +40,7 @@ impl Need {
             Self::Postgres => has_postgres(),
             Self::Python => answers("python3", &["-c", "import venv, ensurepip"]),
             Self::Node => answers("node", &["--version"]) && answers("npm", &["--version"]),
+            Self::Browser => answers("chromium", &["--version"]),
             Self::Nats => answers("nats-server", &["--version"]),
             Self::Lints => answers("cargo", &["fmt", "--version"]) && answers("cargo", &["clippy", "--version"]),
         }
@@ -49,6 +52,7 @@ impl Need {
             Self::Postgres => "the PostgreSQL server: tests and the demo start throw-away servers of their own with it",
             Self::Python => "python3-venv: other people's readers check our tables (polars, deltalake)",
             Self::Node => "nodejs and npm: the clients that senders use talk to our doors in tests",
+            Self::Browser => "chromium and Noto's Korean letters: tests look at every page of the console",
             Self::Nats => "nats-server: the peer that the bench of event intake measures beside naru",
             Self::Lints => "rustfmt and clippy: every change is checked with them",
         }
@@ -60,6 +64,7 @@ impl Need {
             Self::Postgres => &["postgresql-15"],
             Self::Python => &["python3", "python3-venv"],
             Self::Node => &["nodejs", "npm"],
+            Self::Browser => &["chromium", "fonts-noto-cjk"],
             Self::Nats => &["nats-server"],
             Self::Lints => &[],
         }

@@ -131,7 +131,7 @@ function Frame({ me, found }: { me: Me; found: ReturnType<typeof findRoute> }) {
           <img src="/icon.svg" alt="" width="24" height="24" />
           <span>{me.project}</span>
         </Link>
-        <button type="button" className={styles.search} aria-label={text.search} onClick={() => setOpen("palette")}>
+        <button type="button" className={styles.search} onClick={() => setOpen("palette")}>
           <Search size={16} aria-hidden />
           <span>{text.search}</span>
           <Keys keys="mod+k" />

@@ -10,6 +10,7 @@ export { Empty } from "./empty";
 export { Checkbox, Field, SearchField, Select } from "./field";
 export { AsOf, Bytes, Num, Span, Time, useNow } from "./figures";
 export { Keys } from "./keys";
+export { Marked } from "./marked";
 export { Menu, MenuItem, MenuSection } from "./menu";
 export { Card, Figures, Page, Pairs, Panel, Toolbar } from "./page";
 export { ProblemBox } from "./problem";

@@ -6,6 +6,7 @@ import { useLanguage, useText } from "../i18n";
 import { koreanProblem } from "../i18n/problems";
 import { Button } from "./button";
 import { CopyButton } from "./copy";
+import { Marked } from "./marked";
 import styles from "./problem.module.css";
 import { uiText } from "./text";
 
@@ -32,8 +33,16 @@ export function ProblemBox({ error, problem: given, onRetry, small }: ProblemBox
       <CircleAlert size={18} aria-hidden className={styles.icon ?? ""} />
       <div className={styles.words}>
         <strong>{summary}</strong>
-        {!korean && problem.detail && <p>{problem.detail}</p>}
-        {hint && <p className={styles.hint}>{hint}</p>}
+        {!korean && problem.detail && (
+          <p>
+            <Marked text={problem.detail} />
+          </p>
+        )}
+        {hint && (
+          <p className={styles.hint}>
+            <Marked text={hint} />
+          </p>
+        )}
         {korean && (
           <details>
             <summary>{text.original}</summary>

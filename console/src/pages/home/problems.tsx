@@ -7,7 +7,7 @@ import { useShortcuts } from "../../app/shortcuts";
 import { useLanguage, useText } from "../../i18n";
 import { formatBytes, formatSpan } from "../../i18n/format";
 import { koreanProblem } from "../../i18n/problems";
-import { Button, Status, Time } from "../../ui";
+import { Button, Marked, Status, Time } from "../../ui";
 import styles from "./home.module.css";
 import { homeText } from "./text";
 import type { HomeProblem } from "./types";
@@ -109,22 +109,36 @@ function Why({ problem }: { problem: HomeProblem }) {
   if (problem.kind === "forward" && problem.within) facts.push(text.forwardTo(problem.within));
   const said = problem.problem;
   const korean = said && language === "ko" ? koreanProblem(said) : undefined;
+  const hint = korean?.hint ?? said?.hint;
   const place = said?.place ? `${said.place.file}:${said.place.line}:${said.place.column}` : undefined;
   return (
     <div className={styles.why}>
       {facts.map((fact) => (
         <p key={fact}>{fact}</p>
       ))}
-      {said && <p>{korean?.summary ?? [said.summary, said.detail].filter(Boolean).join(". ")}</p>}
+      {said && (
+        <p>
+          <Marked text={korean?.summary ?? [said.summary, said.detail].filter(Boolean).join(". ")} />
+        </p>
+      )}
+      {korean && said?.detail && (
+        <p lang="en">
+          <Marked text={said.detail} />
+        </p>
+      )}
       {place && (
         <p>
           <code>{place}</code>
         </p>
       )}
-      {said && (korean?.hint ?? said.hint) && <p className={styles.hint}>{korean?.hint ?? said.hint}</p>}
+      {hint && (
+        <p className={styles.hint}>
+          <Marked text={hint} />
+        </p>
+      )}
       {problem.since && (
         <p>
-          {text.since} <Time at={problem.since} ago />
+          <Time at={problem.since} ago />
         </p>
       )}
     </div>

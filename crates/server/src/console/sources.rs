@@ -48,7 +48,7 @@ pub(super) fn hash(console: &Path) -> io::Result<String> {
             hash.update(part);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }
 
 fn walk(console: &Path, folder: &str, into: &mut Vec<String>) -> io::Result<()> {
@@ -66,7 +66,7 @@ fn walk(console: &Path, folder: &str, into: &mut Vec<String>) -> io::Result<()> 
 
 /// `name.test.ts` and the like.
 fn is_test(path: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(stem, ending)| {
-        stem.ends_with(".test") && !ending.is_empty() && ending.bytes().all(|byte| byte.is_ascii_lowercase())
-    })
+    let mut parts = path.rsplit('.');
+    let ending = parts.next().unwrap_or_default();
+    parts.next() == Some("test") && ending.bytes().all(|byte| byte.is_ascii_lowercase())
 }
