@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use naru_base::time::now_us;
-use naru_store::{Store, people, services, sessions, tokens};
+use naru_store::{Store, people, saved, services, sessions, tokens};
 
 use crate::{error::AccessError, principal::Account};
 
@@ -45,6 +45,8 @@ pub struct Offboarded {
     pub tokens: usize,
     /// Service accounts that another person answers for now; without an heir they do not work any more.
     pub services: usize,
+    /// Saved queries and shares that are another person's now; without an heir their links do not work any more.
+    pub shares: usize,
 }
 
 /// The people of one project.
@@ -110,8 +112,8 @@ impl People {
         Ok(rows.into_iter().map(info).collect())
     }
 
-    /// Someone has left: ends their sessions and tokens, gives their service accounts to `heir` (without one these stop
-    /// working), and lets them in no more, whatever the issuer says. Open connections end at their next look, within
+    /// Someone has left: ends their sessions and tokens, gives their service accounts, saved queries and shares to `heir`
+    /// (without one these stop working), and lets them in no more, whatever the issuer says. Open connections end at their next look, within
     /// seconds. Doing it again ends what has come since.
     ///
     /// # Errors
@@ -120,24 +122,36 @@ impl People {
         self.store
             .write(move |tx| {
                 let Some(leaving) = people::get(tx, person)? else { return Ok(Err(AccessError::NoSuchPerson)) };
-                if let Some(heir) = heir {
-                    if heir == person {
-                        return Ok(Err(AccessError::OwnHeir { name: leaving.email }));
-                    }
-                    if people::get(tx, heir)?.is_none_or(|heir| heir.left_us.is_some()) {
-                        return Ok(Err(AccessError::NoSuchPerson));
-                    }
+                if heir == Some(person) {
+                    return Ok(Err(AccessError::OwnHeir { name: leaving.email }));
+                }
+                let taking = heir.map(|heir| people::get(tx, heir)).transpose()?.flatten();
+                let taking = taking.filter(|heir| heir.left_us.is_none());
+                if heir.is_some() && taking.is_none() {
+                    return Ok(Err(AccessError::NoSuchPerson));
                 }
                 let now = now_us();
                 people::leave(tx, person, now)?;
                 Ok(Ok(Offboarded {
                     sessions: sessions::end_all(tx, Some(person), now)?,
                     tokens: tokens::revoke_all(tx, tokens::Holder::Person(person), now)?,
-                    services: heir.map_or(Ok(0), |heir| services::hand_over(tx, person, heir))?,
+                    services: match &taking {
+                        Some(heir) => services::hand_over(tx, person, heir.id)?,
+                        None => 0,
+                    },
+                    shares: match &taking {
+                        Some(heir) => saved::hand_over(tx, &who(person), &who(heir.id), &heir.email)?,
+                        None => 0,
+                    },
                 }))
             })
             .await?
     }
+}
+
+/// The word under which the store knows whose a saved query is.
+fn who(person: i64) -> String {
+    format!("person:{person}")
 }
 
 /// A person as everybody else sees them.

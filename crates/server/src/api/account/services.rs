@@ -125,7 +125,11 @@ pub async fn make_service(
 /// Ends a service account and its tokens.
 #[utoipa::path(delete, path = "/api/v1/services/{name}", tag = "account", params(("name" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
-pub async fn end_service(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiProblem> {
+pub async fn end_service(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiProblem> {
     let service = mine(&api, &caller, &name).await?;
     let ending = async { api.signin.services().end(&service).await.map_err(failed) };
     noted(&api, &caller, Deed::Token, format!("service account {name} ended"), [], ending).await?;

@@ -59,7 +59,11 @@ pub async fn list_sessions(State(api): State<Api>, caller: Caller) -> Result<Jso
 /// Ends one of one's own sessions.
 #[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "account", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub async fn end_session(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
+pub async fn end_session(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, ApiProblem> {
     api.signin.sessions().end(session_of(&caller)?, id).await.map_err(failed)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -48,7 +48,11 @@ pub async fn make_token(
 /// Takes a token back. Whatever came in with it is cut off within seconds.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "account", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub async fn revoke_token(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Result<StatusCode, ApiProblem> {
+pub async fn revoke_token(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, ApiProblem> {
     let holder = holder(&caller)?;
     let revoking = async { api.signin.tokens().revoke_held(holder, id).await.map_err(failed) };
     noted(&api, &caller, Deed::Token, format!("token {id} revoked"), [], revoking).await?;
