@@ -29,6 +29,8 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 const FOLDER: &str = "NARU_SINK_KILL_TEST_FOLDER";
 /// A number that no other child of the test has.
 const ROUND: &str = "NARU_SINK_KILL_TEST_ROUND";
+/// Names of answered batches whose rows the child sends once more.
+const AGAIN: &str = "NARU_SINK_KILL_TEST_AGAIN";
 /// Set for a child that stops cleanly after some batches.
 const STOPS: &str = "NARU_SINK_KILL_TEST_STOPS";
 const TOPIC: &str = "flush_interval = \"100ms\"\nunknown = \"extra\"\ndedup = { key = \"id\", window = \"1h\" }\n[columns]\nid = \"STRING\"\nn = \"INT64\"\n";
@@ -77,6 +79,11 @@ fn batch(name: &str) -> Vec<Incoming> {
 /// Publishes until it is killed, or for a while; each answer goes to standard output after it came.
 async fn work(folder: &Path) {
     let (topics, _) = open(folder).await;
+    // A sender that never heard of its answers sends again, first of all.
+    for name in std::env::var(AGAIN).unwrap_or_default().split_whitespace() {
+        let rows: Vec<Incoming> = batch(name).into_iter().take(ROWS).collect();
+        topics.publish(&topics.get("log").unwrap(), &rows).await.unwrap();
+    }
     let most = if std::env::var(STOPS).is_ok() { 12 } else { usize::MAX };
     let writers = (0..4).map(|writer| {
         let topics = topics.clone();
@@ -118,8 +125,11 @@ fn run(folder: &Path, faults: &Failpoints, stops: bool, kill_after: Option<usize
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child_of_the_kill_test", "--nocapture"]).env(FOLDER, folder);
     let rounds = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    // The last ones, whose keys were the last to be saved, or were not.
+    let again: Vec<&str> = all.values().rev().take(24).map(String::as_str).collect();
     command
         .env(ROUND, rounds.to_string())
+        .env(AGAIN, again.join(" "))
         .env(Failpoints::VARIABLE, faults.value())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
@@ -179,7 +189,7 @@ async fn judge(folder: &Path, all: &Answers) {
     }
     let status = topics.status();
     assert_eq!(status.topics[0].table.as_ref().unwrap().lost, 0);
-    assert_eq!(status.topics[0].next, u64::try_from(names.len() * BATCH).unwrap());
+    assert!(status.topics[0].next >= u64::try_from(names.len() * BATCH).unwrap());
     topics.stop().await;
 }
 

@@ -3,12 +3,12 @@
 //! The test starts itself again as a child that publishes, receives and acknowledges, and says what was answered; it is
 //! killed while an acknowledgement is made durable, or at any moment. What was acknowledged is never given again; every
 //! other event is given. `NARU_SUBSCRIBE_KILLS` scales the random kills (default 8).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod world;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
@@ -82,6 +82,114 @@ async fn work(folder: &Path) {
             }
         }
         assert!(!publisher.is_finished());
+    }
+}
+
+/// Publishes, takes snapshots and seeks to them until it is killed.
+async fn seek(folder: &Path) {
+    let (topics, all, subscription) = open(folder).await;
+    let topic = topics.get(TOPIC).unwrap();
+    let receiver = subscription.receiver();
+    let event = Incoming { data: "work".into(), ordering_key: String::new(), attributes: Vec::new() };
+    loop {
+        let first = topics.publish(&topic, &vec![event.clone(); 3]).await.unwrap();
+        let given = receiver.next(LIMITS).await.unwrap();
+        let ids: Vec<_> = given.iter().take(2).map(|one| one.ack_id).collect();
+        subscription.acknowledge(&ids).await;
+        subscription.modify(&given.iter().skip(2).map(|one| (one.ack_id, 0)).collect::<Vec<_>>());
+        let name = format!("s{first}");
+        let snapshot = all.take_snapshot(&name, &subscription, bytes::Bytes::new()).await.unwrap();
+        let left = topics.log().bounds(topic.number()).end - subscription.backlog();
+        say(&format!("snapped {name}"), left);
+        // Back and forth, so that every seek says something else than the one before.
+        let earlier = all.snapshots().into_iter().next().unwrap();
+        for (to, wanted) in [(&earlier, None), (&snapshot, Some(left))] {
+            say("seeking", wanted.unwrap_or(0));
+            all.seek_to_snapshot(&subscription, to).await.unwrap();
+            say("sought", topics.log().bounds(topic.number()).end - subscription.backlog());
+        }
+        if first > 60 {
+            let oldest = all.snapshots().into_iter().next_back().unwrap();
+            say(&format!("forgetting {}", oldest.name), 0);
+            all.remove_snapshot(&oldest.name).await.unwrap();
+            say(&format!("forgot {}", oldest.name), 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_of_the_seek_test() {
+    // Started by hand or by the test runner there is nothing to do.
+    if let Ok(folder) = std::env::var(FOLDER) {
+        seek(folder.as_ref()).await;
+    }
+}
+
+/// Kills a child that seeks after so many lines, and says what it had said.
+fn killed_while_it_seeks(folder: &Path, lines: usize) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child_of_the_seek_test", "--nocapture"]).env(FOLDER, folder);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let said = |line: &String| {
+        ["snapped ", "seeking ", "sought ", "forgetting ", "forgot "].iter().any(|w| line.starts_with(w))
+    };
+    let mut all = Vec::new();
+    for line in out.lines().map_while(Result::ok).filter(said) {
+        all.push(line);
+        if all.len() == lines {
+            child.kill().unwrap();
+        }
+    }
+    assert!(!child.wait().unwrap().success(), "the child ended by itself: {all:?}");
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_and_a_snapshot_that_were_answered_hold_after_a_kill() {
+    let folder = world::folder(&[]);
+    let seed = std::env::var("NARU_SEED").map_or(7, |seed| seed.parse().unwrap());
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut snapshots: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    for round in 0..6 {
+        let said = killed_while_it_seeks(folder.path(), random.random_range(5..80));
+        let number = |line: &String| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        for line in &said {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                ["snapped", name, _] => drop(snapshots.insert((*name).to_owned(), Some(number(line)))),
+                // Whether it went is not known.
+                ["forgetting", name, _] => drop(snapshots.insert((*name).to_owned(), None)),
+                ["forgot", name, _] => drop(snapshots.remove(*name)),
+                _ => {}
+            }
+        }
+        let (topics, all, subscription) = open(folder.path()).await;
+        let end = topics.log().bounds(topics.get(TOPIC).unwrap().number()).end;
+        for (name, _) in snapshots.iter().filter(|(_, floor)| floor.is_some()) {
+            assert!(all.snapshot(name).is_some(), "{round}: snapshot {name} was taken and is gone");
+        }
+        // The last answer, and what was asked after it: one of both holds.
+        if let Some(at) = said.iter().rposition(|line| line.starts_with("sought")) {
+            let after: Vec<&String> = said.iter().skip(at + 1).collect();
+            let settled = number(&said[at]);
+            let done = end - subscription.backlog();
+            let moved = after.is_empty() && done >= settled || !after.is_empty();
+            assert!(
+                moved,
+                "{round}: {done} of {end} are acknowledged, {settled} were after the last seek; then {after:?}"
+            );
+            if after.is_empty() {
+                assert!(done <= settled + 2, "{round}: {done} of {end} after a seek to {settled}");
+            }
+        }
+        for (name, floor) in snapshots.clone() {
+            let (Some(floor), Some(snapshot)) = (floor, all.snapshot(&name)) else { continue };
+            all.seek_to_snapshot(&subscription, &snapshot).await.unwrap();
+            assert_eq!(end - subscription.backlog(), floor, "{round}: snapshot {name}");
+        }
+        all.stop().await;
+        topics.stop().await;
     }
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod compacting;
+mod days;
 mod declared;
+mod full_disk;
 mod letters;
 mod lost;
 mod rows;

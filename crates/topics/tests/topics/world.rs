@@ -1,6 +1,6 @@
 //! A project folder with topics, and topics that are open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::util::pretty::pretty_format_batches;
 use bytes::Bytes;
@@ -14,7 +14,14 @@ use naru_topics::{Incoming, Topics, TopicsSettings, log::LogSettings};
 
 /// A project folder with topics.
 pub struct World {
-    folder: tempfile::TempDir,
+    folder: Folder,
+    pub log: LogSettings,
+}
+
+/// Where it lies, and who removes it.
+enum Folder {
+    Own(tempfile::TempDir),
+    Anothers(PathBuf),
 }
 
 /// Topics that are open.
@@ -23,10 +30,13 @@ pub struct Open {
     pub lake: Lake,
 }
 
+fn log_settings() -> LogSettings {
+    LogSettings { segment_bytes: 1 << 20, free_min: 0, ..LogSettings::default() }
+}
+
 impl World {
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let world = Self { folder };
+        let world = Self { folder: Folder::Own(tempfile::tempdir().unwrap()), log: log_settings() };
         std::fs::write(world.path().join("naru.toml"), "[project]\nname = \"acme\"\n").unwrap();
         std::fs::create_dir(world.path().join("topics")).unwrap();
         for (name, text) in files {
@@ -35,8 +45,16 @@ impl World {
         world
     }
 
+    /// The folder of another process.
+    pub fn at(path: &Path) -> Self {
+        Self { folder: Folder::Anothers(path.to_owned()), log: log_settings() }
+    }
+
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        match &self.folder {
+            Folder::Own(folder) => folder.path(),
+            Folder::Anothers(path) => path,
+        }
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -68,7 +86,7 @@ impl World {
             store: Store::open(&state.join("naru.db")).unwrap(),
             lake: lake.clone(),
             live: naru_lake::live::LiveSettings::default(),
-            log: LogSettings { segment_bytes: 1 << 20, free_min: 0, ..LogSettings::default() },
+            log: self.log.clone(),
         };
         Open { topics: Topics::open(settings).await.unwrap(), lake }
     }
