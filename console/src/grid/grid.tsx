@@ -116,6 +116,15 @@ export function Grid({ label, columns, pages, rows, growing, zone, wrapped, ref 
     reveal(place.row);
     virtual.scrollToIndex(place.column, { align: "auto" });
   }
+  // The viewer takes a part of the width: what is open stays in view.
+  const showing = useRef(show);
+  showing.current = show;
+  const [openRow, openColumn] = opened && selection ? [selection.focus.row, selection.focus.column] : [-1, -1];
+  useEffect(() => {
+    if (openRow < 0) return;
+    const frame = requestAnimationFrame(() => showing.current({ row: openRow, column: openColumn }));
+    return () => cancelAnimationFrame(frame);
+  }, [openRow, openColumn]);
   function select(next: Selection, follow = true): void {
     setSelection(next);
     if (follow) show(next.focus);

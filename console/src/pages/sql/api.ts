@@ -38,13 +38,19 @@ const REVOKE_MS = 60_000;
 
 export const isOver = (state: QueryState) => state !== "queued" && state !== "running";
 
+/** A problem without the place at the end of its summary: the page shows the place itself, in the whole text. */
+export const placeless = <P extends Problem>(problem: P): P => ({
+  ...problem,
+  summary: problem.summary.replace(/ at \d+:\d+$/, ""),
+});
+
 /** A query as the page holds it: what is missing is `null`, columns know their kind. */
 function readQuery(told: Schemas["QueryView"]): Query {
   return {
     ...(told as Told),
     state: told.state as QueryState,
     columns: told.columns?.map(({ name, type }) => ({ name, type, kind: kindOf(type) })) ?? null,
-    problem: told.problem ?? null,
+    problem: told.problem ? placeless(told.problem) : null,
   };
 }
 

@@ -5,8 +5,9 @@ import { useEffect, useMemo, useState } from "react";
 import type { Problem } from "../../api/problem";
 import { useLanguage, useText } from "../../i18n";
 import { koreanProblem } from "../../i18n/problems";
-import { type Check, type CheckProblem, checkSql } from "./api";
+import { type Check, type CheckProblem, checkSql, placeless } from "./api";
 import { offsetAt, positionAt, statementAt } from "./editor/statements";
+import { pathName } from "./names";
 import type { Run } from "./sheets";
 import { sqlText } from "./text";
 
@@ -49,7 +50,7 @@ export function useCheck(text: string, cursor: number, run: Run | null): Checked
     const check = async () => {
       try {
         const { problems, estimate } = await checkSql(text, positionAt(text, here));
-        if (current) setAnswer({ text, problems, estimate });
+        if (current) setAnswer({ text, problems: problems.map(placeless), estimate });
       } catch {
         if (current) setAnswer(null);
       } finally {
@@ -87,24 +88,29 @@ function wordAt(text: string, from: number): number {
   return Math.min(text.length, from + word);
 }
 
+/** What to write instead of what stands from `from` to `to`: a name as it is written, and the whole path it replaces. */
+export function mendingOf(text: string, from: number, to: number, meant: string): { insert: string; to: number } {
+  const name = meant.replaceAll('"', "");
+  const insert = /^[\w.]+$/.test(name) ? name : pathName(...name.split("."));
+  const rest = name.includes(".") ? /^(?:\.(?:[\p{L}\p{N}_$-]+|`[^`]*`))*/u.exec(text.slice(to))?.[0].length : 0;
+  return { insert, to: Math.max(from, to) + (rest ?? 0) };
+}
+
 function diagnosisOf(
   text: string,
   problem: CheckProblem,
   message: string,
   replaceBy: (name: string) => string,
 ): Diagnostic {
-  const from = problem.start ? offsetAt(text, problem.start.line, problem.start.column) : 0;
-  const to = problem.end ? offsetAt(text, problem.end.line, problem.end.column) : wordAt(text, from);
-  const { instead } = problem;
-  const actions: Action[] = instead
-    ? [
-        {
-          name: replaceBy(instead),
-          apply: (view, start, end) => view.dispatch({ changes: { from: start, to: end, insert: instead } }),
-        },
-      ]
-    : [];
-  return { from: Math.min(from, text.length), to: Math.max(to, from), severity: "error", message, actions };
+  const from = problem.start ? Math.min(text.length, offsetAt(text, problem.start.line, problem.start.column)) : 0;
+  const end = problem.end ? offsetAt(text, problem.end.line, problem.end.column) : wordAt(text, from);
+  if (!problem.instead) return { from, to: Math.max(from, end), severity: "error", message };
+  const { insert, to } = mendingOf(text, from, end, problem.instead);
+  const mend: Action = {
+    name: replaceBy(insert),
+    apply: (view, start, finish) => view.dispatch({ changes: { from: start, to: finish, insert } }),
+  };
+  return { from, to, severity: "error", message, actions: [mend] };
 }
 
 /** Where the last run failed, while its statement still stands as it was. */
