@@ -185,9 +185,7 @@ function Account({ me }: { me: Me }) {
   return (
     <Menu trigger={<IconButton label={`${text.account}: ${me.shown}`} icon={UserRound} />}>
       <MenuSection title={me.shown} hint={me.name === me.shown ? undefined : me.name}>
-        {settings?.label && (
-          <MenuItem onAction={() => navigate(settings.paths[0])}>{settings.label[language]}</MenuItem>
-        )}
+        {settings && <MenuItem onAction={() => navigate(settings.paths[0])}>{text.settings}</MenuItem>}
       </MenuSection>
       <MenuSection title={text.language}>
         <MenuItem isChosen={language === "ko"} onAction={() => setLanguage("ko")}>

@@ -1,6 +1,6 @@
 // Nothing here yet: what this place is for, and exactly one next step.
 
-import type { ReactNode } from "react";
+import { createContext, type ReactNode, useContext } from "react";
 import { navigate } from "../app/router";
 import { Button } from "./button";
 import styles from "./empty.module.css";
@@ -11,10 +11,14 @@ export interface EmptyProps {
   action?: { label: string } & ({ to: string } | { run: () => void });
 }
 
+/** Whether a title stands above already. */
+export const Titled = createContext(false);
+
 export function Empty({ title, hint, action }: EmptyProps) {
+  const Heading = useContext(Titled) ? "h2" : "h1";
   return (
     <div className={styles.empty}>
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {hint && <div className={styles.hint}>{hint}</div>}
       {action && (
         <Button kind="primary" onPress={() => ("to" in action ? navigate(action.to) : action.run())}>

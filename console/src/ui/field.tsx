@@ -52,7 +52,7 @@ export function Field({ label, help, error, required, value, onChange, type = "t
       isDisabled={disabled}
       autoFocus={autoFocus}
     >
-      <Label>{label}</Label>
+      <Label className={styles.label ?? ""}>{label}</Label>
       {lines ? (
         <TextArea rows={lines} className={looks} placeholder={placeholder} />
       ) : (
@@ -84,7 +84,7 @@ export function Select<Key extends string>({ label, help, value, onChange, items
       onSelectionChange={(key) => key !== null && onChange(key as Key)}
       {...(bare ? { "aria-label": label } : {})}
     >
-      {!bare && <Label>{label}</Label>}
+      {!bare && <Label className={styles.label ?? ""}>{label}</Label>}
       <Button className={`${styles.input} ${styles.select}`}>
         <SelectValue />
         <ChevronDown size={16} aria-hidden />

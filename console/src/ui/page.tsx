@@ -1,6 +1,7 @@
 // The frame of a page: title, what it says in one line, actions; panels; pairs of name and value.
 
 import type { ReactNode } from "react";
+import { Titled } from "./empty";
 import styles from "./page.module.css";
 
 export interface PageProps {
@@ -21,7 +22,7 @@ export function Page({ title, under, actions, children }: PageProps) {
         </div>
         {actions && <Toolbar>{actions}</Toolbar>}
       </div>
-      {children}
+      <Titled value={true}>{children}</Titled>
     </div>
   );
 }

@@ -64,30 +64,35 @@ export function Table<Row>({ label, columns, rows, id, to, scrolls, empty, sort 
       <table className={styles.table} role="table" aria-label={label} data-stacks={!scrolls || undefined}>
         <thead role="rowgroup">
           <tr role="row">
-            {columns.map((each) => (
-              <th
-                key={each.id}
-                role="columnheader"
-                scope="col"
-                data-end={each.end || undefined}
-                data-grow={each.grow || undefined}
-                {...(each === column ? { "aria-sort": down ? ("descending" as const) : ("ascending" as const) } : {})}
-              >
-                {each.order ? (
-                  <button
-                    type="button"
-                    title={text.sortBy(each.header)}
-                    onClick={() => setBy(by === each.id ? `-${each.id}` : each.id)}
-                  >
-                    {each.header}
-                    {each === column &&
-                      (down ? <ArrowDown size={13} aria-hidden /> : <ArrowUp size={13} aria-hidden />)}
-                  </button>
-                ) : (
-                  each.header
-                )}
-              </th>
-            ))}
+            {columns.map((each) =>
+              each.header === "" ? (
+                // A column of buttons has no name of its own.
+                <td key={each.id} role="cell" />
+              ) : (
+                <th
+                  key={each.id}
+                  role="columnheader"
+                  scope="col"
+                  data-end={each.end || undefined}
+                  data-grow={each.grow || undefined}
+                  {...(each === column ? { "aria-sort": down ? ("descending" as const) : ("ascending" as const) } : {})}
+                >
+                  {each.order ? (
+                    <button
+                      type="button"
+                      title={text.sortBy(each.header)}
+                      onClick={() => setBy(by === each.id ? `-${each.id}` : each.id)}
+                    >
+                      {each.header}
+                      {each === column &&
+                        (down ? <ArrowDown size={13} aria-hidden /> : <ArrowUp size={13} aria-hidden />)}
+                    </button>
+                  ) : (
+                    each.header
+                  )}
+                </th>
+              ),
+            )}
           </tr>
         </thead>
         <tbody role="rowgroup">
@@ -96,7 +101,13 @@ export function Table<Row>({ label, columns, rows, id, to, scrolls, empty, sort 
             return (
               <tr key={id(row)} role="row" data-links={path ? true : undefined}>
                 {columns.map((each, at) => (
-                  <td key={each.id} role="cell" data-end={each.end || undefined} data-label={each.header}>
+                  <td
+                    key={each.id}
+                    role="cell"
+                    data-end={each.end || undefined}
+                    data-grow={each.grow || undefined}
+                    data-label={each.header}
+                  >
                     {at === 0 && path ? (
                       <Link to={path} className={styles.link}>
                         {each.cell(row)}
