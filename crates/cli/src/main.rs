@@ -8,6 +8,7 @@ mod adapters;
 mod demo;
 mod failure;
 mod home;
+mod logins;
 mod remote;
 mod running;
 mod words;

@@ -9,9 +9,10 @@ use naru_access::{
     Principal,
     audit::{Deed, Door, Entry, Origin},
 };
-use naru_base::{Problem, RunId, TableId};
+use naru_base::{Problem, RunId, TableId, time::now_us};
 use naru_flow::{
     Graph, RunHandle, history,
+    pause::Pause,
     rollback::Rollback,
     run::{Reason, Request, RunReport},
 };
@@ -299,7 +300,7 @@ impl Commands {
         let asked: Asked = serde_json::from_value(body).map_err(misread)?;
         match word {
             "sync.resync" | "sync.pause" | "sync.resume" => self.running.table_word(word, &asked.one_table()?).await,
-            "console.link" => Ok(json!({"path": self.signin.link()?.expose()})),
+            "console.link" => self.console_link().map(|url| json!({"url": url})),
             "sync.drop" => self.running.drop_source(asked.source.as_deref().unwrap_or_default()).await,
             "access.show" | "access.why" | "access.plan" | "access.offboard" => self.access(word, &asked).await,
             "compare" => self.running.compare(asked.table()?.as_ref()).await,
@@ -307,6 +308,17 @@ impl Commands {
             "forward.pause" | "forward.resume" => {
                 let paused = word == "forward.pause";
                 self.running.topics()?.pause(&asked.topic, &asked.forward, paused).await.map(|()| Value::Null)
+            }
+            "schedule.pause" | "schedule.resume" => {
+                let (mart, graph) = (asked.one_table()?, self.running.graph_now()?);
+                let flow = &self.running.flow;
+                let done = if word == "schedule.pause" {
+                    let pause = Pause { by: asked.by, why: asked.why, at_us: now_us() };
+                    flow.pause(&graph, &mart, pause).await
+                } else {
+                    flow.unpause(&graph, &mart, jiff::Timestamp::now()).await
+                };
+                done.map(|()| Value::Null).map_err(|error| flow_problem(&error))
             }
             "topics.settle" => self.running.topics()?.settle(&asked.topic).await.map(|()| Value::Null),
             "compact" | "vacuum" => self.maintain(word, &asked, progress).await,
@@ -335,6 +347,20 @@ fn report(report: RunReport) -> Result<Value, Problem> {
 }
 
 impl Commands {
+    /// Where people sign in; without sign-in a link that lets the folder's owner in once.
+    fn console_link(&self) -> Result<String, Problem> {
+        let settings = &self.running.home.project.settings;
+        if let Some(sign_in) = &settings.sign_in {
+            return Ok(sign_in.url.to_string());
+        }
+        let address = self.listeners["http"].as_str().ok_or_else(|| {
+            Problem::new("cli.console_off", "the HTTP door is off, and the console with it")
+                .hint("Give `http` under [server] in naru.toml an address, for example \"127.0.0.1:6278\".")
+        })?;
+        let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{address}{}", self.signin.link()?.expose()))
+    }
+
     async fn access(&self, word: &str, asked: &Asked) -> Result<Value, Problem> {
         let (policy, warehouse, desk) = (&self.running.policy, &self.running.warehouse, &*self.running.access);
         let said = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod check;
 pub mod compare;
+mod console;
 mod dead;
 mod forward;
 mod graph;
@@ -14,10 +15,13 @@ mod history;
 mod init;
 mod interrupt;
 pub mod lake;
+mod login;
 mod progress;
 mod publish;
 mod runs;
+mod schedule;
 mod sql;
+mod sql_elsewhere;
 mod status;
 mod steps;
 mod sync;
@@ -54,6 +58,8 @@ enum Word {
     Up(up::Up),
     /// A throw-away company: its own database under load, marts, a live page.
     Demo(crate::demo::Demo),
+    /// Print a link that opens the console.
+    Console(console::Console),
     /// One line per table and mart: state, freshness, last error, next step.
     Status(status::Status),
     /// Run SQL.
@@ -83,11 +89,16 @@ enum Word {
     Rollback(runs::Rollback),
     /// Show what was run: when, why, by whom, and how it ended.
     Runs(history::Runs),
+    /// Stop the schedules of marts, and let them go on.
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Show how marts depend on each other.
     Graph(graph::Graph),
     /// Make and list tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Sign in at a naru elsewhere.
+    Login(login::LoginWord),
     /// Look at rights and change them.
     #[command(subcommand)]
     Access(access::Access),
@@ -119,6 +130,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Check(word) => word.run(place).await,
         Word::Up(word) => word.run(place).await,
         Word::Demo(word) => word.run().await,
+        Word::Console(word) => word.run(place).await,
         Word::Status(word) => word.run(place).await,
         Word::Sql(word) => word.run(place).await,
         Word::Sync(word) => word.run(place).await,
@@ -132,8 +144,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Word::Resume(word) => word.run(place).await,
         Word::Rollback(word) => word.run(place).await,
         Word::Runs(word) => word.run(place).await,
+        Word::Schedule(word) => word.run(place).await,
         Word::Graph(word) => word.run(place).await,
         Word::Token(word) => word.run(place).await,
+        Word::Login(word) => word.run().await,
         Word::Access(word) => word.run(place).await,
         Word::Audit(word) => word.run(place).await,
     }

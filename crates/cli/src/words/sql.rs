@@ -27,10 +27,12 @@ use super::{
     Failure,
     interrupt::Interrupt,
     progress::{ProgressLine, Standing},
+    sql_elsewhere::{self, Asked},
 };
 use crate::{
     adapters::tables::LiveTables,
     home::{self, Home},
+    logins::Server,
     remote, running,
 };
 
@@ -54,6 +56,10 @@ pub struct Sql {
     /// Begin csv with a byte-order mark, by which Excel knows that Hangul is UTF-8.
     #[arg(long)]
     bom: bool,
+    /// Ask a naru elsewhere, where `naru login URL` signed you in. Outside of a project folder, the one of your last
+    /// `naru login` is asked.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
 }
 
 /// More rows than anybody reads would scroll away what came before them.
@@ -123,7 +129,7 @@ impl Sql {
     /// One that another word asks for: printed for eyes, or as JSON.
     pub(super) fn printing(sql: String, json: bool) -> Self {
         let format = if json { Form::Json } else { Form::Table };
-        Self { text: Some(sql), format: Some(format), dataset: None, rows: Some(RowsMax::All), bom: false }
+        Self { text: Some(sql), format: Some(format), dataset: None, rows: Some(RowsMax::All), bom: false, server: None }
     }
 
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {
@@ -143,7 +149,19 @@ impl Sql {
         let on_screen = terminal && format == Format::Table;
         let rows = self.rows.unwrap_or(if on_screen { RowsMax::First(TERMINAL_ROWS) } else { RowsMax::All });
         let print = Print { format, rows, bom: self.bom };
-        let root = home::find(place)?;
+        let (root, server) = match (home::find(place), &self.server) {
+            (Ok(root), None) => (root, None),
+            (_, Some(url)) => (PathBuf::new(), Server::find(Some(url))?),
+            (Err(nowhere), None) => match Server::find(None)? {
+                Some(server) => (PathBuf::new(), Some(server)),
+                None => return Err(nowhere),
+            },
+        };
+        if let Some(server) = server {
+            let rows_max = if let RowsMax::First(rows) = rows { Some(rows) } else { None };
+            let asked = Asked { sql, dataset: self.dataset, rows_max, format, bom: self.bom };
+            return sql_elsewhere::run(&server, asked).await;
+        }
         let asked = SqlRequest { sql, default_dataset: self.dataset, time_zone: None };
         let interrupt = Interrupt::listen()?;
         let work = async {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use naru_flow::Scheduler;
+use naru_project::Settings;
 use naru_store::Lock;
 use tokio::signal::unix::SignalKind;
 
@@ -25,11 +26,25 @@ impl Up {
         let home = Home::open(place)?;
         let up = Everything::start(home).await?;
         tracing::info!(listeners = %up.listeners.addresses(), "naru is up");
+        say_how_to_enter(&up.running.home.project.settings);
         stop_signal().await?;
         tracing::info!("stopping; what is read is being flushed");
         up.stop().await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// How people open the console, for whoever has just started it.
+fn say_how_to_enter(settings: &Settings) {
+    match &settings.sign_in {
+        Some(sign_in) => tracing::info!(
+            url = %sign_in.url,
+            redirect_uri = %sign_in.redirect_uri(),
+            "people sign in at {}; it must know this redirect URI", sign_in.issuer
+        ),
+        None if settings.server.http.is_some() => tracing::info!("`naru console` prints a link that opens the console"),
+        None => {}
     }
 }
 

@@ -72,8 +72,8 @@ impl SignIn {
     async fn by_token(&self, token: &str, peer: IpAddr, path: &str) -> Result<(Principal, i64), ApiProblem> {
         let entered = self.tokens().enter(None, token, Some(peer)).await;
         let entry = entered.map_err(|error| ApiProblem::from(error.problem()))?.ok_or_else(|| self.nobody())?;
-        let below = |open: &&str| path.strip_prefix(*open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let for_query = entry.is_for(&Scope::Query) && QUERY_PATHS.iter().any(|open| below(&open));
+        let below = |open: &str| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let for_query = entry.is_for(&Scope::Query) && QUERY_PATHS.into_iter().any(below);
         if entry.is_for(&Scope::Api) || for_query {
             return Ok((entry.principal, entry.token));
         }

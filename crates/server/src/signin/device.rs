@@ -69,7 +69,7 @@ pub(super) struct Begin {
 }
 
 #[derive(Debug, Serialize)]
-struct Code {
+struct Offered {
     device_code: String,
     user_code: String,
     verification_uri: String,
@@ -108,7 +108,7 @@ pub(super) async fn begin(State(signin): State<SignIn>, request: Request) -> Res
         return oauth(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
     }
     let page = format!("{}signin/device", settings.url);
-    let answer = Code {
+    let answer = Offered {
         // The code finds the entry, the rest proves whose it is.
         device_code: format!("{code}.{device}"),
         verification_uri_complete: format!("{page}?code={}", shown(&code)),

@@ -58,7 +58,7 @@ pub(super) async fn start(State(signin): State<SignIn>, Query(start): Query<Star
     let Some(provider) = signin.provider() else { return go("/signin", []) };
     match begin(&signin, provider, &parts, &start, to.clone()).await {
         Ok(response) => response,
-        Err(refusal) => signin.refuse(&refusal, &to),
+        Err(refusal) => refuse(&refusal, &to),
     }
 }
 
@@ -108,11 +108,11 @@ pub(super) async fn callback(State(signin): State<SignIn>, Query(answer): Query<
     let begun = begun.and_then(|state| signin.begun().take(state));
     let here = request::cookie(&parts.headers, &signin.begun_cookie());
     let Some(begun) = begun.filter(|begun| here.as_deref() == Some(&begun.browser)) else {
-        return signin.refuse(&Refusal::Unknown, "/");
+        return refuse(&Refusal::Unknown, "/");
     };
     match end(&signin, provider, &parts, answer, &begun).await {
         Ok(session) => go(&begun.to, [session]),
-        Err(refusal) => signin.refuse(&refusal, &begun.to),
+        Err(refusal) => refuse(&refusal, &begun.to),
     }
 }
 
@@ -185,15 +185,15 @@ impl SignIn {
         self.sessions().end(of, id).await?;
         Ok(())
     }
+}
 
-    /// Sends the browser to the sign-in page with the reason's code; the log is told more.
-    fn refuse(&self, refusal: &Refusal, to: &str) -> Response {
-        if !matches!(refusal, Refusal::NotQuiet) {
-            tracing::warn!(code = refusal.code(), reason = refusal.told(), "somebody was not signed in");
-        }
-        let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        go(&format!("/signin?error={}&to={}", part(refusal.code()), part(to)), [])
+/// Sends the browser to the sign-in page with the reason's code; the log is told more.
+fn refuse(refusal: &Refusal, to: &str) -> Response {
+    if !matches!(refusal, Refusal::NotQuiet) {
+        tracing::warn!(code = refusal.code(), reason = refusal.told(), "somebody was not signed in");
     }
+    let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    go(&format!("/signin?error={}&to={}", part(refusal.code()), part(to)), [])
 }
 
 /// Signs out: ends the session of the request and takes its cookie away.

@@ -235,5 +235,5 @@ fn identity(claims: Claims, expected: &Expected<'_>) -> Result<Identity, Fault> 
     }
     let shown = claims.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let shown = shown.unwrap_or_else(|| name.to_owned()).chars().filter(|c| !c.is_control()).take(120).collect();
-    Ok(Identity { subject, shown, domain, email })
+    Ok(Identity { subject, email, shown, domain })
 }

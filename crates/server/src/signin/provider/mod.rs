@@ -117,7 +117,7 @@ struct Keys {
     read: Instant,
     /// When an unknown key last made us read them.
     asked_again: Option<Instant>,
-    keys: Arc<Vec<Jwk>>,
+    all: Arc<Vec<Jwk>>,
 }
 
 /// The issuer of one naru.
@@ -259,7 +259,7 @@ impl Provider {
         if let Some(keys) = kept.as_ref().filter(|keys| keys.read.elapsed() < KEYS_FOR) {
             let again = unknown && keys.asked_again.is_none_or(|at| at.elapsed() >= KEYS_AGAIN_AFTER);
             if !again {
-                return Ok(keys.keys.clone());
+                return Ok(keys.all.clone());
             }
             asked_again = Some(Instant::now());
         }
@@ -267,7 +267,7 @@ impl Provider {
         // A key of a kind that is unknown here is no reason not to know the others.
         let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
         let keys = Arc::new(keys);
-        *kept = Some(Keys { read: Instant::now(), asked_again, keys: keys.clone() });
+        *kept = Some(Keys { read: Instant::now(), asked_again, all: keys.clone() });
         Ok(keys)
     }
 
