@@ -1,7 +1,7 @@
 // All marts: a grid of their latest runs, or how they depend on each other. Live while the page is open.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { api, call } from "../../api/client";
 import { useJobEvents } from "../../api/events";
 import { useParams, useSearch } from "../../app/router";
@@ -158,19 +158,31 @@ function Known({ list }: { list: MartList }) {
 function GraphTab({ list, shown, search }: { list: MartList; shown: MartItem[]; search: string }) {
   const text = useText(martsText);
   const focus = search ? shown[0]?.mart : undefined;
-  return (
-    <>
-      <div className={styles.wideOnly}>
-        <Suspense fallback={<Loading label={text.loading} />}>
-          <Graph marts={list.items} focus={focus} />
-        </Suspense>
-      </div>
-      <div className={styles.smallOnly}>
+  if (useSmallScreen()) {
+    return (
+      <>
         <p className={styles.under}>{text.graphSmall}</p>
         <Grid marts={shown} />
-      </div>
-    </>
+      </>
+    );
+  }
+  return (
+    <Suspense fallback={<Loading label={text.loading} />}>
+      <Graph marts={list.items} focus={focus} />
+    </Suspense>
   );
+}
+
+const SMALL = "(max-width: 40rem)";
+
+function watchScreen(changed: () => void): () => void {
+  const query = matchMedia(SMALL);
+  query.addEventListener("change", changed);
+  return () => query.removeEventListener("change", changed);
+}
+
+function useSmallScreen(): boolean {
+  return useSyncExternalStore(watchScreen, () => matchMedia(SMALL).matches);
 }
 
 function Verdict({ marts }: { marts: MartItem[] }) {

@@ -36,9 +36,16 @@ export function State({ table }: { table: SyncedTable }) {
 /** What the last try came to, which is not what is being tried now. */
 export function Outcome({ table, source }: { table: SyncedTable; source: SourceView }) {
   const text = useText(syncText);
-  if (table.reason) return <span className={styles.reason}>{table.reason}</span>;
-  if (table.adjusted_values > 0) return <Status tone="warn">{text.adjusted(table.adjusted_values)}</Status>;
-  if (table.state !== "live") return <span className={styles.muted}>{source.problem?.summary ?? ""}</span>;
-  if (source.phase !== "streaming") return <span className={styles.muted}>{text.notFollowed}</span>;
-  return <span className={styles.muted}>{table.changes > 0 ? text.applied : text.appliedNothing}</span>;
+  const quiet = `${styles.outcome} ${styles.quiet}`;
+  if (table.reason) return <span className={styles.outcome}>{table.reason}</span>;
+  if (table.adjusted_values > 0) {
+    return (
+      <span className={styles.outcome}>
+        <Status tone="warn">{text.adjusted(table.adjusted_values)}</Status>
+      </span>
+    );
+  }
+  if (table.state !== "live") return <span className={quiet}>{source.problem?.summary ?? ""}</span>;
+  if (source.phase !== "streaming") return <span className={quiet}>{text.notFollowed}</span>;
+  return <span className={quiet}>{table.changes > 0 ? text.applied : text.appliedNothing}</span>;
 }

@@ -150,7 +150,7 @@ export function Connect({ onClose }: { onClose: () => void }) {
 function Found({ found }: { found: CheckedDraft }) {
   const text = useText(syncText);
   return (
-    <>
+    <div className={styles.found}>
       {found.problems.length === 0 ? (
         <Notice tone="good">{text.foundNothing}</Notice>
       ) : (
@@ -172,6 +172,6 @@ function Found({ found }: { found: CheckedDraft }) {
       </h3>
       <p className={styles.muted}>{text.fileHint}</p>
       <CodeBlock text={found.text} label={found.file} />
-    </>
+    </div>
   );
 }

@@ -148,7 +148,14 @@ function Source({ source }: { source: SourceView }) {
           {
             name: text.log,
             value: <Bytes value={source.retained_bytes} />,
-            note: source.phase === "vanished" ? "" : <Status tone={bounded ? logTone(source) : "warn"}>{log}</Status>,
+            note:
+              source.phase === "vanished" ? (
+                ""
+              ) : (
+                <span className={styles.log} data-tone={bounded ? logTone(source) : "warn"}>
+                  {log}
+                </span>
+              ),
           },
           {
             name: text.written,
@@ -213,9 +220,14 @@ function useColumns(source: SourceView): Column<SyncedTable>[] {
   const text = useText(syncText);
   const { language } = useLanguage();
   return [
-    { id: "table", header: text.table, cell: (table) => table.table, order: (table) => table.table, grow: true },
+    {
+      id: "table",
+      header: text.table,
+      cell: (table) => <span className={styles.oneLine}>{table.table}</span>,
+      order: (table) => table.table,
+    },
     { id: "state", header: text.state, cell: (table) => <State table={table} />, order: (table) => table.state },
-    { id: "last", header: text.last, cell: (table) => <Outcome table={table} source={source} /> },
+    { id: "last", header: text.last, cell: (table) => <Outcome table={table} source={source} />, grow: true },
     {
       id: "rows",
       header: text.rows,

@@ -226,9 +226,11 @@ function Compare({ table }: { table: SyncedTable }) {
       {begin.isError && <ProblemBox error={begin.error} small />}
       {state?.problem && <ProblemBox problem={state.problem} small />}
       {state?.state === "done" && <Verdicts result={state.result as unknown as Compared[]} at={state.ended_at} />}
-      <Button isDisabled={begin.isPending} onPress={() => begin.mutate()}>
-        {text.compare}
-      </Button>
+      <div className={styles.line}>
+        <Button isDisabled={begin.isPending} onPress={() => begin.mutate()}>
+          {text.compare}
+        </Button>
+      </div>
     </>
   );
 }

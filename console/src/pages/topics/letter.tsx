@@ -105,7 +105,7 @@ function Fields({ fields }: { fields: Compared[] }) {
         columns={[
           {
             id: "name",
-            header: text.column,
+            header: text.field,
             cell: (field: Compared) =>
               field.faulty ? <Status tone="bad">{field.name}</Status> : <code>{field.name}</code>,
           },

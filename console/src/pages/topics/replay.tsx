@@ -28,7 +28,6 @@ function useWork(id: number | undefined) {
 
 export function ReplayDialog({ topic, chosen, onClose }: { topic: string; chosen: Chosen; onClose: () => void }) {
   const text = useText(topicsText);
-  const { language } = useLanguage();
   const client = useQueryClient();
   const [set, setSet] = useState("");
   const [force, setForce] = useState(false);
@@ -69,7 +68,7 @@ export function ReplayDialog({ topic, chosen, onClose }: { topic: string; chosen
   }, [set, force]);
   useEffect(() => {
     if (work?.state === "done") {
-      announce(text.replayed(String((work.result as unknown as Replayed).in_table)));
+      announce(text.replayed((work.result as unknown as Replayed).in_table));
       client.invalidateQueries({ queryKey: ["topics"] });
     }
   }, [work, client, text]);
@@ -98,7 +97,7 @@ export function ReplayDialog({ topic, chosen, onClose }: { topic: string; chosen
       {replay.data && !work?.ended_at && <Loading label={text.replaying} />}
       {done && (
         <>
-          <Notice tone="good">{text.replayed(formatNumber(done.in_table, language))}</Notice>
+          <Notice tone="good">{text.replayed(done.in_table)}</Notice>
           <Would would={done} ended />
         </>
       )}
@@ -132,7 +131,7 @@ function Would({ would, ended }: { would: Replayed; ended?: boolean }) {
     <>
       {!ended && (
         <Notice tone={would.fit > 0 ? "good" : "warn"}>
-          <strong>{text.wouldFit(figure(would.fit), figure(would.letters))}</strong>
+          <strong>{text.wouldFit(would.fit, would.letters)}</strong>
         </Notice>
       )}
       {lines.length > 0 && (

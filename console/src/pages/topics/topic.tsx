@@ -76,7 +76,7 @@ function Known({ topic }: { topic: TopicView }) {
       {topic.problem && <ProblemBox problem={topic.problem} />}
       {dead > 0 && topic.may_see_dead && (
         <Notice tone="warn" action={<Link to={pathOf("topics", topic.topic, "dead")}>{text.deadTitle}</Link>}>
-          {text.deadLink(formatNumber(dead, language))}
+          {text.deadLink(dead)}
         </Notice>
       )}
       <Figures
