@@ -44,6 +44,7 @@ async function pubsub() {
 
 const parts = { senders: [mixpanel, segment], pubsub: [pubsub] }[part];
 Promise.all(parts.map((run) => run())).then(
-  () => { console.log(JSON.stringify(told)); process.exit(0); },
+  // A pipe takes a long line in pieces, and an end before the last would cut it.
+  () => { process.stdout.write(`${JSON.stringify(told)}\n`, () => process.exit(0)); },
   (error) => { console.error(error); process.exit(1); },
 );

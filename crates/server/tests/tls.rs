@@ -61,6 +61,22 @@ async fn a_changed_certificate_is_shown_without_a_restart_and_half_a_change_is_n
     door.close().await;
 }
 
+/// Asks until it is done; half of those who ask keep their connection over a change, the others make a new one for
+/// every request.
+async fn ask(url: String, done: Arc<AtomicBool>, kept: usize) -> usize {
+    let mut asked = 0;
+    while !done.load(Ordering::Relaxed) {
+        let client = reqwest::Client::builder().danger_accept_invalid_certs(true).pool_max_idle_per_host(kept);
+        let client = client.build().unwrap();
+        for _ in 0..=kept * 20 {
+            let answer = client.get(&url).send().await.expect("no request fails");
+            assert_eq!(answer.text().await.unwrap(), "ok\n");
+            asked += 1;
+        }
+    }
+    asked
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_changes_under_load_is_picked_up_and_no_request_fails() {
     let folder = tempfile::tempdir().unwrap();
@@ -76,21 +92,7 @@ async fn a_certificate_that_changes_under_load_is_picked_up_and_no_request_fails
     let ready = Arc::new(Vec::<String>::new);
     let door = http::serve(doorway, ready, Metrics::default(), None, None).await.unwrap().unwrap();
     let (url, done) = (format!("https://{}/healthz", door.address), Arc::new(AtomicBool::new(false)));
-    let ask = async move |done: Arc<AtomicBool>, kept: usize| {
-        let mut asked = 0;
-        while !done.load(Ordering::Relaxed) {
-            // One of two keeps its connection over the change, the other makes a new one for every request.
-            let client = reqwest::Client::builder().danger_accept_invalid_certs(true).pool_max_idle_per_host(kept);
-            let client = client.build().unwrap();
-            for _ in 0..=kept * 20 {
-                let answer = client.get(&url).send().await.expect("no request fails");
-                assert_eq!(answer.text().await.unwrap(), "ok\n");
-                asked += 1;
-            }
-        }
-        asked
-    };
-    let asking: Vec<_> = (0..6).map(|n| tokio::spawn(ask.clone()(Arc::clone(&done), n % 2))).collect();
+    let asking: Vec<_> = (0..6).map(|n| tokio::spawn(ask(url.clone(), Arc::clone(&done), n % 2))).collect();
     for now in ["second", "first", "second"] {
         put(root, &format!("{now}.pem"), "cert.pem");
         put(root, &format!("{now}.key"), "key.pem");
