@@ -80,9 +80,9 @@ async fn files_are_whole_and_read_back_the_same_by_other_programs() {
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         assert_eq!((header("x-naru-rows"), header("x-naru-complete")), ("5".to_owned(), "true".to_owned()));
         assert!(header("content-disposition").contains("filename*=UTF-8''%EB%A7%A4%EC%B6%9C_11."), "{format}");
-        std::fs::write(world.path(format), response.bytes().await.unwrap()).unwrap();
+        std::fs::write(world.path(&format!("rows.{format}")), response.bytes().await.unwrap()).unwrap();
     }
-    let csv = std::fs::read_to_string(world.path("csv")).unwrap();
+    let csv = std::fs::read_to_string(world.path("rows.csv")).unwrap();
     assert!(csv.starts_with("\u{feff}id,이름,total,day,doc\r\n1,김치,1.5,2026-11-23,"), "{csv}");
     assert!(csv.contains("\r\n2,'=1+1,-0.000000005,,\r\n") && csv.contains("\r\n4,'-2,"), "{csv}");
     let plain = kim.send(Method::GET, &format!("/api/v1/queries/{id}/download?format=csv&plain=true"), None).await;
@@ -94,7 +94,7 @@ table = pyarrow.parquet.read_table(sys.argv[2])
 data = json.load(open(sys.argv[3]))
 print(len(rows), rows[1][:2], rows[2][1], rows[5][0], table.num_rows, table['id'].to_pylist()[4], len(data), data[4]['id'])
 ";
-    let arguments = [world.path("xlsx"), world.path("parquet"), world.path("json")];
+    let arguments = [world.path("rows.xlsx"), world.path("rows.parquet"), world.path("rows.json")];
     let read = python::run(&["openpyxl==3.1.5", "pandas==2.3.3", "pyarrow==26.0.1"], script, &arguments);
     assert_eq!(read.trim(), "6 (1, '김치') =1+1 9007199254740993 5 9007199254740993 5 9007199254740993");
 }

@@ -29,7 +29,7 @@ async fn a_saved_query_is_there_for_those_it_is_shared_with_and_runs_with_their_
     let world = World::new().await;
     let (kim, lee, choi) = (world.person("kim").await, world.person("lee").await, world.person("choi").await);
     let new =
-        json!({"name": "급여", "sql": "SELECT pay FROM hr.pay", "shared": [{"to": "group:analysts", "can": "edit"}]});
+        json!({"name": "급여", "sql": "SELECT won FROM hr.pay", "shared": [{"to": "group:analysts", "can": "edit"}]});
     let saved = choi.post("/api/v1/saved", new).await;
     let path = format!("/api/v1/saved/{}", saved["id"].as_str().unwrap());
     let seen = kim.get(&path).await;

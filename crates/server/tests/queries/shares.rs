@@ -62,7 +62,7 @@ async fn a_link_that_gives_a_part_says_so_in_its_first_line() {
 async fn a_link_has_the_rights_that_its_sharer_has_at_that_moment() {
     let world = World::new().await;
     let choi = world.person("choi").await;
-    let id = saved(&choi, "SELECT pay FROM hr.pay").await;
+    let id = saved(&choi, "SELECT won FROM hr.pay").await;
     let made = choi.post(&format!("/api/v1/saved/{id}/links"), json!({})).await;
     let csv = made["csv"].as_str().unwrap();
     let stranger = world.stranger();

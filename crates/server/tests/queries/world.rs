@@ -90,7 +90,7 @@ fn orders() -> RecordBatch {
 fn warehouse(folder: &std::path::Path, policy: Policy) -> Warehouse {
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200_000));
     let numbers = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
-    let pay = RecordBatch::try_from_iter([("pay", Arc::new(Int64Array::from(vec![100])) as ArrayRef)]).unwrap();
+    let pay = RecordBatch::try_from_iter([("won", Arc::new(Int64Array::from(vec![100])) as ArrayRef)]).unwrap();
     let tables = [("shop.orders", orders()), ("shop.numbers", numbers), ("hr.pay", pay)];
     let tables = tables.into_iter().map(|(name, rows)| (name.parse().unwrap(), View::of_batches(vec![rows]).unwrap()));
     let settings = WarehouseSettings {
