@@ -153,7 +153,7 @@ function Plan({ plan }: { plan: PlanView }) {
         columns={[
           {
             id: "turn",
-            header: "",
+            header: text.turn,
             cell: (change) => (
               <Status tone={change.loses ? "warn" : "good"}>{change.loses ? text.loses : text.gains}</Status>
             ),

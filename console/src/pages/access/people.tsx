@@ -42,7 +42,7 @@ export function People({ view }: { view: AccessView }) {
             },
             {
               id: "go",
-              header: "",
+              header: text.letGo,
               cell: (known) =>
                 known.kind === "person" &&
                 known.active && (

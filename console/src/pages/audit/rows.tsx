@@ -37,7 +37,7 @@ export function Rows({ rows }: { rows: Item[] }) {
           { id: "result", header: text.result, cell: (row) => <Result result={row.result} /> },
           {
             id: "open",
-            header: "",
+            header: text.details,
             cell: (row) => <IconButton small icon={ZoomIn} label={text.open} onPress={() => setOpen(row)} />,
             end: true,
           },
