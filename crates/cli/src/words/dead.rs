@@ -209,7 +209,11 @@ impl GiveUp {
 }
 
 /// What the running naru answers.
-async fn answer<T: serde::de::DeserializeOwned>(client: &naru_server::control::Client, word: &str, asked: &Value) -> Result<T, Failure> {
+async fn answer<T: serde::de::DeserializeOwned>(
+    client: &naru_server::control::Client,
+    word: &str,
+    asked: &Value,
+) -> Result<T, Failure> {
     let answer = remote::call(client, word, asked, |_| {}).await?;
     let answer = serde_json::from_value(answer)
         .map_err(|error| Problem::from_error("cli.answer", "the answer was not understood", &error))?;
@@ -224,12 +228,18 @@ async fn here<T>(
     work: impl AsyncFnOnce(&Warehouse, &RunningTopics) -> Result<T, Problem>,
 ) -> Result<T, Failure> {
     let lock_path = home.lock_path()?;
-    let _lock = Lock::acquire(&lock_path, word, Duration::from_secs(1))
-        .map_err(|error| Failure::from(error.problem()))?;
+    let _lock =
+        Lock::acquire(&lock_path, word, Duration::from_secs(1)).map_err(|error| Failure::from(error.problem()))?;
     let (lake, store) = (home.lake().await?, home.store()?);
     let topics = RunningTopics::open(home, &lake, &store).await?;
     let live = LiveTables { sets: vec![topics.topics.set()] };
-    let warehouse = running::warehouse(home, &lake, Some(&store), live, (naru_access::Policy::default(), naru_access::audit::Audit::none()))?;
+    let warehouse = running::warehouse(
+        home,
+        &lake,
+        Some(&store),
+        live,
+        (naru_access::Policy::default(), naru_access::audit::Audit::none()),
+    )?;
     let settled = topics.settle(topic).await;
     let done = match settled {
         Ok(()) => work(&warehouse, &topics).await,
