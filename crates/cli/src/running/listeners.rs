@@ -60,6 +60,9 @@ impl Listeners {
         let postgres = naru_server::postgres::serve(listen(settings.postgres), running.warehouse.clone(), tokens)
             .await
             .map_err(failed)?;
+        if let Some(door) = &postgres {
+            signin.tell_wire(door.address);
+        }
         let addresses = json!({
             "http": http.as_ref().map(|door| door.address.to_string()),
             "postgres": postgres.as_ref().map(|door| door.address.to_string()),
