@@ -475,14 +475,14 @@ mod tests {
     async fn a_connection_is_silent_only_while_nothing_of_it_is_answered() {
         let (first_wait, idle) = (Duration::from_millis(20), Duration::from_millis(40));
         let limits = ConnectionLimits { first_wait, idle, ..ConnectionLimits::default() };
-        let life = Life::begin();
         let began = Instant::now();
+        let life = Life::begin();
         life.silent(&limits).await;
         assert!(began.elapsed() >= first_wait);
         let request = life.request();
         assert!(timeout(idle * 4, life.silent(&limits)).await.is_err(), "a long answer is no silence");
-        drop(request);
         let began = Instant::now();
+        drop(request);
         life.silent(&limits).await;
         assert!(began.elapsed() >= idle);
     }
