@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { open, settled, visit } from "./browser.mjs";
+import { operationsBehaviours } from "./operations.mjs";
 import { sqlBehaviours } from "./sql.mjs";
 
 const PLAIN = { language: "en", theme: "light", width: 1280 };
@@ -116,4 +117,5 @@ export const behaviours = {
   },
 
   ...sqlBehaviours,
+  ...operationsBehaviours,
 };

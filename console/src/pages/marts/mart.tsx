@@ -30,6 +30,7 @@ import {
   Table,
   Time,
 } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import { Cells, Next } from "./cells";
 import styles from "./marts.module.css";
 import { type Action, PlanDialog } from "./plan-dialog";
@@ -225,16 +226,19 @@ function Checks({ mart }: { mart: MartView }) {
     <ul className={styles.checks}>
       {mart.checks.map((check) => (
         <li key={check.check}>
-          <details>
-            <summary>
-              <Status tone={outcomeTone(check.outcome)}>
-                {check.outcome ? (text.outcomes[check.outcome] ?? check.outcome) : text.notRun}
-              </Status>{" "}
-              <strong>{check.check}</strong>
-              {check.failing ? ` · ${text.failingRows(check.failing)}` : ""}
-            </summary>
+          <Unfold
+            summary={
+              <>
+                <Status tone={outcomeTone(check.outcome)}>
+                  {check.outcome ? (text.outcomes[check.outcome] ?? check.outcome) : text.notRun}
+                </Status>{" "}
+                <strong>{check.check}</strong>
+                {check.failing ? ` · ${text.failingRows(check.failing)}` : ""}
+              </>
+            }
+          >
             <CodeBlock text={check.sql} label={text.checkSql} />
-          </details>
+          </Unfold>
         </li>
       ))}
     </ul>

@@ -18,6 +18,7 @@ import {
   Span,
   Status,
 } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import styles from "./marts.module.css";
 import { tone } from "./states";
 import { martsText, stateText, stateWord } from "./text";
@@ -164,10 +165,9 @@ function Shown({ plan }: { plan: Plan }) {
         )}
       </p>
       {plan.stale_below.length > 0 && (
-        <details className={styles.stale}>
-          <summary>{text.planStale(plan.stale_below.length)}</summary>
+        <Unfold className={styles.stale} summary={text.planStale(plan.stale_below.length)}>
           <p>{plan.stale_below.join(", ")}</p>
-        </details>
+        </Unfold>
       )}
       <p className={styles.under}>{text.planSafe}</p>
     </>

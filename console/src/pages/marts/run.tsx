@@ -26,6 +26,7 @@ import {
   Table,
   Time,
 } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import { outcomeTone } from "./mart";
 import styles from "./marts.module.css";
 import { type Action, PlanDialog } from "./plan-dialog";
@@ -255,16 +256,20 @@ function Found({ node }: { node: NodeView }) {
       <ul className={styles.checks}>
         {node.checks.map((check) => (
           <li key={check.check}>
-            <details open={check.outcome !== "pass"}>
-              <summary>
-                <Status tone={outcomeTone(check.outcome)}>{text.outcomes[check.outcome] ?? check.outcome}</Status>{" "}
-                <strong>{check.check}</strong>
-                {check.failing > 0 && ` · ${text.failingRows(check.failing)}`}
-              </summary>
+            <Unfold
+              open={check.outcome !== "pass"}
+              summary={
+                <>
+                  <Status tone={outcomeTone(check.outcome)}>{text.outcomes[check.outcome] ?? check.outcome}</Status>{" "}
+                  <strong>{check.check}</strong>
+                  {check.failing > 0 && ` · ${text.failingRows(check.failing)}`}
+                </>
+              }
+            >
               {check.detail && <p>{check.detail}</p>}
               <Sample rows={check.sample as Record<string, unknown>[]} of={check.failing} />
               <CodeBlock text={check.sql} label={text.checkSql} />
-            </details>
+            </Unfold>
           </li>
         ))}
       </ul>

@@ -29,6 +29,7 @@ import {
   Time,
   Toolbar,
 } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import { Outcome, State } from "./cells";
 import { Connect } from "./connect";
 import { byUrgency, logTone, phaseTone, sourceTone } from "./states";
@@ -171,14 +172,18 @@ function Source({ source }: { source: SourceView }) {
         <ProblemBox key={problem.code + problem.summary} problem={problem} />
       ))}
       {source.notes.length > 0 && (
-        <details className={styles.notes}>
-          <summary>
-            {text.notes} ({source.notes.length})
-          </summary>
+        <Unfold
+          className={styles.notes}
+          summary={
+            <>
+              {text.notes} ({source.notes.length})
+            </>
+          }
+        >
           {source.notes.map((problem) => (
             <ProblemBox key={problem.code + problem.summary} problem={problem} small />
           ))}
-        </details>
+        </Unfold>
       )}
       <Tables source={source} />
     </Panel>

@@ -5,6 +5,7 @@ import { useEffect, useState } from "react";
 import { api, call } from "../../api/client";
 import { useText } from "../../i18n";
 import { Button, CodeBlock, Field, Loading, Notice, ProblemBox, Status, Table, Time, Toolbar } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import { type Field as Compared, difference, hexLines, pretty } from "./difference";
 import type { Chosen } from "./replay";
 import { topicsText } from "./text";
@@ -77,10 +78,9 @@ function Body({ topic, letter, group, onReplay }: LetterProps & { letter: Letter
       <div>
         <h3>{text.raw}</h3>
         {letter.text !== null && letter.text !== undefined && <CodeBlock text={letter.text} label={text.raw} />}
-        <details open={letter.text === null || letter.text === undefined}>
-          <summary>{text.rawBytes}</summary>
+        <Unfold open={letter.text === null || letter.text === undefined} summary={text.rawBytes}>
           <CodeBlock text={hexLines(letter.base64).join("\n")} label={text.rawBytes} />
-        </details>
+        </Unfold>
         {letter.attributes !== "{}" && (
           <p className={styles.muted}>
             {text.attributes}: {letter.attributes}

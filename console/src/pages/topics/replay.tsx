@@ -7,6 +7,7 @@ import { useJobEvents } from "../../api/events";
 import { useLanguage, useText } from "../../i18n";
 import { formatNumber } from "../../i18n/format";
 import { announce, Button, Checkbox, DialogButtons, Field, Loading, Modal, Notice, ProblemBox } from "../../ui";
+import { Unfold } from "../../ui/unfold";
 import { topicsText } from "./text";
 import styles from "./topics.module.css";
 import type { Group, Replayed, WorkView } from "./types";
@@ -142,8 +143,7 @@ function Would({ would, ended }: { would: Replayed; ended?: boolean }) {
         </ul>
       )}
       {would.faults.length > 0 && (
-        <details>
-          <summary>{text.faults}</summary>
+        <Unfold summary={text.faults}>
           <ul className={styles.faults}>
             {would.faults.map((fault) => (
               <li key={fault.id}>
@@ -151,7 +151,7 @@ function Would({ would, ended }: { would: Replayed; ended?: boolean }) {
               </li>
             ))}
           </ul>
-        </details>
+        </Unfold>
       )}
       {!ended && <p className={styles.muted}>{text.noDouble}</p>}
     </>

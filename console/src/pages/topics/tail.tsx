@@ -141,30 +141,35 @@ export function Tail({ topic }: { topic: TopicView }) {
 function Event({ event }: { event: TailEvent }) {
   const text = useText(topicsText);
   const { language } = useLanguage();
+  const [open, setOpen] = useState(false);
   const cut = event.text !== null && new TextEncoder().encode(event.text).length < event.bytes;
   return (
     <li>
-      <details>
+      <details onToggle={(toggled) => setOpen(toggled.currentTarget.open)}>
         <summary>
           <span className={styles.offset}>{event.offset}</span>
           <Time at={event.at} ago />
           {event.key && <code className={styles.key}>{event.key}</code>}
           <span className={styles.line}>{event.text ?? event.base64}</span>
         </summary>
-        {event.text !== null ? (
-          <CodeBlock text={pretty(event.text)} label={text.event} />
-        ) : (
-          <CodeBlock text={hexLines(event.base64 ?? "").join("\n")} label={text.rawBytes} />
+        {open && (
+          <>
+            {event.text !== null ? (
+              <CodeBlock text={pretty(event.text)} label={text.event} />
+            ) : (
+              <CodeBlock text={hexLines(event.base64 ?? "").join("\n")} label={text.rawBytes} />
+            )}
+            {cut && <p className={styles.muted}>{text.cut(formatBytes(event.bytes, language))}</p>}
+            {event.attributes.length > 0 && (
+              <p className={styles.muted}>
+                {text.attributes}: {event.attributes.map(([name, value]) => `${name}=${value}`).join(", ")}
+              </p>
+            )}
+            <p className={styles.muted}>
+              <Time at={event.at} /> · {formatBytes(event.bytes, language)}
+            </p>
+          </>
         )}
-        {cut && <p className={styles.muted}>{text.cut(formatBytes(event.bytes, language))}</p>}
-        {event.attributes.length > 0 && (
-          <p className={styles.muted}>
-            {text.attributes}: {event.attributes.map(([name, value]) => `${name}=${value}`).join(", ")}
-          </p>
-        )}
-        <p className={styles.muted}>
-          <Time at={event.at} /> · {formatBytes(event.bytes, language)}
-        </p>
       </details>
     </li>
   );
