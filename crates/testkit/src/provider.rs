@@ -36,7 +36,7 @@ const SCRIPT: &str = r#"
       client_id: "naru",
       client_secret: "secret & signs: 100 %+",
       redirect_uris: [redirect],
-      application_type: "native",
+      application_type: "web",
     }],
     claims: { openid: ["sub"], email: ["email", "email_verified", "hd"], profile: ["name"] },
     conformIdTokenClaims: false,
