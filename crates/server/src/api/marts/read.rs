@@ -32,6 +32,8 @@ use crate::{
 /// Runs of a mart in a list, unless asked otherwise, and at most.
 const RUNS_DEFAULT: u32 = 25;
 const RUNS_MAX: u32 = 100;
+/// Cells of a whole list: with very many marts each shows fewer runs.
+const CELLS_MAX: usize = 10_000;
 /// Runs of the page of one mart.
 const RUNS_OF_MART: u32 = 60;
 
@@ -67,7 +69,9 @@ pub(super) async fn marts(
     let port = api.ports.marts();
     let graph = port.graph();
     let now = Timestamp::now();
-    let lines = grid::lines(port.store(), &graph, |id| visible.table(id), most(asked.runs), now).await;
+    let seen = graph.marts().iter().filter(|mart| visible.table(&mart.id)).count().max(1);
+    let most = most(asked.runs).min(u32::try_from(CELLS_MAX / seen).unwrap_or(RUNS_MAX).max(1));
+    let lines = grid::lines(port.store(), &graph, |id| visible.table(id), most, now).await;
     let lines = lines.map_err(|error| flow_problem(&error))?;
     let item = |line: &grid::Line| Some(MartItem::of(&graph, graph.mart(&line.mart)?, line, &visible));
     Ok(Json(MartList {

@@ -92,12 +92,16 @@ pub struct Cell {
     /// When the run began.
     pub at: String,
     /// How long the mart took.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
     /// Rows made.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// Why it did not go well, one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Who asked for the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 

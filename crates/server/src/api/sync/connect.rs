@@ -167,6 +167,8 @@ impl Draft {
             lines.push(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};"));
             lines.push(format!("ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role};"));
         }
+        lines.push("-- Only its owner may publish a table; once for each role that owns tables:".to_owned());
+        lines.push(format!("-- GRANT owner TO {role};"));
         lines.join("\n")
     }
 }
