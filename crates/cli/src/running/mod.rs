@@ -11,6 +11,8 @@ pub mod edges;
 pub mod letters;
 pub mod listeners;
 pub mod marts;
+#[cfg(test)]
+mod matrix_tests;
 pub mod metrics;
 pub mod ports;
 pub mod sources;
