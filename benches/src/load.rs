@@ -14,13 +14,15 @@ use std::{
 
 use bytes::Bytes;
 use naru_base::number::usize_from;
-use naru_server::generated::google::pubsub::v1::{PublishRequest, PubsubMessage, publisher_client::PublisherClient};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 
-use crate::grpc::Channel;
+use crate::{
+    grpc::Channel,
+    pubsub_clients::{PublishRequest, PubsubMessage, publisher_client::PublisherClient},
+};
 
 /// Which door the events go to.
 #[derive(Debug, Clone)]

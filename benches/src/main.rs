@@ -17,6 +17,8 @@ mod load;
 mod log;
 mod memory;
 mod mirror;
+#[path = "../../crates/server/tests/pubsub/generated/clients.rs"]
+mod pubsub_clients;
 mod replay;
 mod report;
 mod rows;

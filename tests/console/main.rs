@@ -88,7 +88,7 @@ impl House {
         let ran = command(&self.project, &self.runtime).arg("run").output().expect("naru run");
         assert!(!ran.status.success(), "one mart fails: {}", String::from_utf8_lossy(&ran.stdout));
         let event = |at: usize| {
-            let user = if at % 9 == 0 { r#"{"id": 7}"#.to_owned() } else { (at % 40).to_string() };
+            let user = if at.is_multiple_of(9) { r#"{"id": 7}"#.to_owned() } else { (at % 40).to_string() };
             let name = ["보기", "담기", "결제"][at % 3];
             format!(
                 r#"{{"event_id": "e{at}", "name": "{name}", "at": "2026-11-2{}T0{}:00:00Z", "user_id": {user}}}"#,

@@ -20,74 +20,72 @@ fn a_sound_file_is_what_it_says() {
     assert_eq!(file.grants[1].place.to_string(), "access.toml:8:1");
 }
 
+/// A file, where its mistake stands, and what the message says.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("[[grants]]\nto = \"domain:a.kr\"\ncan = \"veiw\"\non = \"*\"\n", "access.toml:3:7", "Did you mean \"view\"?"),
+    (
+        "[[grants]]\nto = \"domain:a.kr\"\ncan = \"admin\"\non = \"*\"\n",
+        "access.toml:3:7",
+        "one of \"view\", \"edit\", \"own\"",
+    ),
+    ("[[grants]]\nto = \"group:x\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "Name its people under [groups]"),
+    (
+        "[groups]\nanalysts = []\n[[grants]]\nto = [\"group:analyst\"]\ncan = \"view\"\non = \"*\"\n",
+        "access.toml:4:7",
+        "Did you mean \"group:analysts\"?",
+    ),
+    (
+        "[groups]\nanalysts = []\n[[grants]]\nto = \"analysts\"\ncan = \"view\"\non = \"*\"\n",
+        "access.toml:4:6",
+        "Write \"group:analysts\".",
+    ),
+    (
+        "[[grants]]\nto = \"kim@acme.kr\"\ncan = \"view\"\non = \"*\"\n",
+        "access.toml:2:6",
+        "Write \"person:kim@acme.kr\".",
+    ),
+    (
+        "[[grants]]\nto = \"domian:acme.kr\"\ncan = \"view\"\non = \"*\"\n",
+        "access.toml:2:6",
+        "Did you mean \"domain:acme.kr\"?",
+    ),
+    ("[[grants]]\nto = \"domain:@acme.kr\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "A domain has no @"),
+    ("[[grants]]\nto = \"domain:\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "A name stands behind"),
+    ("[[grants]]\nto = \"person:kim\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "kim@acme.kr"),
+    (
+        "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"shop.*\"\n",
+        "access.toml:4:6",
+        "Write \"shop\" for all tables",
+    ),
+    (
+        "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"shop.ord*\"\n",
+        "access.toml:4:6",
+        "Write \"*\", \"shop\"",
+    ),
+    (
+        "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \".orders\"\n",
+        "access.toml:4:6",
+        "Write its dataset and its name",
+    ),
+    ("[[grants]]\nto = \"domain:a.kr\"\non = \"*\"\n", "access.toml:1:1", "can = \"view\""),
+    (
+        "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"*\"\nuntil = 2026-01-01\n",
+        "access.toml:5:1",
+        "Known here: to, can, on",
+    ),
+    ("[grants]\nto = \"domain:a.kr\"\n", "access.toml:1:", "a list of tables, each headed [[grants]]"),
+    ("[groups]\nanalysts = [\"kim\"]\n", "access.toml:2:13", "Members of a group are people"),
+    ("[groups]\nclosed = [\"shop.orders\"]\n", "access.toml:2:11", "stand above [groups]"),
+    ("closed = [\"shop\"]\n", "access.toml:1:11", "Write its dataset and its name"),
+    ("[tags]\npii = [\"shop.users.email\"]\n", "access.toml:1:2", "not built yet: column tags"),
+    ("[[filters]]\non = \"shop.orders\"\n", "access.toml:1:", "not built yet: row filters"),
+    ("[group]\n", "access.toml:1:2", "Did you mean \"groups\"?"),
+    ("[groups\n", "access.toml:1:", "this is not valid TOML"),
+];
+
 #[test]
 fn every_mistake_has_its_place_and_says_what_to_write() {
-    let cases = [
-        ("[[grants]]\nto = \"domain:a.kr\"\ncan = \"veiw\"\non = \"*\"\n", "access.toml:3:7", "Did you mean \"view\"?"),
-        (
-            "[[grants]]\nto = \"domain:a.kr\"\ncan = \"admin\"\non = \"*\"\n",
-            "access.toml:3:7",
-            "one of \"view\", \"edit\", \"own\"",
-        ),
-        (
-            "[[grants]]\nto = \"group:x\"\ncan = \"view\"\non = \"*\"\n",
-            "access.toml:2:6",
-            "Name its people under [groups]",
-        ),
-        (
-            "[groups]\nanalysts = []\n[[grants]]\nto = [\"group:analyst\"]\ncan = \"view\"\non = \"*\"\n",
-            "access.toml:4:7",
-            "Did you mean \"group:analysts\"?",
-        ),
-        (
-            "[groups]\nanalysts = []\n[[grants]]\nto = \"analysts\"\ncan = \"view\"\non = \"*\"\n",
-            "access.toml:4:6",
-            "Write \"group:analysts\".",
-        ),
-        (
-            "[[grants]]\nto = \"kim@acme.kr\"\ncan = \"view\"\non = \"*\"\n",
-            "access.toml:2:6",
-            "Write \"person:kim@acme.kr\".",
-        ),
-        (
-            "[[grants]]\nto = \"domian:acme.kr\"\ncan = \"view\"\non = \"*\"\n",
-            "access.toml:2:6",
-            "Did you mean \"domain:acme.kr\"?",
-        ),
-        ("[[grants]]\nto = \"domain:@acme.kr\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "A domain has no @"),
-        ("[[grants]]\nto = \"domain:\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "A name stands behind"),
-        ("[[grants]]\nto = \"person:kim\"\ncan = \"view\"\non = \"*\"\n", "access.toml:2:6", "kim@acme.kr"),
-        (
-            "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"shop.*\"\n",
-            "access.toml:4:6",
-            "Write \"shop\" for all tables",
-        ),
-        (
-            "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"shop.ord*\"\n",
-            "access.toml:4:6",
-            "Write \"*\", \"shop\"",
-        ),
-        (
-            "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \".orders\"\n",
-            "access.toml:4:6",
-            "Write its dataset and its name",
-        ),
-        ("[[grants]]\nto = \"domain:a.kr\"\non = \"*\"\n", "access.toml:1:1", "can = \"view\""),
-        (
-            "[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"*\"\nuntil = 2026-01-01\n",
-            "access.toml:5:1",
-            "Known here: to, can, on",
-        ),
-        ("[grants]\nto = \"domain:a.kr\"\n", "access.toml:1:", "a list of tables, each headed [[grants]]"),
-        ("[groups]\nanalysts = [\"kim\"]\n", "access.toml:2:13", "Members of a group are people"),
-        ("[groups]\nclosed = [\"shop.orders\"]\n", "access.toml:2:11", "stand above [groups]"),
-        ("closed = [\"shop\"]\n", "access.toml:1:11", "Write its dataset and its name"),
-        ("[tags]\npii = [\"shop.users.email\"]\n", "access.toml:1:2", "not built yet: column tags"),
-        ("[[filters]]\non = \"shop.orders\"\n", "access.toml:1:", "not built yet: row filters"),
-        ("[group]\n", "access.toml:1:2", "Did you mean \"groups\"?"),
-        ("[groups\n", "access.toml:1:", "this is not valid TOML"),
-    ];
-    for (text, place, hint) in cases {
+    for &(text, place, hint) in MISTAKES {
         let told = told(text);
         assert_eq!(told.len(), 1, "{text}: {told:?}");
         let whole = AccessFile::parse(text, &Environment::of_process()).unwrap_err()[0].to_string();

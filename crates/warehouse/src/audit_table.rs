@@ -99,9 +99,9 @@ impl PartitionStream for Pages {
 fn batch(schema: &SchemaRef, rows: &[AuditRow]) -> Result<RecordBatch, DataFusionError> {
     let text = |of: fn(&AuditRow) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
     let some =
-        |of: fn(&AuditRow) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(of))) };
+        |of: fn(&AuditRow) -> Option<&str>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<StringArray>()) };
     let number =
-        |of: fn(&AuditRow) -> Option<i64>| -> ArrayRef { Arc::new(Int64Array::from_iter(rows.iter().map(of))) };
+        |of: fn(&AuditRow) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
     let time = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.at_us)).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
         number(|row| Some(row.id)),

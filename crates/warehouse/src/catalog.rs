@@ -78,7 +78,7 @@ impl Reader {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -57,7 +57,9 @@ fn rows() -> RecordBatch {
 fn written(format: SheetFormat, batches: &[RecordBatch], note: Option<&str>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rows = sheet_writer(format, &batches[0].schema(), &mut out, note).unwrap();
-    batches.iter().for_each(|batch| rows.write(batch).unwrap());
+    for batch in batches {
+        rows.write(batch).unwrap();
+    }
     rows.finish().unwrap();
     drop(rows);
     out

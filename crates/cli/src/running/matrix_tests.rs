@@ -93,10 +93,9 @@ async fn world(folder: &Path) -> World {
 fn filled(path: &str, dataset: &str) -> String {
     let pieces = path.split('/').map(|piece| match piece.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
         None => piece.to_owned(),
-        Some("dataset") => dataset.to_owned(),
         Some("table") if path.contains("{dataset}") => "pay".to_owned(),
         Some("mart" | "table") => format!("{dataset}.pay"),
-        Some("name" | "source" | "topic") => dataset.to_owned(),
+        Some("dataset" | "name" | "source" | "topic") => dataset.to_owned(),
         Some(_) => "999999".to_owned(),
     });
     pieces.collect::<Vec<_>>().join("/")
@@ -210,7 +209,7 @@ async fn the_file_counts_while_naru_runs_and_mistakes_keep_the_last_good_rights(
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(120), waited).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_mins(2), waited).await.unwrap();
     };
     until("finance", true).await;
     write(folder.path(), "access.toml", &ACCESS.replace("on = \"finance\"", "on = \"hr\""));
@@ -222,7 +221,7 @@ async fn the_file_counts_while_naru_runs_and_mistakes_keep_the_last_good_rights(
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(120), wrong).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_mins(2), wrong).await.unwrap();
     assert!(sees("hr").await, "the last good rights stay");
     std::fs::remove_file(folder.path().join("access.toml")).unwrap();
     let gone = async {
@@ -230,7 +229,7 @@ async fn the_file_counts_while_naru_runs_and_mistakes_keep_the_last_good_rights(
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(120), gone).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_mins(2), gone).await.unwrap();
     assert!(sees("hr").await, "a file that is gone opens nothing");
     write(folder.path(), "access.toml", ACCESS);
     until("finance", true).await;

@@ -72,14 +72,22 @@ impl Access {
                     Some(client) => asked(client, "access.show", json!({})).await?,
                     None => Rest::open(root, false).await?.show().await?,
                 };
-                if json { print_json(&view) } else { Ok(print_rights(&view)) }
+                if json {
+                    return print_json(&view);
+                }
+                print_rights(&view);
+                Ok(())
             }
             Self::Why { who, table, json } => {
                 let view: WhyView = match &client {
                     Some(client) => asked(client, "access.why", json!({"who": who, "table": table})).await?,
                     None => Rest::open(root, false).await?.why(&who, &table).await?,
                 };
-                if json { print_json(&view) } else { Ok(print_why(&view)) }
+                if json {
+                    return print_json(&view);
+                }
+                print_why(&view);
+                Ok(())
             }
             Self::Plan { file, json } => {
                 let path = file.unwrap_or_else(|| root.join(ACCESS_FILE));
@@ -90,9 +98,9 @@ impl Access {
                 };
                 let wrong = !view.wrong.is_empty();
                 if json {
-                    print_json(&view)?
+                    print_json(&view)?;
                 } else {
-                    print_plan(&view)
+                    print_plan(&view);
                 }
                 if wrong { Err(Failure::Said) } else { Ok(()) }
             }

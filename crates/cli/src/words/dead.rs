@@ -160,14 +160,12 @@ impl Again {
             dry_run: self.dry_run,
             force: self.force,
         };
-        let done: Replayed = match remote::find(&home.project.root).await? {
-            Some(client) => answer(&client, "dead.replay", &json!(asked)).await?,
-            None => {
-                let work = async |warehouse: &Warehouse, topics: &RunningTopics| {
-                    letters::replay(warehouse, topics, &asked).await
-                };
-                here(home, &asked.topic, "naru dead replay", work).await?
-            }
+        let done: Replayed = if let Some(client) = remote::find(&home.project.root).await? {
+            answer(&client, "dead.replay", &json!(asked)).await?
+        } else {
+            let work =
+                async |warehouse: &Warehouse, topics: &RunningTopics| letters::replay(warehouse, topics, &asked).await;
+            here(home, &asked.topic, "naru dead replay", work).await?
         };
         if self.json {
             println!("{:#}", json!(done));
@@ -187,14 +185,12 @@ impl GiveUp {
             by: super::runs::login(),
             dry_run: self.dry_run,
         };
-        let done: Discarded = match remote::find(&home.project.root).await? {
-            Some(client) => answer(&client, "dead.discard", &json!(asked)).await?,
-            None => {
-                let work = async |warehouse: &Warehouse, topics: &RunningTopics| {
-                    letters::discard(warehouse, topics, &asked).await
-                };
-                here(home, &asked.topic, "naru dead discard", work).await?
-            }
+        let done: Discarded = if let Some(client) = remote::find(&home.project.root).await? {
+            answer(&client, "dead.discard", &json!(asked)).await?
+        } else {
+            let work =
+                async |warehouse: &Warehouse, topics: &RunningTopics| letters::discard(warehouse, topics, &asked).await;
+            here(home, &asked.topic, "naru dead discard", work).await?
         };
         if self.json {
             println!("{:#}", json!(done));

@@ -129,7 +129,14 @@ impl Sql {
     /// One that another word asks for: printed for eyes, or as JSON.
     pub(super) fn printing(sql: String, json: bool) -> Self {
         let format = if json { Form::Json } else { Form::Table };
-        Self { text: Some(sql), format: Some(format), dataset: None, rows: Some(RowsMax::All), bom: false, server: None }
+        Self {
+            text: Some(sql),
+            format: Some(format),
+            dataset: None,
+            rows: Some(RowsMax::All),
+            bom: false,
+            server: None,
+        }
     }
 
     pub(super) async fn run(self, place: Option<PathBuf>) -> Result<(), Failure> {

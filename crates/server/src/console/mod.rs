@@ -6,7 +6,7 @@
 #[cfg(debug_assertions)]
 mod sources;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 use axum::{
     Router,
@@ -51,7 +51,7 @@ impl Assets {
 /// A debug build reads the folder, so it is judged now; a release build was judged when it was built.
 #[cfg(debug_assertions)]
 fn is_there() -> bool {
-    let console = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
+    let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
     sources::build(&console) == sources::Build::Current
 }
 
@@ -92,7 +92,7 @@ fn asset(path: &str, headers: &HeaderMap) -> Option<Response> {
     }
     let is_asset = path.starts_with("assets/");
     // Beside the hashed files, only what lies at the top: the icon. Nothing of the build's own notes.
-    if (!is_asset && path != "icon.svg") || path.ends_with(".gz") {
+    if (!is_asset && path != "icon.svg") || Path::new(path).extension().is_some_and(|ending| ending == "gz") {
         return None;
     }
     let takes_gzip = headers.get(ACCEPT_ENCODING).and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("gzip"));
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_build_notes_hash_is_the_one_that_the_server_computes() {
-        let console = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
+        let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
         let script = "import('./build/sources.mjs').then((it) => process.stdout.write(it.sourcesHash('.')))";
         let ours = sources::hash(&console);
         let theirs = std::process::Command::new("node").args(["-e", script]).current_dir(&console).output();

@@ -132,7 +132,6 @@ impl Ports for NoPorts {
 
 pub struct World {
     pub base: String,
-    pub store: Store,
     pub warehouse: Warehouse,
     pub policy: Policy,
     pub people: People,
@@ -195,7 +194,7 @@ impl World {
         let door = door.await.unwrap().unwrap();
         let base = format!("http://{}", door.address);
         let (people, tokens) = (People::new(store.clone()), Tokens::new(store.clone()));
-        Self { base, store, warehouse, policy, people, google, tokens, _door: door, folder }
+        Self { base, warehouse, policy, people, google, tokens, _door: door, folder }
     }
 
     pub async fn account(&self, name: &str) -> Arc<Account> {

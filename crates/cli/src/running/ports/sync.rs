@@ -142,7 +142,7 @@ fn sample(measured: &Measured) -> Option<Sample> {
         _ => 0.0,
     };
     // Changes are shown as they come: over the last measurements, not over all.
-    let lately = measured.points.iter().rev().take(4).last()?;
+    let lately = measured.points.iter().rev().nth(3).or(measured.points.front())?;
     let lately_s = last.at.duration_since(lately.at).as_secs_f64();
     let changes = last.changes.iter().filter_map(|(table, now)| {
         let before = lately.changes.get(table)?;
