@@ -344,6 +344,11 @@ impl Session {
         }
     }
 
+    /// Takes the place in the audit of a query that is not a [`Statement`].
+    pub(crate) async fn record(&self, sql: &str) -> Result<Option<Record>, WarehouseError> {
+        Record::begin(&self.warehouse.settings().audit, &self.principal, self.origin.as_ref(), sql).await
+    }
+
     pub(crate) fn job(&self, parsed: Parsed, params: Params, scope: Arc<Scope>) -> Result<Job, WarehouseError> {
         let time_zone = self.time_zone();
         let sight = self.sight(&time_zone, scope)?;
@@ -360,13 +365,13 @@ impl Session {
     }
 
     /// Bytes that a query may hold.
-    fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let all = self.warehouse.settings().memory_bytes;
         self.memory_bytes.map_or(all, |own| own.min(all))
     }
 
     /// The engine, with a share of its memory where the session has one.
-    fn engine(&self) -> Result<Arc<RuntimeEnv>, WarehouseError> {
+    pub(crate) fn engine(&self) -> Result<Arc<RuntimeEnv>, WarehouseError> {
         let engine = &self.warehouse.shared.engine;
         let Some(limit) = self.memory_bytes else { return Ok(engine.clone()) };
         let pool = LimitedPool::new(engine.memory_pool.clone(), limit);

@@ -444,3 +444,37 @@ async fn rights_among_ten_thousand_tables_are_a_small_part_of_planning() {
     assert!(merged.dataset("d7") && !merged.dataset("d100"));
     assert_eq!(said(&session, "SELECT n FROM d7.t30").await.code, "sql.no_table");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_of_the_catalog_has_the_limits_of_any_other_and_is_written_down() {
+    let world = world(GRANTS);
+    let session = world.session(person("kim@acme.kr"));
+    let facts = postgres_catalog::Facts { user: "kim@acme.kr".into(), version: "15.0".into() };
+    let ask = async |sql: &str| postgres_catalog::run(&session, &facts, sql).await.map(|(_, batches)| batches);
+    ask("SELECT relname FROM pg_catalog.pg_class").await.unwrap();
+    // Rows out of nothing, tables of its own.
+    for sql in ["SELECT * FROM generate_series(1, 10)", "CREATE TABLE t AS SELECT oid FROM pg_catalog.pg_type"] {
+        assert!(ask(sql).await.is_err(), "{sql}");
+    }
+    let types = ["a", "b", "c", "d", "e", "f"].map(|name| format!("pg_catalog.pg_type {name}")).join(", ");
+    let wide = ask(&format!("SELECT a.typname, b.typname FROM {types}")).await.unwrap_err().problem();
+    assert_eq!(wide.code, "sql.out_of_memory", "{wide}");
+    session.set_timeout(Some(Duration::from_millis(100)));
+    let long = format!(
+        "SELECT count(*), max(a.oid + b.oid + c.oid + d.oid + e.oid + f.oid) FROM {types}, {types2}",
+        types2 = ["g", "h", "i"].map(|name| format!("pg_catalog.pg_type {name}")).join(", ")
+    );
+    let long = ask(&long).await.unwrap_err().problem();
+    assert_eq!(long.code, "sql.timed_out", "{long}");
+    session.set_timeout(None);
+    // Only its columns are asked for: nothing goes out.
+    postgres_catalog::describe(&session, &facts, "SELECT relname FROM pg_catalog.pg_class").await.unwrap();
+    world.audit.close().await;
+    let rows = world.audit.find(AuditFilter::default(), None, 100).await.unwrap();
+    let mut told: Vec<_> = rows.iter().map(|row| (row.account.as_str(), row.result.as_str())).collect();
+    told.reverse();
+    let kim = |result| ("kim@acme.kr", result);
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!((told[0], told[3], told[4]), (kim("ok"), kim("sql.out_of_memory"), kim("sql.timed_out")), "{told:?}");
+    assert!(rows.last().unwrap().rows.unwrap() > 0);
+}

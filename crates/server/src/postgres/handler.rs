@@ -383,7 +383,7 @@ async fn describe_statement(
             let named = |number| declared(number).or_else(|| placeholders::cast_type(statement, number));
             let parameters: Vec<Type> = (1..=count).map(|number| named(number).unwrap_or(Type::TEXT)).collect();
             let sql = placeholders::substitute(statement, |_| None, |_| Some("NULL".to_owned()));
-            let (columns, _) = postgres_catalog::run(&connection.session, &facts(connection), &sql).await?;
+            let columns = postgres_catalog::describe(&connection.session, &facts(connection), &sql).await?;
             Ok((parameters, Some(columns)))
         }
         Command::Show(name) => Ok((Vec::new(), Some(settings::show_columns(name)))),

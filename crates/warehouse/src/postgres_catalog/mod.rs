@@ -18,17 +18,24 @@ use arrow::{
 };
 use datafusion::{
     error::DataFusionError,
+    execution::{SessionStateBuilder, context::SQLOptions, memory_pool::MemoryConsumer},
     logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    physical_plan::execute_stream,
     prelude::{SessionConfig, SessionContext},
     scalar::ScalarValue,
     sql::{parser::Statement, sqlparser},
 };
+use futures::StreamExt as _;
 use naru_googlesql::{SqlError, SqlErrorKind};
 use sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Session, WarehouseError};
+use crate::{Session, WarehouseError, steps::stoppable};
 
 pub use types::{element_oid, format_type, oid_of_name, type_length, type_modifier, type_oid};
+
+/// Bytes that one answer may have: it is kept as a whole until its reader has it.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// What the catalog says about the server and the asker.
 #[derive(Debug, Clone)]
@@ -39,14 +46,55 @@ pub struct Facts {
     pub version: String,
 }
 
-/// Answers one query of the catalog.
+/// Answers one query of the catalog: within the session's memory and time, and with its row in the audit.
 ///
 /// # Errors
-/// [`WarehouseError::Sql`] for what this small catalog does not have.
+/// [`WarehouseError::Sql`] for what this small catalog does not have; what any query fails with when it takes too much.
 pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), WarehouseError> {
-    let wrong = |message: String| {
-        WarehouseError::Sql(SqlError { kind: SqlErrorKind::Unsupported, message, line: 0, column: 0, hint: None })
-    };
+    let mut record = session.record(sql).await?;
+    let answered = within_limits(session, facts, sql).await;
+    if let Some(record) = &mut record {
+        match &answered {
+            Ok((_, batches)) => {
+                for batch in batches {
+                    record.handed(batch);
+                }
+                record.done();
+            }
+            Err(error) => record.failed(error),
+        }
+    }
+    answered
+}
+
+/// The columns of one query of the catalog; its rows go nowhere, so that nothing is written down.
+///
+/// # Errors
+/// As [`run`].
+pub async fn describe(session: &Session, facts: &Facts, sql: &str) -> Result<SchemaRef, WarehouseError> {
+    // The engine may give texts in another layout than it planned: only an answer tells.
+    Ok(within_limits(session, facts, sql).await?.0)
+}
+
+async fn within_limits(
+    session: &Session,
+    facts: &Facts,
+    sql: &str,
+) -> Result<(SchemaRef, Vec<RecordBatch>), WarehouseError> {
+    let answer = answer(session, facts, sql);
+    match session.timeout() {
+        Some(limit) => {
+            tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(WarehouseError::TimedOut(limit)))
+        }
+        None => answer.await,
+    }
+}
+
+fn wrong(message: String) -> WarehouseError {
+    WarehouseError::Sql(SqlError { kind: SqlErrorKind::Unsupported, message, line: 0, column: 0, hint: None })
+}
+
+async fn answer(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), WarehouseError> {
     // The JDBC driver wants one row, whatever is in it.
     let sql = if sql.contains("pg_get_keywords") { "SELECT '' AS string_agg" } else { sql };
     let sql = &*without_search_path(sql);
@@ -61,22 +109,18 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
     };
     let tables = relations::Relations::new(session.project(), session.default_dataset(), &session.describe().await?);
     let rewritten = rewrite::rewrite(&mut statement, &tables, facts);
-    let context = context(&tables)?;
-    let task = async move {
-        let plan = context.state().statement_to_plan(Statement::Statement(Box::new(statement))).await?;
-        // Only queries: the statements that could change this throw-away session have no use.
-        let frame = context.execute_logical_plan(plan).await?;
-        let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await?;
-        // The engine may give texts in another layout than it planned.
-        let given = batches.first().map_or(schema, RecordBatch::schema);
-        let fields: Vec<Field> = given.fields().iter().map(|field| shown(field)).collect();
-        let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let renamed = batches.into_iter().map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()));
-        Ok::<_, DataFusionError>((schema.clone(), renamed.collect::<Result<_, _>>()?))
-    };
-    match task.await {
+    let context = context(session, &tables)?;
+    let limit = session.memory_bytes().min(ANSWER_BYTES_MAX);
+    let stop = CancellationToken::new();
+    // Whoever leaves or runs out of time drops this, and the plan ends between two batches.
+    let _left = stop.clone().drop_guard();
+    let work = async move { Ok(collect(&context, Box::new(statement), limit, &stop).await) };
+    let collected = session.on_threads(Box::pin(work)).await?;
+    match collected {
         Ok(answer) => Ok(answer),
+        Err(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            Err(WarehouseError::of_engine(&error, limit))
+        }
         // Clients ask about indexes, constraints and triggers in ways the engine cannot plan; there are none.
         Err(error) if rewritten.asks_empty => {
             tracing::debug!(%error, "a catalog query of empty relations was answered without planning");
@@ -86,6 +130,41 @@ pub async fn run(session: &Session, facts: &Facts, sql: &str) -> Result<(SchemaR
         }
         Err(error) => Err(wrong(format!("catalog query: {}", error.strip_backtrace()))),
     }
+}
+
+/// Plans and runs one statement; its whole answer, of at most so many bytes.
+async fn collect(
+    context: &SessionContext,
+    statement: Box<sqlparser::ast::Statement>,
+    limit: usize,
+    stop: &CancellationToken,
+) -> Result<(SchemaRef, Vec<RecordBatch>), DataFusionError> {
+    let plan = context.state().statement_to_plan(Statement::Statement(statement)).await?;
+    // Only queries: the statements that could change this throw-away session have no use.
+    let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+    only_queries.verify_plan(&plan)?;
+    let frame = context.execute_logical_plan(plan).await?;
+    let planned: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
+    let kept = MemoryConsumer::new("catalog answer").register(&context.runtime_env().memory_pool);
+    let tasks = Arc::new(frame.task_ctx());
+    let plan = stoppable(frame.create_physical_plan().await?, stop)?;
+    let (mut rows, mut batches, mut bytes) = (execute_stream(plan, tasks)?, Vec::new(), 0_usize);
+    while let Some(batch) = rows.next().await {
+        let batch: RecordBatch = batch?;
+        let more = batch.get_array_memory_size();
+        bytes = bytes.saturating_add(more);
+        if bytes > limit {
+            return Err(DataFusionError::ResourcesExhausted(format!("the catalog's answer is over {limit} bytes")));
+        }
+        kept.try_grow(more)?;
+        batches.push(batch);
+    }
+    // The engine may give texts in another layout than it planned.
+    let given = batches.first().map_or(planned, RecordBatch::schema);
+    let fields: Vec<Field> = given.fields().iter().map(|field| shown(field)).collect();
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let renamed = batches.into_iter().map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()));
+    Ok((schema.clone(), renamed.collect::<Result<_, _>>()?))
 }
 
 /// The JDBC driver's question for a type numbers the schemas of the search path, in a way that the engine cannot plan;
@@ -109,13 +188,18 @@ fn shown(field: &Field) -> Field {
     field.clone().with_name(name).with_nullable(true)
 }
 
-fn context(tables: &relations::Relations) -> Result<SessionContext, WarehouseError> {
+fn context(session: &Session, tables: &relations::Relations) -> Result<SessionContext, WarehouseError> {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(&tables.project, "pg_catalog")
         .with_target_partitions(1)
         .with_information_schema(false);
     config.options_mut().sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
-    let context = SessionContext::new_with_config(config);
+    let mut builder =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(session.engine()?).with_default_features();
+    // No way to files, and none to rows out of nothing.
+    builder.table_factories().get_or_insert_default().clear();
+    builder.table_functions().get_or_insert_default().clear();
+    let context = SessionContext::new_with_state(builder.build());
     let failed = |error: DataFusionError| WarehouseError::Engine(error.strip_backtrace());
     tables.register(&context).map_err(failed)?;
     context.register_udf(create_udf(
