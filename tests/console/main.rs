@@ -54,7 +54,7 @@ struct House {
     project: Folder,
     runtime: Folder,
     naru: Naru,
-    _server: PostgresServer,
+    server: PostgresServer,
 }
 
 impl House {
@@ -73,7 +73,7 @@ impl House {
         let mut command = command(&project, &runtime);
         let naru = Naru::start(command.arg("up").env("SHOP_URL", server.url()));
         naru.wait_line("naru is up");
-        let house = Self { project, runtime, naru, _server: server };
+        let house = Self { project, runtime, naru, server };
         house.fill();
         house
     }
@@ -85,7 +85,7 @@ impl House {
             assert!(began.elapsed() < Duration::from_mins(3), "not ready: {}", self.naru.output());
             std::thread::sleep(Duration::from_millis(200));
         }
-        let ran = command(&self.project, &self.runtime).arg("run").output().expect("naru run");
+        let ran = self.command().arg("run").output().expect("naru run");
         assert!(!ran.status.success(), "one mart fails: {}", String::from_utf8_lossy(&ran.stdout));
         let event = |at: usize| {
             let user = if at.is_multiple_of(9) { r#"{"id": 7}"#.to_owned() } else { (at % 40).to_string() };
@@ -98,19 +98,26 @@ impl House {
         };
         let lines: Vec<String> = (0..120).map(event).collect();
         let file = self.project.write("clicks.ndjson", &lines.join("\n"));
-        let published = command(&self.project, &self.runtime).args(["publish", "clicks"]).arg(&file).output();
+        let published = self.command().args(["publish", "clicks"]).arg(&file).output();
         let published = published.expect("naru publish");
         assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
     }
 
+    /// A word in the project folder, with what its source needs.
+    fn command(&self) -> Command {
+        let mut command = command(&self.project, &self.runtime);
+        command.env("SHOP_URL", self.server.url());
+        command
+    }
+
     fn status(&self) -> Value {
-        let status = command(&self.project, &self.runtime).args(["status", "--json"]).output().expect("naru status");
+        let status = self.command().args(["status", "--json"]).output().expect("naru status");
         serde_json::from_slice(&status.stdout).expect("status is JSON")
     }
 
     /// The link that opens the console signed in, once.
     fn link(&self) -> String {
-        let said = command(&self.project, &self.runtime).arg("console").output().expect("naru console");
+        let said = self.command().arg("console").output().expect("naru console");
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let link = said.split_whitespace().find(|word| word.contains("/signin/open#"));
         link.unwrap_or_else(|| panic!("`naru console` gave no link: {said}")).to_owned()

@@ -59,7 +59,11 @@ fn tests_that_kill() -> String {
 #[test]
 fn every_failpoint_in_the_code_is_one_that_a_test_kills_at() {
     let elsewhere = tests_that_kill();
-    let killed_at = |name: &str| PLACES.contains(&name) || elsewhere.contains(&format!("\"{name}\""));
+    let mut scripts = Vec::new();
+    files(&root().join("tests/scripts"), "test", &mut scripts);
+    let scripts: String = scripts.iter().map(|path| fs::read_to_string(path).expect("read a script")).collect();
+    let in_room = |name: &str| elsewhere.contains(&format!("\"{name}\""));
+    let killed_at = |name: &str| PLACES.contains(&name) || in_room(name) || scripts.contains(&format!("{name}=kill"));
     let all = failpoints();
     let never: Vec<&String> = all.iter().filter(|name| !ANSWERS.contains(&name.as_str()) && !killed_at(name)).collect();
     assert!(

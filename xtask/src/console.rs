@@ -91,7 +91,8 @@ fn install(path: &str) -> Result<(), Failure> {
     if fs::read(&installed).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
-    npm("console: packages", path, &["ci"])?;
+    // Not `ci`: it wants the optional packages of every other system in the lock, and not every registry has them.
+    npm("console: packages", path, &["install", "--no-save", "--package-lock=true"])?;
     fs::write(&installed, wanted).map_err(|error| Failure(format!("cannot write {}: {error}", installed.display())))
 }
 

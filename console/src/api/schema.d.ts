@@ -1085,7 +1085,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/work/{id}": {
+    "/api/v1/works/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1093,7 +1093,7 @@ export interface paths {
             cookie?: never;
         };
         /** How a piece of work stands. */
-        get: operations["get_work_id"];
+        get: operations["get_works_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1102,7 +1102,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/work/{id}/cancel": {
+    "/api/v1/works/{id}/cancel": {
         parameters: {
             query?: never;
             header?: never;
@@ -1112,14 +1112,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stops it; what it has done stays done. */
-        post: operations["post_work_id_cancel"];
+        post: operations["post_works_id_cancel"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/work/{id}/events": {
+    "/api/v1/works/{id}/events": {
         parameters: {
             query?: never;
             header?: never;
@@ -1127,7 +1127,7 @@ export interface paths {
             cookie?: never;
         };
         /** Sends how it stands as event `state`, at once and whenever that changes, until it has ended. */
-        get: operations["get_work_id_events"];
+        get: operations["get_works_id_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2646,7 +2646,7 @@ export interface components {
             include?: string[];
             /** @description Name of the source and of its file. */
             name: string;
-            /** @description The password for this look only; what the reference stands for when missing. */
+            /** @description The password for this look only, which cannot be done without. */
             password?: string | null;
             /** @description What stands for the password in the file: `${SHOP_PASSWORD}` or `${file:/run/secrets/shop}`. */
             password_reference: string;
@@ -5539,7 +5539,7 @@ export interface operations {
             };
         };
     };
-    get_work_id: {
+    get_works_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -5566,7 +5566,7 @@ export interface operations {
             };
         };
     };
-    post_work_id_cancel: {
+    post_works_id_cancel: {
         parameters: {
             query?: never;
             header?: never;
@@ -5593,7 +5593,7 @@ export interface operations {
             };
         };
     };
-    get_work_id_events: {
+    get_works_id_events: {
         parameters: {
             query?: never;
             header?: never;

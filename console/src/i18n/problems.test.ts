@@ -63,7 +63,7 @@ test("a Korean text names what the English one names", () => {
   expect(namedIn("mart finance.daily_sales was not published: its checks failed")).toEqual(["finance.daily_sales"]);
   expect(namedIn("run 12 ended as failed")).toEqual(["12"]);
   expect(namedIn("마트 재무.매출 reads 주문.목록, which does not exist yet")).toEqual(["재무.매출", "주문.목록"]);
-  expect(namedIn("/home/x/naru.toml cannot be read")).toEqual([]);
+  expect(namedIn("/data/naru.toml cannot be read")).toEqual([]);
   const problem = { code: "flow.no_such_mart", summary: "no mart is named finance.x" };
   expect(koreanProblem(problem)?.summary).toBe("그런 마트가 없습니다: finance.x");
 });

@@ -10,6 +10,10 @@ use naru_store::{Store, people, saved, services, sessions, tokens};
 
 use crate::{error::AccessError, principal::Account};
 
+/// How long a person's tokens open doors after a sign-in, in microseconds: whoever left the company without anybody
+/// telling naru is out after it.
+const VOUCHED_US: i64 = 30 * 86_400_000_000;
+
 /// What an issuer says of someone who has just signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vouched {
@@ -119,31 +123,38 @@ impl People {
     /// # Errors
     /// [`AccessError::NoSuchPerson`], also for the heir; [`AccessError::OwnHeir`].
     pub async fn offboard(&self, person: i64, heir: Option<i64>) -> Result<Offboarded, AccessError> {
+        self.offboard_all(vec![person], heir).await
+    }
+
+    /// The same for several in one step, all or none: everybody whom issuers ever called by one address.
+    ///
+    /// # Errors
+    /// As [`People::offboard`]; the heir may be none of them.
+    pub async fn offboard_all(&self, all: Vec<i64>, heir: Option<i64>) -> Result<Offboarded, AccessError> {
         self.store
             .write(move |tx| {
-                let Some(leaving) = people::get(tx, person)? else { return Ok(Err(AccessError::NoSuchPerson)) };
-                if heir == Some(person) {
-                    return Ok(Err(AccessError::OwnHeir { name: leaving.email }));
+                for person in &all {
+                    let Some(leaving) = people::get(tx, *person)? else { return Ok(Err(AccessError::NoSuchPerson)) };
+                    if heir == Some(*person) {
+                        return Ok(Err(AccessError::OwnHeir { name: leaving.email }));
+                    }
                 }
                 let taking = heir.map(|heir| people::get(tx, heir)).transpose()?.flatten();
-                let taking = taking.filter(|heir| heir.left_us.is_none());
+                let taking = taking.filter(is_active);
                 if heir.is_some() && taking.is_none() {
                     return Ok(Err(AccessError::NoSuchPerson));
                 }
-                let now = now_us();
-                people::leave(tx, person, now)?;
-                Ok(Ok(Offboarded {
-                    sessions: sessions::end_all(tx, Some(person), now)?,
-                    tokens: tokens::revoke_all(tx, tokens::Holder::Person(person), now)?,
-                    services: match &taking {
-                        Some(heir) => services::hand_over(tx, person, heir.id)?,
-                        None => 0,
-                    },
-                    shares: match &taking {
-                        Some(heir) => saved::hand_over(tx, &who(person), &who(heir.id), &heir.email)?,
-                        None => 0,
-                    },
-                }))
+                let (now, mut done) = (now_us(), Offboarded { sessions: 0, tokens: 0, services: 0, shares: 0 });
+                for person in all {
+                    people::leave(tx, person, now)?;
+                    done.sessions += sessions::end_all(tx, Some(person), now)?;
+                    done.tokens += tokens::revoke_all(tx, tokens::Holder::Person(person), now)?;
+                    if let Some(heir) = &taking {
+                        done.services += services::hand_over(tx, person, heir.id)?;
+                        done.shares += saved::hand_over(tx, &who(person), &who(heir.id), &heir.email)?;
+                    }
+                }
+                Ok(Ok(done))
             })
             .await?
     }
@@ -157,6 +168,11 @@ fn who(person: i64) -> String {
 /// A person as everybody else sees them.
 pub(crate) fn account(person: people::Person) -> Account {
     Account { id: person.id, name: person.email, shown: person.shown, domain: person.domain }
+}
+
+/// Whether a person's tokens open doors: they may come in, and the issuer has vouched for them lately.
+pub(crate) fn is_vouched(person: &people::Person, now_us: i64) -> bool {
+    is_active(person) && now_us.saturating_sub(person.vouched_us) < VOUCHED_US
 }
 
 /// Whether a person may come in.

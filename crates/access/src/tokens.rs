@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use naru_base::{Secret, time::now_us};
+use naru_base::{Secret, TableId, time::now_us};
 use naru_store::{
     Store, StoreError, Transaction, people, services,
     tokens::{self, Holder},
@@ -20,8 +20,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::{
     error::AccessError,
     network::Network,
-    people::{account, is_active},
-    principal::{Account, Principal},
+    people::{account, is_vouched},
+    principal::{Account, Action, Decision, Principal},
+    rights::Rights,
     scope::Scope,
     secret_text::{self, Kind},
     services::{self as accounts, works},
@@ -234,18 +235,23 @@ impl Tokens {
         Ok(Some(Entry { principal: held.principal, token: token.id, scopes: scopes(&token) }))
     }
 
-    /// The sender whose key this is; `None` when there is no such live token, or it is for no topic.
-    pub async fn sender(&self, secret: &str) -> Result<Option<Sender>, AccessError> {
+    /// The sender whose key this is; `None` when there is no such live token, or it is for no topic. Topics that its
+    /// holder may not change (to send) or view (to receive) are left out; words of the project's own tokens are the
+    /// grant of the folder's owner, and stay.
+    pub async fn sender(&self, secret: &str, rights: &Rights) -> Result<Option<Sender>, AccessError> {
         let Some((token, held)) = self.held(secret).await? else { return Ok(None) };
         let (mut topics, mut receives) = (Vec::new(), Vec::new());
-        for scope in scopes(&token) {
+        let said = scopes(&token);
+        let is_for_topics = said.iter().any(|scope| matches!(scope, Scope::Send(_) | Scope::Receive(_)));
+        let allowed = |scope: &Scope| matches!(rights.decide_scope(&held.principal, scope), Decision::Allow);
+        for scope in said.into_iter().filter(allowed) {
             match scope {
                 Scope::Send(topic) => topics.push(topic),
                 Scope::Receive(topic) => receives.push(topic),
                 Scope::Query | Scope::Api => {}
             }
         }
-        if topics.is_empty() && receives.is_empty() {
+        if !is_for_topics {
             return Ok(None);
         }
         self.touch(&token).await?;
@@ -327,6 +333,22 @@ impl Tokens {
     }
 }
 
+impl Rights {
+    /// Decides whether a token of someone may be for something with a topic; what else it is for is decided where it
+    /// is used. Tokens of the project are made by the folder's owner, whose grant their words are.
+    pub fn decide_scope(&self, principal: &Principal, scope: &Scope) -> Decision {
+        let (action, topic) = match scope {
+            Scope::Send(topic) => (Action::Change, topic),
+            Scope::Receive(topic) => (Action::View, topic),
+            Scope::Query | Scope::Api => return Decision::Allow,
+        };
+        match principal {
+            Principal::Token { .. } => Decision::Allow,
+            _ => self.decide(principal, action, &TableId::new("topics", topic)),
+        }
+    }
+}
+
 /// Whom a live token stands for.
 struct Held {
     principal: Principal,
@@ -346,7 +368,7 @@ impl Held {
                 let principal = Principal::Token { id: token.id, name, owner };
                 Some(Self { principal, user: token.name.clone(), networks: Vec::new() })
             }
-            Holder::Person(id) => people::get(db, id)?.filter(is_active).map(|person| {
+            Holder::Person(id) => people::get(db, id)?.filter(|person| is_vouched(person, now_us)).map(|person| {
                 let account = account(person);
                 let user = account.name.clone();
                 Self { principal: Principal::Person(Arc::new(account)), user, networks: Vec::new() }

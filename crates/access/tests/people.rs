@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use naru_access::{
-    AccessError, Account, Holder, NewService, People, Principal, Scope, Services, SessionOf, Sessions, Tokens, Vouched,
+    AccessError, AccessFile, Account, Holder, NewService, People, Principal, Rights, Scope, Services, SessionOf,
+    Sessions, Terms, Tokens, Vouched,
 };
-use naru_store::Store;
+use naru_project::Environment;
+use naru_store::{Store, people};
 
 const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -16,6 +18,13 @@ struct World {
     sessions: Sessions,
     services: Services,
     tokens: Tokens,
+    store: Store,
+}
+
+/// Rights of a project whose people sign in, with this `access.toml`.
+fn rights(text: &str) -> Rights {
+    let file = AccessFile::parse(text, &Environment::default()).unwrap();
+    Rights::new(Terms { file: Some(file), sign_in: true, admins: Vec::new() })
 }
 
 fn world() -> World {
@@ -25,7 +34,8 @@ fn world() -> World {
         people: People::new(store.clone()),
         sessions: Sessions::new(store.clone()),
         services: Services::new(store.clone()),
-        tokens: Tokens::new(store),
+        tokens: Tokens::new(store.clone()),
+        store,
         _folder: folder,
     }
 }
@@ -147,12 +157,59 @@ async fn a_service_account_comes_only_from_its_networks_and_stops_with_its_owner
         assert_eq!(entry.is_some(), admitted, "{address}");
     }
     assert!(world.tokens.enter(Some("bi"), secret, None).await.unwrap().is_none());
-    let sender = world.tokens.sender(secret).await.unwrap().unwrap();
+    let granted = rights("[[grants]]\nto = \"service:bi\"\ncan = \"edit\"\non = \"topics.events\"\n");
+    let sender = world.tokens.sender(secret, &granted).await.unwrap().unwrap();
     assert_eq!((sender.name.as_str(), sender.topics, sender.networks.len()), ("bi", vec!["events".to_owned()], 2));
     world.people.offboard(kim.id, None).await.unwrap();
     assert!(world.tokens.enter(Some("bi"), secret, from("10.9.9.9")).await.unwrap().is_none());
     assert!(!world.tokens.stands(token.id).await.unwrap());
     assert!(!world.services.find("bi").await.unwrap().active);
+}
+
+#[tokio::test]
+async fn a_token_sends_to_topics_that_its_holder_may_change_and_receives_those_it_may_view() {
+    let world = world();
+    let kim = world.sign_in("s-1", "kim@acme.kr").await;
+    let words = ["send:orders", "receive:orders", "send:clicks", "receive:clicks", "send:secret", "receive:secret"];
+    let scopes: Vec<Scope> = words.iter().map(|text| text.parse().unwrap()).collect();
+    let service = world.service("bi", kim.id, &[]).await.unwrap();
+    let keys = [
+        world.tokens.issue_personal(&kim, "all", 7, scopes.clone()).await.unwrap().secret,
+        world.services.issue_token(&service, "all", 7, scopes.clone()).await.unwrap().secret,
+    ];
+    let to = "to = [\"kim@acme.kr\", \"service:bi\"]";
+    let granted = rights(&format!(
+        "[[grants]]\n{to}\ncan = \"edit\"\non = \"topics.orders\"\n[[grants]]\n{to}\ncan = \"view\"\non = \"topics.clicks\"\n"
+    ));
+    for key in &keys {
+        let sender = world.tokens.sender(key.expose(), &granted).await.unwrap().unwrap();
+        assert_eq!(
+            (sender.topics, sender.receives),
+            (vec!["orders".to_owned()], vec!["orders".into(), "clicks".into()])
+        );
+        let none = world.tokens.sender(key.expose(), &rights("")).await.unwrap().unwrap();
+        assert_eq!((none.topics.len(), none.receives.len()), (0, 0), "a right taken back is still used");
+    }
+    let owners = world.tokens.issue_sender("web", "owner", None, &["secret".into()], &[]).await.unwrap();
+    let owners = world.tokens.sender(owners.secret.expose(), &rights("")).await.unwrap().unwrap();
+    assert_eq!(owners.topics, ["secret"], "the folder's owner granted it");
+}
+
+#[tokio::test]
+async fn tokens_of_whom_the_issuer_has_not_vouched_for_in_a_month_rest_until_they_sign_in() {
+    let world = world();
+    let kim = world.sign_in("s-1", "kim@acme.kr").await;
+    let token = world.tokens.issue_personal(&kim, "psql", 90, vec![Scope::Query]).await.unwrap();
+    let id = kim.id;
+    let long_ago = world.store.write(move |tx| {
+        let person = people::get(tx, id)?.unwrap();
+        people::vouch(tx, &people::Person { vouched_us: person.vouched_us - 30 * 86_400_000_000, ..person })
+    });
+    long_ago.await.unwrap();
+    assert!(world.tokens.enter(None, token.secret.expose(), None).await.unwrap().is_none());
+    assert!(!world.tokens.stands(token.id).await.unwrap());
+    world.sign_in("s-1", "kim@acme.kr").await;
+    assert!(world.tokens.stands(token.id).await.unwrap());
 }
 
 #[tokio::test]
@@ -173,4 +230,22 @@ async fn who_left_is_out_at_once_and_does_not_come_back_by_signing_in() {
     assert!(matches!(world.vouch("s-1", "kim@acme.kr").await, Err(AccessError::Left { .. })));
     assert!(world.tokens.stands(key.id).await.unwrap(), "the heir's service account stopped");
     assert_eq!(world.services.find("bi").await.unwrap().owner, lee.id);
+}
+
+#[tokio::test]
+async fn whoever_had_the_address_is_out_too_and_somebody_displaced_is_no_heir() {
+    let world = world();
+    let (lee, old) = (world.sign_in("s-1", "lee@acme.kr").await, world.sign_in("s-2", "kim@acme.kr").await);
+    let new = world.sign_in("s-3", "kim@acme.kr").await;
+    let token = world.tokens.issue_personal(&new, "psql", 7, vec![Scope::Query]).await.unwrap();
+    let displaced = world.people.offboard(lee.id, Some(old.id)).await;
+    assert!(matches!(displaced, Err(AccessError::NoSuchPerson)));
+    let own = world.people.offboard_all(vec![old.id, new.id], Some(new.id)).await;
+    assert!(matches!(own, Err(AccessError::OwnHeir { .. })));
+    assert!(world.tokens.stands(token.id).await.unwrap(), "a refused offboarding ended something");
+    world.people.offboard_all(vec![old.id, new.id], Some(lee.id)).await.unwrap();
+    assert!(!world.tokens.stands(token.id).await.unwrap());
+    for subject in ["s-2", "s-3"] {
+        assert!(matches!(world.vouch(subject, "kim@acme.kr").await, Err(AccessError::Left { .. })), "{subject}");
+    }
 }

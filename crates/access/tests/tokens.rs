@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use naru_access::{AccessError, Entry, Principal, Scope, Standing, Tokens};
+use naru_access::{AccessError, Entry, Principal, Rights, Scope, Standing, Tokens};
 use naru_store::Store;
 
 fn tokens() -> (tempfile::TempDir, Tokens) {
@@ -80,7 +80,7 @@ async fn a_senders_key_sends_to_its_topics_and_views_nothing() {
     let (_folder, tokens) = tokens();
     let topics = ["app_log".to_owned(), "주문".to_owned()];
     let key = tokens.issue_sender("web", "kim", None, &topics, &["매출".to_owned()]).await.unwrap();
-    let sender = tokens.sender(key.secret.expose()).await.unwrap().unwrap();
+    let sender = tokens.sender(key.secret.expose(), &Rights::open()).await.unwrap().unwrap();
     assert_eq!((sender.name.as_str(), sender.topics.as_slice()), ("web", topics.as_slice()));
     assert_eq!(sender.receives, ["매출"]);
     let entry = enter(&tokens, "web", key.secret.expose()).await.unwrap();
@@ -88,8 +88,8 @@ async fn a_senders_key_sends_to_its_topics_and_views_nothing() {
     let scopes: Vec<String> = tokens.list().await.unwrap()[0].scopes.iter().map(ToString::to_string).collect();
     assert_eq!(scopes, ["send:app_log", "send:주문", "receive:매출"]);
     let viewer = tokens.issue("bi", "kim", None).await.unwrap();
-    assert_eq!(tokens.sender(viewer.secret.expose()).await.unwrap(), None, "a viewer's token sends");
-    assert_eq!(tokens.sender("naru_x").await.unwrap(), None);
+    assert_eq!(tokens.sender(viewer.secret.expose(), &Rights::open()).await.unwrap(), None, "a viewer's token sends");
+    assert_eq!(tokens.sender("naru_x", &Rights::open()).await.unwrap(), None);
     tokens.revoke("web").await.unwrap();
-    assert_eq!(tokens.sender(key.secret.expose()).await.unwrap(), None);
+    assert_eq!(tokens.sender(key.secret.expose(), &Rights::open()).await.unwrap(), None);
 }

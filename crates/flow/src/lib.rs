@@ -49,6 +49,8 @@ pub use flow::{Flow, FlowOptions, RunHandle};
 pub use front::{SqlFront, SqlMistake, TableRead};
 pub use graph::{Built, Graph, Mart};
 pub use known::KnownTables;
+/// A check of a mart, as doors show it.
+pub use naru_quality::CompiledCheck;
 pub use resume::ByHand;
 pub use scheduler::Scheduler;
 pub use state::{Event, NodeState};

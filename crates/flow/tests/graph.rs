@@ -130,6 +130,14 @@ fn a_selection_takes_names_files_patterns_and_what_lies_above_and_below() {
         ("flow.no_such_mart", Some("Did you mean finance.c?"))
     );
     assert_eq!(graph.select(&["d"]).unwrap_err().hint.as_deref(), Some("Did you mean finance.d?"));
+    // Whoever does not see finance.d hears of it what they hear of a mart that does not exist.
+    let unseen = |words: &[&str]| graph.select_seen(words, |id| id.to_string() != "finance.d");
+    for word in ["d", "finance.d", "+finance.d"] {
+        let problem = unseen(&[word]).unwrap_err();
+        assert!(problem.hint.as_deref().is_none_or(|hint| !hint.contains("finance.d")), "{word}: {problem}");
+    }
+    let shown = unseen(&["*"]).unwrap();
+    assert!(!shown.is_empty() && shown.iter().all(|id| id.to_string() != "finance.d"));
 }
 
 #[test]

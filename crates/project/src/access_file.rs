@@ -1,7 +1,7 @@
 //! `access.toml`: groups, grants, closed tables; column tags and row filters are refused.
 //!
 //! Owns: its syntax, its mistakes with their places, and the refusal of rules that would not be enforced. Never decides
-//! who may read; that is `access`.
+//! who may read; that is `access`. Never expands a variable: the text may come over the network.
 
 use std::{
     collections::BTreeMap,
@@ -184,6 +184,8 @@ impl AccessFile {
 /// Reads the file. Beside problems, what could not be read is left out: such a file is for checking, never for
 /// deciding.
 pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) -> AccessFile {
+    // What a mistake quotes would show what stands in this machine's variables and files.
+    reading.environment = None;
     let Some(mut file) = Section::open(reading, ACCESS_FILE, ACCESS_FILE, root) else { return AccessFile::default() };
     let closed = file.texts(reading, "closed", false);
     let closed = closed.iter().filter_map(|text| table(reading, "closed", text)).collect();
@@ -237,8 +239,21 @@ fn groups(reading: &mut Reading<'_>, section: Section<'_>) -> BTreeMap<String, G
     all
 }
 
+/// Whether a text stands for itself. A variable is a mistake, and its value is never looked at.
+fn literal(reading: &mut Reading<'_>, key: &str, text: &Text) -> bool {
+    let plain = !text.value.contains("${");
+    if !plain {
+        let hint = format!("Variables are not read in {ACCESS_FILE}.");
+        bad(reading, key, "a name as it is, without a variable", text, Some(hint));
+    }
+    plain
+}
+
 /// An e-mail address in small letters.
 fn address(reading: &mut Reading<'_>, key: &str, text: &Text) -> Option<String> {
+    if !literal(reading, key, text) {
+        return None;
+    }
     let plain = text.value.strip_prefix("person:").unwrap_or(&text.value).trim();
     match plain.split_once('@') {
         Some((name, domain)) if !name.is_empty() && domain.contains('.') && !domain.contains('@') => {
@@ -270,6 +285,9 @@ fn grant(reading: &mut Reading<'_>, node: &Node, groups: &BTreeMap<String, Group
 }
 
 fn grantee(reading: &mut Reading<'_>, text: &Text, groups: &BTreeMap<String, Group>) -> Option<Grantee> {
+    if !literal(reading, "to", text) {
+        return None;
+    }
     let wanted = "domain:NAME, group:NAME, person:ADDRESS, service:NAME or token:NAME";
     let Some((kind, name)) = text.value.split_once(':') else {
         let hint = if text.value.contains('@') {
@@ -314,6 +332,9 @@ fn grantee(reading: &mut Reading<'_>, text: &Text, groups: &BTreeMap<String, Gro
 }
 
 fn reach(reading: &mut Reading<'_>, text: &Text) -> Option<Reach> {
+    if !literal(reading, "on", text) {
+        return None;
+    }
     let name = nfc(text.value.trim());
     if name == "*" {
         return Some(Reach::Project);
@@ -332,6 +353,9 @@ fn reach(reading: &mut Reading<'_>, text: &Text) -> Option<Reach> {
 }
 
 fn table(reading: &mut Reading<'_>, key: &str, text: &Text) -> Option<TableId> {
+    if !literal(reading, key, text) {
+        return None;
+    }
     let id = nfc(text.value.trim()).parse();
     if id.is_err() {
         bad(reading, key, "a table", text, Some("Write its dataset and its name: \"shop.orders\".".to_owned()));

@@ -114,3 +114,23 @@ fn a_dataset_that_nothing_makes_is_a_note() {
     assert!(notes[0].contains("Did you mean \"finance\"?"), "{notes:?}");
     assert_eq!(loaded.project.unwrap().access.unwrap().grants.len(), 1);
 }
+
+#[test]
+fn no_variable_and_no_secret_file_is_read_into_the_rights_or_their_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "from-a-file").unwrap();
+    let environment = Environment::of([("PLANTED", "from-the-process")]);
+    for text in ["${PLANTED}".to_owned(), format!("${{file:{}}}", file.display())] {
+        for line in [
+            format!("closed = [\"{text}\"]"),
+            format!("[groups]\ng = [\"{text}\"]"),
+            format!("[[grants]]\nto = \"{text}\"\ncan = \"view\"\non = \"*\""),
+            format!("[[grants]]\nto = \"domain:a.kr\"\ncan = \"{text}\"\non = \"*\""),
+            format!("[[grants]]\nto = \"domain:a.kr\"\ncan = \"view\"\non = \"{text}\""),
+        ] {
+            let told = format!("{:?}", AccessFile::parse(&line, &environment).unwrap_err());
+            assert!(!told.contains("from-"), "{line}: {told}");
+        }
+    }
+}

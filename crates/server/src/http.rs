@@ -20,6 +20,7 @@ use crate::{
     Door, Doorway, ServerError,
     connections::builder,
     ingest::{self, Intake},
+    signin::request::{forwarded, host, is_loopback},
 };
 
 /// Says whether naru serves what its folder promises.
@@ -77,10 +78,11 @@ pub async fn serve(
 }
 
 async fn this_machine_only(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    // A proxy on this machine may ask for somebody elsewhere.
-    let forwarded = ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
-    if peer.ip().to_canonical().is_loopback() && !forwarded {
-        return next.run(request).await;
+    let (parts, body) = request.into_parts();
+    // A proxy on this machine may ask for somebody elsewhere, and pass on the name that they asked for.
+    let elsewhere = forwarded(&parts.headers) || host(&parts).is_some_and(|host| !is_loopback(host));
+    if peer.ip().to_canonical().is_loopback() && !elsewhere {
+        return next.run(Request::from_parts(parts, body)).await;
     }
     (StatusCode::FORBIDDEN, "only for this machine\n").into_response()
 }

@@ -19,6 +19,8 @@ pub mod signin;
 mod timely;
 mod tls;
 
+/// Paths of one door; `cli` joins those of the console, the API and sign-in.
+pub use axum::Router;
 pub use connections::{ConnectionLimits, Doorway, raise_file_limit};
 pub use error::ServerError;
 pub use listen::{Door, Listen};

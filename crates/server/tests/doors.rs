@@ -199,21 +199,27 @@ async fn health_readiness_and_metrics_are_served_on_loopback() {
         .await
         .unwrap()
         .unwrap();
-    let ask = async |path: &str| {
+    let told = async |path: &str, headers: &str| {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(door.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: naru\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         text
     };
+    let ask = async |path: &str| told(path, "Host: 127.0.0.1").await;
     assert!(ask("/healthz").await.starts_with("HTTP/1.1 200"));
     let unready = ask("/readyz").await;
     assert!(unready.starts_with("HTTP/1.1 503") && unready.contains("shop.orders is copying"));
     reasons.lock().clear();
     assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
     assert!(ask("/metrics").await.contains("queries_total 1"));
+    // A proxy on this machine asks for somebody elsewhere, whether it says so or only passes the name on.
+    for headers in ["Host: naru.acme.kr", "Host: localhost\r\nX-Real-IP: 192.0.2.1"] {
+        assert!(told("/metrics", headers).await.starts_with("HTTP/1.1 403"), "{headers}");
+        assert!(told("/healthz", headers).await.starts_with("HTTP/1.1 200"), "{headers}");
+    }
     door.close().await;
 }
 

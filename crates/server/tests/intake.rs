@@ -4,13 +4,13 @@
 use std::{io::Write as _, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
-use naru_access::Tokens;
+use naru_access::{AccessFile, NewService, People, Policy, Rights, Scope, Services, Terms, Tokens, Vouched};
 use naru_lake::{Lake, LakeSettings, live::LiveSettings};
 use naru_project::{Environment, Project};
 use naru_server::{
     Door, Listen,
     http::{self, Metrics},
-    ingest::Intake,
+    ingest::{Intake, KeyBook},
 };
 use naru_store::Store;
 use naru_topics::{Topics, TopicsSettings, log::LogSettings};
@@ -29,6 +29,8 @@ struct House {
     _folder: tempfile::TempDir,
     topics: Topics,
     tokens: Tokens,
+    store: Store,
+    policy: Policy,
     door: Door,
     client: Client,
 }
@@ -58,12 +60,15 @@ impl House {
             log: LogSettings { segment_bytes: 1 << 20, free_min: 0, ..LogSettings::default() },
         };
         let topics = Topics::open(settings).await.unwrap();
-        let (metrics, tokens) = (Metrics::default(), Tokens::new(store));
-        let intake = Intake::new(topics.clone(), tokens.clone(), project.settings.intake, &metrics);
+        let (metrics, tokens) = (Metrics::default(), Tokens::new(store.clone()));
+        let proxies = vec!["127.0.0.1".parse().unwrap()];
+        let policy = Policy::default();
+        let book = KeyBook { tokens: tokens.clone(), policy: policy.clone(), proxies };
+        let intake = Intake::new(topics.clone(), book, project.settings.intake, &metrics);
         let any: Listen = "127.0.0.1:0".parse().unwrap();
         let door =
             http::serve(any.into(), Arc::new(Vec::<String>::new), metrics, Some(intake), None).await.unwrap().unwrap();
-        Self { _folder: folder, topics, tokens, door, client: Client::new() }
+        Self { _folder: folder, topics, tokens, store, policy, door, client: Client::new() }
     }
 
     fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
@@ -451,4 +456,35 @@ async fn a_page_sends_only_from_an_origin_that_is_named_and_with_a_key() {
     let told = none.client.request(Method::OPTIONS, format!("http://{}/track", none.door.address));
     let told = told.header("origin", "https://app.acme.kr").header("access-control-request-method", "POST");
     assert!(!told.send().await.unwrap().headers().contains_key("access-control-allow-origin"), "nobody by default");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_sends_from_its_network_behind_a_proxy_and_only_where_it_was_granted() {
+    let house = House::open("").await;
+    let email = "kim@acme.kr".to_owned();
+    let issuer = "https://idp.example".to_owned();
+    let vouched = Vouched { issuer, subject: "s".into(), email, shown: "Kim".into(), domain: None };
+    let kim = People::new(house.store.clone()).vouched(vouched).await.unwrap();
+    let services = Services::new(house.store.clone());
+    let networks = vec!["10.0.0.0/8".to_owned()];
+    let new = NewService { name: "bi".into(), purpose: String::new(), owner: kim.id, networks, days: 9 };
+    let service = services.make(new).await.unwrap();
+    let scopes = vec![Scope::Send("app".into()), Scope::Send("logs".into())];
+    let key = services.issue_token(&service, "k", 9, scopes).await.unwrap().secret;
+    let text = "[[grants]]\nto = \"service:bi\"\ncan = \"edit\"\non = \"topics.app\"\n";
+    let file = Some(AccessFile::parse(text, &Environment::default()).unwrap());
+    house.policy.replace(Rights::new(Terms { file, sign_in: true, admins: Vec::new() }));
+    for (topic, from, wanted) in [
+        ("app", Some("10.1.2.3"), StatusCode::OK),
+        ("app", Some("192.0.2.1"), StatusCode::UNAUTHORIZED),
+        ("app", None, StatusCode::UNAUTHORIZED),
+        ("logs", Some("10.1.2.3"), StatusCode::FORBIDDEN),
+        ("nothing", Some("10.1.2.3"), StatusCode::FORBIDDEN),
+    ] {
+        let request = house.post(&format!("/v1/ingest/{topic}"), "{\"id\":\"a\"}").bearer_auth(key.expose());
+        let request = if let Some(from) = from { request.header("x-forwarded-for", from) } else { request };
+        assert_eq!(answer(request).await.0, wanted, "{topic} {from:?}");
+    }
+    assert_eq!(house.log("app").await.len(), 1);
+    assert!(house.log("logs").await.is_empty());
 }

@@ -327,9 +327,9 @@ async fn a_saved_query_changed_elsewhere_is_not_overwritten_and_goes_to_an_heir_
                 uses: 0,
             };
             let link = shares::insert_link(tx, &link)?;
-            assert_eq!(queries::hand_over(tx, "person:1", "person:2", "lee")?, 2);
+            assert_eq!(queries::hand_over(tx, "person:1", "person:2", "lee")?, 1);
             assert_eq!(queries::find(tx, id)?.unwrap().owner, "lee");
-            assert_eq!(shares::link_of_hash(tx, &[7; 32], 50)?.unwrap().who, "person:2");
+            assert_eq!(shares::link_of_hash(tx, &[7; 32], 50)?.unwrap().who, "person:1", "it ends with them");
             assert!(shares::link_of_hash(tx, &[7; 32], 100)?.is_none());
             shares::revoke_link(tx, link, 10)?;
             assert!(shares::link_of_hash(tx, &[7; 32], 50)?.is_none());

@@ -207,10 +207,10 @@ function Compare({ table }: { table: SyncedTable }) {
     onSuccess: (work) => setWork(String(work.id)),
   });
   const { state } = useJobEvents<WorkView>(
-    work ? `/api/v1/work/${encodeURIComponent(work)}/events` : undefined,
+    work ? `/api/v1/works/${encodeURIComponent(work)}/events` : undefined,
     (work) => work.state !== "running",
   );
-  const stop = () => void call(api.POST("/api/v1/work/{id}/cancel", { params: { path: { id: Number(work) } } }));
+  const stop = () => void call(api.POST("/api/v1/works/{id}/cancel", { params: { path: { id: Number(work) } } }));
   if (state?.state === "running") {
     return (
       <div className={styles.line}>

@@ -24,7 +24,7 @@ export interface Chosen {
 const isEnded = (work: WorkView) => work.state !== "running";
 
 function useWork(id: number | undefined) {
-  return useJobEvents<WorkView>(id === undefined ? undefined : `/api/v1/work/${id}/events`, isEnded).state;
+  return useJobEvents<WorkView>(id === undefined ? undefined : `/api/v1/works/${id}/events`, isEnded).state;
 }
 
 export function ReplayDialog({ topic, chosen, onClose }: { topic: string; chosen: Chosen; onClose: () => void }) {
@@ -77,7 +77,7 @@ export function ReplayDialog({ topic, chosen, onClose }: { topic: string; chosen
   const done = work?.state === "done" ? (work.result as unknown as Replayed) : undefined;
   const nothing = would !== undefined && would.fit + would.unjudged === 0;
   const stop = () => {
-    if (replay.data) void call(api.POST("/api/v1/work/{id}/cancel", { params: { path: { id: replay.data.id } } }));
+    if (replay.data) void call(api.POST("/api/v1/works/{id}/cancel", { params: { path: { id: replay.data.id } } }));
   };
   return (
     <Modal isOpen onOpenChange={(open) => !open && onClose()} title={text.dryRun} keep>

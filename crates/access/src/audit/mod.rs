@@ -35,6 +35,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the head of the chain is written to the log, which is kept elsewhere.
 const HEAD_EVERY: Duration = Duration::from_hours(24);
+/// What is written of whoever left before the end.
+const LEFT: &str = "left";
 /// Bytes of SQL that are kept.
 const SQL_BYTES_MAX: usize = 64 << 10;
 
@@ -261,6 +263,33 @@ impl Place {
     pub fn fill(self, entry: Entry) {
         if let Some(permit) = self.0 {
             permit.send(entry);
+        }
+    }
+
+    /// Holds the place for something that begins now. Whoever hangs up before its end still leaves the row.
+    #[must_use]
+    pub fn begin(self, entry: Entry) -> Begun {
+        Begun(Some((self, entry)))
+    }
+}
+
+/// Something on its way into the audit: its row is written when it ends, or when it is let go, then as `left`.
+#[derive(Debug)]
+pub struct Begun(Option<(Place, Entry)>);
+
+impl Begun {
+    /// Writes the row: it ended like this.
+    pub fn ended<T>(mut self, outcome: &Result<T, Problem>) {
+        if let Some((place, entry)) = self.0.take() {
+            place.fill(entry.outcome(outcome));
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some((place, entry)) = self.0.take() {
+            place.fill(Entry { result: LEFT.to_owned(), ..entry });
         }
     }
 }

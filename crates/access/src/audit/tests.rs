@@ -117,3 +117,16 @@ async fn filters_let_through_what_they_say() {
     assert_eq!(audit.reason(Some(" month's end ")).unwrap().as_deref(), Some("month's end"));
     assert_eq!(Audit::none().reason(None).unwrap(), None);
 }
+
+#[tokio::test]
+async fn who_hangs_up_before_the_end_is_in_the_audit_all_the_same() {
+    let (_folder, store, _) = written(0).await;
+    let audit = Audit::open(store, false);
+    let begun = audit.place(&Principal::Owner).await.unwrap().begin(entry("left alone"));
+    drop(begun);
+    let begun = audit.place(&Principal::Owner).await.unwrap().begin(entry("ended"));
+    begun.ended(&Ok::<(), Problem>(()));
+    audit.close().await;
+    let rows = audit.find(AuditFilter::default(), None, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.result.as_str()).collect::<Vec<_>>(), ["ok", "left"]);
+}

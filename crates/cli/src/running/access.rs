@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use naru_access::{
-    AccessFile, Offboarded, People, Policy, Principal, Rights, Services, Standing, Terms, Tokens,
+    AccessFile, Offboarded, People, PersonInfo, Policy, Principal, Rights, Services, Standing, Terms, Tokens,
     audit::{Audit, Deed, Door, Entry, Origin},
     compare::compare,
 };
@@ -163,13 +163,12 @@ impl AccessDesk {
         self.state.lock().wrong.clone()
     }
 
-    async fn person(&self, people: &People, address: &str) -> Result<i64, Problem> {
-        let all = people.list().await.map_err(|error| error.problem())?;
-        let found = all.iter().find(|person| person.account.name == address.to_lowercase());
-        found.map(|person| person.account.id).ok_or_else(|| {
-            Problem::new("access.no_such_person", format!("nobody with the address {address} has ever signed in"))
-                .hint("`naru access show` lists everyone who has. Take the address out of access.toml all the same.")
-        })
+    /// Everybody who ever had an address: another person may have it since.
+    async fn people(&self, people: &People, address: &str) -> Result<Vec<PersonInfo>, Problem> {
+        let mut all = people.list().await.map_err(|error| error.problem())?;
+        let address = naru_project::nfc(address.trim()).to_lowercase();
+        all.retain(|person| person.account.name == address);
+        if all.is_empty() { Err(no_such_person(&address)) } else { Ok(all) }
     }
 
     fn store(&self) -> Result<Store, Problem> {
@@ -177,6 +176,11 @@ impl AccessDesk {
             Problem::new("access.never_ran", "nothing has ever run in this project").hint("Start it with `naru up`.")
         })
     }
+}
+
+fn no_such_person(address: &str) -> Problem {
+    Problem::new("access.no_such_person", format!("nobody with the address {address} has ever signed in"))
+        .hint("`naru access show` lists everyone who has. Take the address out of access.toml all the same.")
 }
 
 fn gone() -> Problem {
@@ -264,11 +268,15 @@ impl AccessPort for AccessDesk {
 
     async fn offboard(&self, who: &str, heir: Option<&str>) -> Result<Offboarded, Problem> {
         let people = People::new(self.store()?);
-        let leaving = self.person(&people, who).await?;
+        let leaving = self.people(&people, who).await?.into_iter().map(|person| person.account.id).collect();
         let heir = match heir {
-            Some(heir) => Some(self.person(&people, heir).await?),
+            Some(heir) => {
+                let all = self.people(&people, heir).await?;
+                let active = all.iter().find(|person| person.active).ok_or_else(|| no_such_person(heir))?;
+                Some(active.account.id)
+            }
             None => None,
         };
-        people.offboard(leaving, heir).await.map_err(|error| error.problem())
+        people.offboard_all(leaving, heir).await.map_err(|error| error.problem())
     }
 }

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use naru_project::SignInSettings;
 use naru_server::{
+    Router,
     api::{
         self, Api,
         queries::Queries,

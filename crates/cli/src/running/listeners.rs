@@ -6,7 +6,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use naru_access::Tokens;
 use naru_project::Settings;
-use naru_server::{Door, Doorway, Listen, Tls, control::ControlDoor, http::Metrics, ingest::Intake};
+use naru_server::{
+    Door, Doorway, Listen, Tls,
+    control::ControlDoor,
+    http::Metrics,
+    ingest::{Intake, KeyBook},
+};
 use naru_topics::subscribe::Subscriptions;
 use naru_warehouse::jobs::Jobs;
 use serde_json::{Value, json};
@@ -35,6 +40,11 @@ fn tls(settings: &Settings) -> Option<Tls> {
     settings.server.tls.clone().map(|files| Tls { certificate: files.certificate, key: files.key })
 }
 
+fn key_book(running: &Running) -> KeyBook {
+    let proxies = running.home.project.settings.server.proxies.clone();
+    KeyBook { tokens: Tokens::new(running.store.clone()), policy: running.policy.clone(), proxies }
+}
+
 impl Listeners {
     /// Opens all doors that the settings name.
     pub async fn open(running: &Arc<Running>, metrics: Metrics) -> Result<Self, Failure> {
@@ -43,8 +53,12 @@ impl Listeners {
         let ready = running.clone();
         let readiness = move || ready.not_ready();
         let intake = running.topics.as_ref().map(|running_topics| {
-            let (topics, tokens) = (running_topics.topics.clone(), Tokens::new(running.store.clone()));
-            Intake::new(topics, tokens, running.home.project.settings.intake.clone(), &metrics)
+            Intake::new(
+                running_topics.topics.clone(),
+                key_book(running),
+                running.home.project.settings.intake.clone(),
+                &metrics,
+            )
         });
         let (subscriptions, pubsub) = Self::open_pubsub(running, listen(settings.pubsub)).await?;
         let signin = console::sign_in(running).await?;
@@ -84,7 +98,7 @@ impl Listeners {
         let subscriptions = Subscriptions::open(topics.clone()).await;
         let subscriptions = subscriptions.map_err(|error| Failure::from(error.problem()))?;
         let settings = &running.home.project.settings;
-        let keys = (Tokens::new(running.store.clone()), settings.intake.clone());
+        let keys = (key_book(running), settings.intake.clone());
         let doorway = Doorway::from(listen).with_tls(tls(settings));
         let door = naru_server::pubsub::serve(doorway, topics, subscriptions.clone(), keys).await;
         Ok((Some(subscriptions), door.map_err(|error| Failure::from(error.problem()))?))

@@ -1,7 +1,7 @@
 //! The answer to someone who may not, and the record of what somebody did who may.
 //!
 //! Owns: the status of each decision: what is hidden answers as what does not exist, what is seen and not allowed says
-//! so; and writing deeds into the audit, also those that failed.
+//! so; writing deeds into the audit, also those that failed and those whose asker hung up; and what a token cannot do.
 
 use naru_access::{
     Decision,
@@ -10,7 +10,7 @@ use naru_access::{
 use naru_base::{Problem, TableId};
 
 use super::{Api, ApiProblem};
-use crate::signin::caller::Caller;
+use crate::signin::caller::{Caller, Via};
 
 /// `Ok` when allowed; `not_there` makes the answer for an object that does not exist.
 ///
@@ -21,6 +21,20 @@ pub fn permit(decision: Decision, not_there: impl FnOnce() -> Problem) -> Result
         Decision::Allow => Ok(()),
         Decision::Deny(problem) => Err(ApiProblem::forbidden(*problem)),
         Decision::Hidden => Err(ApiProblem::not_found(not_there())),
+    }
+}
+
+/// `Ok` for somebody who signed in: what opens the project to others takes more than a token that was found.
+///
+/// # Errors
+/// `access.session_only`.
+pub fn in_person(caller: &Caller) -> Result<(), ApiProblem> {
+    match caller.via {
+        Via::Session { .. } => Ok(()),
+        Via::Token { .. } => {
+            let problem = Problem::new("access.session_only", "a token cannot do this");
+            Err(ApiProblem::forbidden(problem.hint("Sign in to the console.")))
+        }
     }
 }
 
@@ -36,9 +50,9 @@ pub async fn noted<T>(
     tables: impl IntoIterator<Item = TableId>,
     doing: impl Future<Output = Result<T, ApiProblem>>,
 ) -> Result<T, ApiProblem> {
-    let place = api.audit.place(&caller.principal).await?;
-    let outcome = doing.await;
     let entry = Entry::new(&caller.principal, caller.origin(), deed).detail(what).tables(tables);
-    place.fill(entry.outcome(&outcome.as_ref().map_err(|ApiProblem(problem, _)| problem.clone())));
+    let begun = api.audit.place(&caller.principal).await?.begin(entry);
+    let outcome = doing.await;
+    begun.ended(&outcome.as_ref().map_err(|ApiProblem(problem, _)| problem.clone()));
     outcome
 }

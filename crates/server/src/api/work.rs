@@ -36,6 +36,8 @@ use crate::signin::caller::Caller;
 
 /// Pieces of work that go on at once.
 const RUNNING_MAX: usize = 16;
+/// Those of them that are one person's.
+const RUNNING_OF_ONE_MAX: usize = 4;
 /// How long a result is kept.
 const KEPT: Duration = Duration::from_hours(1);
 
@@ -65,6 +67,8 @@ pub struct WorkView {
 #[derive(Debug)]
 struct Work {
     asker: String,
+    /// What it is about, where no other of its kind may be about the same meanwhile.
+    about: Option<String>,
     view: watch::Sender<WorkView>,
     cancel: CancellationToken,
     ended: Option<Instant>,
@@ -92,16 +96,36 @@ impl Works {
     /// Begins work for someone.
     ///
     /// # Errors
-    /// Too much goes on already.
+    /// Too much goes on already, or too much of theirs.
     pub fn begin<F, Fut>(&self, asker: &Principal, kind: &str, work: F) -> Result<WorkView, Problem>
+    where
+        F: FnOnce(Step) -> Fut,
+        Fut: Future<Output = Result<Value, Problem>> + Send + 'static,
+    {
+        self.start(asker, kind, None, work)
+    }
+
+    /// The same, while no other work of this kind is about the same thing.
+    ///
+    /// # Errors
+    /// As [`Works::begin`], and when other such work goes on.
+    pub fn begin_one<F, Fut>(&self, asker: &Principal, kind: &str, about: &str, work: F) -> Result<WorkView, Problem>
+    where
+        F: FnOnce(Step) -> Fut,
+        Fut: Future<Output = Result<Value, Problem>> + Send + 'static,
+    {
+        self.start(asker, kind, Some(about.to_owned()), work)
+    }
+
+    fn start<F, Fut>(&self, who: &Principal, kind: &str, about: Option<String>, work: F) -> Result<WorkView, Problem>
     where
         F: FnOnce(Step) -> Fut,
         Fut: Future<Output = Result<Value, Problem>> + Send + 'static,
     {
         let mut all = self.all.lock();
         all.retain(|_, work| work.ended.is_none_or(|ended| ended.elapsed() < KEPT));
-        if all.values().filter(|work| work.ended.is_none()).count() >= RUNNING_MAX {
-            return Err(Problem::new("work.too_much", format!("{RUNNING_MAX} pieces of work go on already")).later());
+        if let Some(why) = too_much(&all, who, kind, about.as_deref()) {
+            return Err(Problem::new("work.too_much", why).later());
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let view = WorkView {
@@ -116,8 +140,8 @@ impl Works {
         };
         let (sender, cancel) = (watch::Sender::new(view.clone()), CancellationToken::new());
         let doing = work(Step(sender.clone()));
-        let asker = asker.name().to_owned();
-        all.insert(id, Work { asker, view: sender, cancel: cancel.clone(), ended: None });
+        let asker = who.name().to_owned();
+        all.insert(id, Work { asker, about, view: sender, cancel: cancel.clone(), ended: None });
         drop(all);
         let works = self.clone();
         tokio::spawn(async move {
@@ -155,6 +179,21 @@ impl Works {
     }
 }
 
+/// Why no more work begins now.
+fn too_much(all: &BTreeMap<u64, Work>, who: &Principal, kind: &str, about: Option<&str>) -> Option<String> {
+    let running = || all.values().filter(|work| work.ended.is_none());
+    let same = |work: &Work| about.is_some() && work.about.as_deref() == about && work.view.borrow().kind == kind;
+    if running().any(same) {
+        Some(format!("a {kind} of {} goes on already", about.unwrap_or_default()))
+    } else if running().count() >= RUNNING_MAX {
+        Some(format!("{RUNNING_MAX} pieces of work go on already"))
+    } else if running().filter(|work| work.asker == who.name()).count() >= RUNNING_OF_ONE_MAX {
+        Some(format!("{RUNNING_OF_ONE_MAX} pieces of your work go on already"))
+    } else {
+        None
+    }
+}
+
 /// The routes of this noun.
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(work)).routes(routes!(follow)).routes(routes!(cancel))
@@ -170,7 +209,7 @@ fn find(api: &Api, caller: &Caller, id: u64) -> Result<(watch::Receiver<WorkView
 }
 
 /// How a piece of work stands.
-#[utoipa::path(get, path = "/api/v1/work/{id}", operation_id = "get_work_id", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(get, path = "/api/v1/works/{id}", operation_id = "get_works_id", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, body = WorkView), (status = 404)))]
 async fn work(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Result<Json<WorkView>, ApiProblem> {
     let (view, _) = find(&api, &caller, id)?;
@@ -179,7 +218,7 @@ async fn work(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Re
 }
 
 /// Sends how it stands as event `state`, at once and whenever that changes, until it has ended.
-#[utoipa::path(get, path = "/api/v1/work/{id}/events", operation_id = "get_work_id_events", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(get, path = "/api/v1/works/{id}/events", operation_id = "get_works_id_events", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, description = "Server-sent events: `state` with a WorkView"), (status = 404)))]
 async fn follow(
     State(api): State<Api>,
@@ -201,7 +240,7 @@ async fn follow(
 }
 
 /// Stops it; what it has done stays done.
-#[utoipa::path(post, path = "/api/v1/work/{id}/cancel", operation_id = "post_work_id_cancel", tag = "work", params(("id" = u64, Path)),
+#[utoipa::path(post, path = "/api/v1/works/{id}/cancel", operation_id = "post_works_id_cancel", tag = "work", params(("id" = u64, Path)),
     responses((status = 200, body = WorkView), (status = 404)))]
 async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<u64>) -> Result<Json<WorkView>, ApiProblem> {
     let (mut view, cancel) = find(&api, &caller, id)?;
@@ -232,5 +271,26 @@ mod tests {
         let (mut view, cancel) = works.find(begun.id, &kim, false).unwrap();
         cancel.cancel();
         assert_eq!(view.wait_for(|view| view.state != "running").await.unwrap().state, "cancelled");
+    }
+
+    #[tokio::test]
+    async fn one_comparison_of_a_table_goes_on_at_a_time_and_one_person_has_few() {
+        let works = Works::default();
+        let who = |id: i64, name: &str| Principal::Token { id, name: name.into(), owner: name.into() };
+        let (kim, lee) = (who(1, "kim"), who(2, "lee"));
+        let begin = |who: &Principal, about: &str| {
+            works.begin_one(who, "compare", about, |_: Step| std::future::pending()).map_err(|problem| problem.code)
+        };
+        let first = begin(&kim, "shop.orders").unwrap();
+        assert_eq!(begin(&lee, "shop.orders").unwrap_err(), "work.too_much");
+        for table in ["a.a", "a.b", "a.c"] {
+            begin(&kim, table).unwrap();
+        }
+        assert_eq!(begin(&kim, "a.d").unwrap_err(), "work.too_much");
+        begin(&lee, "a.d").unwrap();
+        let (mut view, cancel) = works.find(first.id, &kim, false).unwrap();
+        cancel.cancel();
+        view.wait_for(|view| view.state != "running").await.unwrap();
+        assert!(begin(&lee, "shop.orders").is_ok());
     }
 }

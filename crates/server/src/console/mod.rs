@@ -64,7 +64,7 @@ fn is_there() -> bool {
 pub fn router() -> Router {
     let there = is_there();
     if !there {
-        tracing::warn!("the console is not built; `cargo xtask console` builds it");
+        tracing::info!("the console is not built; `cargo xtask console` builds it");
     }
     Router::new()
         .fallback(async move |request: Request| answer(there, request.method(), request.uri(), request.headers()))

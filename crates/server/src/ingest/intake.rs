@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::ConnectInfo,
     http::{HeaderMap, header::ORIGIN, request::Parts},
 };
 use bytes::Bytes;
-use naru_access::{Sender, TOKEN_PREFIX, Tokens};
+use naru_access::{Sender, TOKEN_PREFIX};
 use naru_project::{IntakeSettings, Keys, Protocol};
 use naru_topics::{Incoming, Judged, TopicHandle, Topics};
 use serde::Serialize;
@@ -22,10 +21,10 @@ use super::{
     memory::Memory,
     pages::Origins,
     refusal::Refusal,
-    sender::{Senders, key_of},
+    sender::{KeyBook, Senders, key_of},
     wire::{Request, WireError},
 };
-use crate::http::{Metrics, Peer};
+use crate::http::Metrics;
 
 /// Bodies above this are taken apart, and their events checked, on a thread of their own, so that others are not held up.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -110,9 +109,9 @@ pub struct Failed {
 
 impl Intake {
     /// An intake into these topics, with its counters registered.
-    pub fn new(topics: Topics, tokens: Tokens, settings: IntakeSettings, metrics: &Metrics) -> Self {
+    pub fn new(topics: Topics, book: KeyBook, settings: IntakeSettings, metrics: &Metrics) -> Self {
         let counters = Counters::register(&mut metrics.lock());
-        let senders = Senders::new(tokens, settings.keys == Keys::Required, settings.rate);
+        let senders = Senders::new(book, settings.keys == Keys::Required, settings.rate);
         let origins = Origins::new(settings.origins);
         let inner =
             Inner { topics, senders, body_max: settings.body_max, memory: Memory::default(), counters, origins };
@@ -152,7 +151,7 @@ impl Intake {
     {
         let inner = &self.inner;
         let key = key_of(&parts.headers, parts.uri.query().unwrap_or_default());
-        let from = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
+        let from = inner.senders.origin(parts);
         let (early, stranger) = match &key {
             Some(key) if key.starts_with(TOKEN_PREFIX) => (inner.senders.admit(Some(key), from).await?, false),
             key if !aim.key_in_body() => (inner.senders.admit(key.as_deref(), from).await?, false),

@@ -29,6 +29,7 @@ pub use intake::Intake;
 use intake::{Aim, Taken};
 use naru_project::Protocol;
 use refusal::Refusal;
+pub use sender::KeyBook;
 pub(crate) use sender::{Senders, key_of};
 use wire::{Request, Sent, WireError, cloudevents, form, mixpanel, otlp, otlp_json, segment, split};
 

@@ -10,14 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, request::Parts};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use naru_access::{AccessError, Sender, TOKEN_PREFIX, Tokens};
+use naru_access::{AccessError, Policy, Sender, TOKEN_PREFIX, Tokens};
 use naru_topics::log::TopicNo;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::{refusal::Refusal, wire::form};
+use crate::signin::request::peer;
 
 /// How long a key that was looked up is trusted without another look.
 const TRUST: Duration = Duration::from_secs(1);
@@ -52,10 +53,21 @@ fn basic(pair: String) -> Option<String> {
 /// Senders by the hash of their key, and when each was looked up.
 type Known = HashMap<[u8; 32], (Instant, Arc<Sender>)>;
 
+/// What keys are looked up in.
+#[derive(Debug, Clone)]
+pub struct KeyBook {
+    /// The tokens.
+    pub tokens: Tokens,
+    /// What their holders may do; asked at every look.
+    pub policy: Policy,
+    /// Proxies that are believed about whom they ask for.
+    pub proxies: Vec<IpAddr>,
+}
+
 /// Senders' keys and how fast each sends.
 #[derive(Debug)]
 pub struct Senders {
-    tokens: Tokens,
+    book: KeyBook,
     required: bool,
     rate: Option<u64>,
     known: Mutex<Known>,
@@ -63,14 +75,19 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Keys are looked up in `tokens`; `rate` is in events a second.
-    pub fn new(tokens: Tokens, required: bool, rate: Option<u64>) -> Self {
-        Self { tokens, required, rate, known: Mutex::default(), buckets: Mutex::default() }
+    /// Keys are looked up in `book`; `rate` is in events a second.
+    pub fn new(book: KeyBook, required: bool, rate: Option<u64>) -> Self {
+        Self { book, required, rate, known: Mutex::default(), buckets: Mutex::default() }
+    }
+
+    /// Where a request comes from; what a declared proxy says of it is believed.
+    pub(crate) fn origin(&self, parts: &Parts) -> IpAddr {
+        peer(parts, &self.book.proxies)
     }
 
     /// Who sends, and from where. A key of naru's form must be right also where none is needed; any other text where a
     /// library insists on one is nobody's key then. A key that is used from where it may not come from is wrong.
-    pub async fn admit(&self, key: Option<&str>, from: Option<IpAddr>) -> Result<Option<Arc<Sender>>, Refusal> {
+    pub async fn admit(&self, key: Option<&str>, from: IpAddr) -> Result<Option<Arc<Sender>>, Refusal> {
         match key {
             Some(key) if self.required || key.starts_with(TOKEN_PREFIX) => {
                 let found = self.look(key).await?.filter(|sender| may_come(sender, from));
@@ -88,7 +105,7 @@ impl Senders {
         if trusted.is_some() {
             return Ok(trusted);
         }
-        let found = self.tokens.sender(key).await?.map(Arc::new);
+        let found = self.book.tokens.sender(key, &self.book.policy.now()).await?.map(Arc::new);
         let mut known = self.known.lock();
         match &found {
             Some(sender) => {
@@ -123,8 +140,8 @@ impl Senders {
     }
 }
 
-fn may_come(sender: &Sender, from: Option<IpAddr>) -> bool {
-    sender.networks.is_empty() || from.is_some_and(|from| sender.networks.iter().any(|network| network.holds(from)))
+fn may_come(sender: &Sender, from: IpAddr) -> bool {
+    sender.networks.is_empty() || sender.networks.iter().any(|network| network.holds(from))
 }
 
 /// Events that may be sent now; one second's worth at most. A request may go into debt once, so that one larger than

@@ -21,7 +21,7 @@ pub(super) enum Caller {
         sender: Arc<Sender>,
         /// Its text and where it is used, to see later whether it still does.
         token: Arc<str>,
-        from: Option<IpAddr>,
+        from: IpAddr,
     },
 }
 
@@ -37,6 +37,14 @@ impl Caller {
             Self::Anybody => None,
             Self::Bearer { sender, .. } => Some(sender),
         }
+    }
+
+    /// Whether somebody who asks with the same token now may do all that this caller may.
+    pub(super) fn is_still(&self, now: &Sender) -> bool {
+        self.sender().is_none_or(|before| {
+            before.topics.iter().all(|topic| now.topics.contains(topic))
+                && before.receives.iter().all(|topic| now.receives.contains(topic))
+        })
     }
 
     /// Whether a topic is there for the caller.

@@ -12,8 +12,8 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -26,10 +26,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{caller::Caller, rest};
-use crate::{
-    http::Peer,
-    ingest::{Senders, key_of},
-};
+use crate::ingest::{Senders, key_of};
 
 /// KiB of requests that are being received and answered, all together.
 const MEMORY_KIB: usize = 256 << 10;
@@ -56,9 +53,9 @@ impl Gate {
     }
 
     /// Who calls with a token, or without one.
-    async fn caller(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Status> {
-        let token = key_of(headers, "");
-        let from = peer.map(|peer| peer.0.ip());
+    async fn caller(&self, parts: &Parts) -> Result<Caller, Status> {
+        let token = key_of(&parts.headers, "");
+        let from = self.senders.origin(parts);
         let admitted = self.senders.admit(token.as_deref(), from).await;
         let admitted = admitted.map_err(|refusal| {
             let text = refusal.problem().to_string();
@@ -74,14 +71,17 @@ impl Gate {
         })
     }
 
-    /// Whether a caller may go on with what it began.
+    /// Whether a caller may go on with what it began: its token stands, and still opens what it opened.
     pub(super) async fn stands(&self, caller: &Caller) -> bool {
         match caller {
             Caller::Anybody => true,
             // The state database may be away for a moment; only a clear no ends a stream.
             Caller::Bearer { token, from, .. } => {
                 let again = self.senders.admit(Some(token), *from).await;
-                again.map_or_else(|refusal| refusal.status() != StatusCode::UNAUTHORIZED, |found| found.is_some())
+                again.map_or_else(
+                    |refusal| refusal.status() != StatusCode::UNAUTHORIZED,
+                    |found| found.is_some_and(|now| caller.is_still(&now)),
+                )
             }
         }
     }
@@ -93,12 +93,13 @@ pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
         return (StatusCode::FORBIDDEN, "not for pages of a browser\n").into_response();
     }
     if !request.uri().path().starts_with(OPEN_PATHS) {
-        let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0);
-        match gate.caller(request.headers(), peer.as_ref()).await {
-            Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(status) if is_grpc(request.headers()) => return status.into_http::<Body>(),
+        let (mut parts, body) = request.into_parts();
+        match gate.caller(&parts).await {
+            Ok(caller) => drop(parts.extensions.insert(caller)),
+            Err(status) if is_grpc(&parts.headers) => return status.into_http::<Body>(),
             Err(status) => return rest::failed(&status),
         }
+        request = Request::from_parts(parts, body);
     }
     let held = Arc::new(Held { memory: Arc::clone(&gate.memory), now: Mutex::new(Some(Vec::new())) });
     let received = Arc::clone(&held);
@@ -198,11 +199,12 @@ impl HttpBody for Counted {
 mod tests {
     use axum::{Router, middleware::from_fn_with_state, routing::post};
     use http_body_util::BodyExt as _;
-    use naru_access::Tokens;
+    use naru_access::{Policy, Tokens};
     use naru_store::Store;
     use tonic::Code;
 
     use super::*;
+    use crate::ingest::KeyBook;
 
     /// Sends a body of so many bytes through a gate; the code of what the call saw of it.
     async fn sent(gate: &Gate, bytes: usize) -> Code {
@@ -223,7 +225,11 @@ mod tests {
     async fn requests_together_hold_no_more_than_the_memory_and_it_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("naru.db")).unwrap();
-        let mut gate = Gate::new(Senders::new(Tokens::new(store), false, None));
+        let mut gate = Gate::new(Senders::new(
+            KeyBook { tokens: Tokens::new(store), policy: Policy::default(), proxies: Vec::new() },
+            false,
+            None,
+        ));
         gate.memory = Arc::new(Semaphore::new(8));
         assert_eq!(sent(&gate, 8 << 10).await, Code::Ok);
         let others = Arc::clone(&gate.memory).try_acquire_many_owned(4).unwrap();

@@ -24,7 +24,6 @@ mod subscriber;
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{Router, extract::Request, middleware::from_fn_with_state};
-use naru_access::Tokens;
 use naru_project::{IntakeSettings, Keys};
 use naru_store::subscriptions as stored;
 use naru_topics::{Topics, subscribe::Subscriptions};
@@ -47,7 +46,7 @@ use crate::{
             subscriber_server::SubscriberServer,
         },
     },
-    ingest::Senders,
+    ingest::{KeyBook, Senders},
 };
 
 /// Bytes of one request: ten megabytes of messages and what is around them.
@@ -84,15 +83,15 @@ pub async fn serve(
     doorway: Doorway,
     topics: Topics,
     subscriptions: Subscriptions,
-    keys: (Tokens, IntakeSettings),
+    keys: (KeyBook, IntakeSettings),
 ) -> Result<Option<Door>, ServerError> {
     let doorway = Doorway { limits: listener::limits(doorway.limits), ..doorway };
     let builder = listener::http(&doorway.limits);
     let Some(mut entrance) = doorway.bind("pubsub", &[b"h2", b"http/1.1"]).await? else { return Ok(None) };
     // Programs on this machine that know an emulator's address only speak no TLS.
     entrance.plain_too = entrance.address.ip().is_loopback();
-    let (tokens, settings) = keys;
-    let gate = Gate::new(Senders::new(tokens, settings.keys == Keys::Required, settings.rate));
+    let (book, settings) = keys;
+    let gate = Gate::new(Senders::new(book, settings.keys == Keys::Required, settings.rate));
     let scheme = if entrance.has_tls() { "https" } else { "http" };
     let service = PubSub::open(topics, subscriptions, format!("{scheme}://{}", entrance.address), gate).await?;
     service.subscriptions().list().iter().for_each(|subscription| service.pushes().follow(subscription));

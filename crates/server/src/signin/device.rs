@@ -57,8 +57,14 @@ pub(crate) struct Requested {
 #[derive(Debug, Clone)]
 enum Answered {
     NotYet,
+    /// Somebody said yes; its token is being made.
+    Soon,
     No,
-    Yes { token: Secret, account: String, expires_us: Option<i64> },
+    Yes {
+        token: Secret,
+        account: String,
+        expires_us: Option<i64>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,7 +93,7 @@ pub(super) async fn begin(State(signin): State<SignIn>, request: Request) -> Res
         let problem = problem.hint("Commands in its project folder need no sign-in.");
         return ApiProblem(problem, StatusCode::NOT_FOUND).into_response();
     };
-    if !signin.attempts().pass(peer) {
+    if !signin.attempts().device.pass(peer) {
         return oauth(StatusCode::TOO_MANY_REQUESTS, "slow_down");
     }
     let Ok(body) = axum::body::to_bytes(body, 4_000).await else {
@@ -95,7 +101,7 @@ pub(super) async fn begin(State(signin): State<SignIn>, request: Request) -> Res
     };
     let Ok(Form(begin)) = form::<Begin>(&body) else { return oauth(StatusCode::BAD_REQUEST, "invalid_request") };
     let (device, code) = (random(), draw_code());
-    let client = begin.client.chars().filter(|c| !c.is_control()).take(NAME_LETTERS_MAX).collect();
+    let client = begin.client.chars().filter(|c| is_plain(*c)).take(NAME_LETTERS_MAX).collect();
     let requested = Requested {
         device: device.clone(),
         client,
@@ -104,9 +110,7 @@ pub(super) async fn begin(State(signin): State<SignIn>, request: Request) -> Res
         asked: None,
         answer: Answered::NotYet,
     };
-    if !signin.devices().put(code.clone(), requested) {
-        return oauth(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
-    }
+    signin.devices().put(code.clone(), peer, requested);
     let page = format!("{}signin/device", settings.url);
     let answer = Offered {
         // The code finds the entry, the rest proves whose it is.
@@ -158,8 +162,8 @@ pub(super) async fn poll(State(signin): State<SignIn>, request: Request) -> Resp
     });
     match asked.flatten() {
         None => oauth(StatusCode::BAD_REQUEST, "expired_token"),
-        Some((true, Answered::NotYet)) => oauth(StatusCode::BAD_REQUEST, "slow_down"),
-        Some((false, Answered::NotYet)) => oauth(StatusCode::BAD_REQUEST, "authorization_pending"),
+        Some((true, Answered::NotYet | Answered::Soon)) => oauth(StatusCode::BAD_REQUEST, "slow_down"),
+        Some((false, Answered::NotYet | Answered::Soon)) => oauth(StatusCode::BAD_REQUEST, "authorization_pending"),
         Some((_, Answered::No)) => {
             signin.devices().take(code);
             oauth(StatusCode::BAD_REQUEST, "access_denied")
@@ -178,6 +182,11 @@ pub(super) async fn poll(State(signin): State<SignIn>, request: Request) -> Resp
 
 fn oauth(status: StatusCode, error: &str) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], Json(serde_json::json!({ "error": error }))).into_response()
+}
+
+/// Whether a letter may stand in a program's name: nothing that hides, turns around or frames what stands beside it.
+fn is_plain(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_' | '.' | '@' | '/' | '(' | ')')
 }
 
 fn draw_code() -> String {
@@ -203,12 +212,23 @@ impl SignIn {
 
     /// Counts somebody's try at a code; `false` when it is one too many.
     pub(crate) fn may_try(&self, from: IpAddr) -> bool {
-        self.attempts().pass(from)
+        self.attempts().code.pass(from)
     }
 
     /// Turns a program away.
     pub(crate) fn turn_away(&self, code: &str) -> bool {
-        self.devices().change(&typed(code), |waiting| waiting.answer = Answered::No).is_some()
+        self.answer(&typed(code), Answered::No).is_some()
+    }
+
+    /// Answers what nobody answered yet; the program's name, or `None` when there is nothing to answer.
+    fn answer(&self, code: &str, answer: Answered) -> Option<String> {
+        let answered = self.devices().change(code, |waiting| {
+            matches!(waiting.answer, Answered::NotYet).then(|| {
+                waiting.answer = answer;
+                waiting.client.clone()
+            })
+        });
+        answered.flatten()
     }
 
     /// Lets a program in as a person, with a personal token of its own.
@@ -217,14 +237,21 @@ impl SignIn {
     /// The token cannot be made.
     pub(crate) async fn let_in(&self, code: &str, person: &Account) -> Result<bool, Problem> {
         let code = typed(code);
-        let Some(waiting) = self.requested(&code) else { return Ok(false) };
+        // Taken before the token is made: two clicks make one.
+        let Some(client) = self.answer(&code, Answered::Soon) else { return Ok(false) };
         // Names of tokens are unique; the code tells two sign-ins of one machine apart.
-        let name: String =
-            format!("{} {}", if waiting.client.is_empty() { "naru" } else { &waiting.client }, shown(&code));
+        let name: String = format!("{} {}", if client.is_empty() { "naru" } else { &client }, shown(&code));
         let name = cut(&name, 63);
-        let scopes = vec![Scope::Query, Scope::Api];
+        // `naru sql` asks for no more; a longer one is made by hand in the console.
+        let scopes = vec![Scope::Query];
         let issued = self.tokens().issue_personal(person, &name, TOKEN_DAYS, scopes).await;
-        let issued = issued.map_err(|error| error.problem())?;
+        let issued = match issued {
+            Ok(issued) => issued,
+            Err(error) => {
+                self.devices().change(&code, |waiting| waiting.answer = Answered::NotYet);
+                return Err(error.problem());
+            }
+        };
         let answer =
             Answered::Yes { token: issued.secret, account: person.name.clone(), expires_us: issued.expires_us };
         Ok(self.devices().change(&code, |waiting| waiting.answer = answer).is_some())
@@ -251,6 +278,12 @@ mod tests {
         assert_eq!(typed(&shown(&code).to_lowercase()), code);
         assert_eq!(typed(&format!(" {} ", shown(&code).replace('-', " "))), code);
         assert_ne!(draw_code(), code);
+    }
+
+    #[test]
+    fn a_programs_name_has_plain_letters_only() {
+        let told: String = "naru on 가나-1.local\u{202e}\u{200b}\"<b>\n".chars().filter(|c| is_plain(*c)).collect();
+        assert_eq!(told, "naru on 가나-1.localb");
     }
 
     #[test]

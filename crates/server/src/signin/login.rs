@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use naru_access::{
-    Principal, SessionOf, Vouched,
+    AccessError, Principal, SessionOf, Vouched,
     audit::{Deed, Door, Entry, Origin},
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -69,7 +69,8 @@ async fn begin(
     start: &Start,
     to: String,
 ) -> Result<Response, Refusal> {
-    if !signin.attempts().pass(request::peer(parts, &signin.options().proxies)) {
+    let peer = request::peer(parts, &signin.options().proxies);
+    if !signin.attempts().start.pass(peer) {
         return Err(Refusal::TooMany);
     }
     let (asked, quiet) = (Asked::draw(), start.quiet.is_some());
@@ -79,9 +80,7 @@ async fn begin(
     let known = request::cookie(&parts.headers, &name).filter(|value| is_random(value));
     let browser = known.unwrap_or_else(random);
     let begun = Begun { browser: browser.clone(), to, quiet, asked: asked.clone() };
-    if !signin.begun().put(asked.state, begun) {
-        return Err(Refusal::TooMany);
-    }
+    signin.begun().put(asked.state, peer, begun);
     Ok(go(address.as_str(), [cookie(name, browser, signin.options().secure, SIGN_IN_SECONDS)]))
 }
 
@@ -112,7 +111,10 @@ pub(super) async fn callback(State(signin): State<SignIn>, Query(answer): Query<
     };
     match end(&signin, provider, &parts, answer, &begun).await {
         Ok(session) => go(&begun.to, [session]),
-        Err(refusal) => refuse(&refusal, &begun.to),
+        Err(refusal) => {
+            signin.note_refused(&parts, &refusal).await;
+            refuse(&refusal, &begun.to)
+        }
     }
 }
 
@@ -162,7 +164,7 @@ impl SignIn {
     ) -> Result<HeaderValue, Refusal> {
         let peer = request::peer(parts, &self.options().proxies);
         let client = request::client(&parts.headers);
-        self.end_session(parts).await?;
+        let _ = self.end_session(parts).await?;
         let opened = self.sessions().open(of, peer, &client).await?;
         let origin = Origin { door: Door::Console, address: Some(peer), client };
         let entry = Entry::new(principal, origin, Deed::SignIn).detail("session opened");
@@ -174,16 +176,38 @@ impl SignIn {
         Ok(self.session_cookie(opened.cookie.expose().to_owned()))
     }
 
-    /// Ends the session of a request's cookie, if it has one.
-    pub(super) async fn end_session(&self, parts: &Parts) -> Result<(), Refusal> {
-        let Some(cookie) = request::cookie(&parts.headers, &self.cookie_name()) else { return Ok(()) };
-        let Some((id, principal)) = self.sessions().enter(&cookie).await? else { return Ok(()) };
-        let of = match principal {
+    /// Writes down that somebody who came back from the issuer was not let in. What was not begun here is not written:
+    /// anybody could fill the audit with it.
+    async fn note_refused(&self, parts: &Parts, refusal: &Refusal) {
+        if matches!(refusal, Refusal::NotQuiet | Refusal::Audit(_)) {
+            return;
+        }
+        let account = match refusal {
+            Refusal::Access(AccessError::Left { name }) => name.clone(),
+            _ => "somebody unknown".to_owned(),
+        };
+        let entry = Entry::new(&Principal::Project, self.origin(parts), Deed::SignIn).detail(refusal.to_string());
+        let entry = Entry { account, account_kind: "person", result: refusal.code().to_owned(), ..entry };
+        if let Err(problem) = self.audit().note(&Principal::Project, entry).await {
+            tracing::warn!(%problem, "a refused sign-in is not in the audit");
+        }
+    }
+
+    fn origin(&self, parts: &Parts) -> Origin {
+        let address = Some(request::peer(parts, &self.options().proxies));
+        Origin { door: Door::Console, address, client: request::client(&parts.headers) }
+    }
+
+    /// Ends the session of a request's cookie, if it has one; gives whose it was.
+    pub(super) async fn end_session(&self, parts: &Parts) -> Result<Option<Principal>, Refusal> {
+        let Some(cookie) = request::cookie(&parts.headers, &self.cookie_name()) else { return Ok(None) };
+        let Some((id, principal)) = self.sessions().enter(&cookie).await? else { return Ok(None) };
+        let of = match &principal {
             Principal::Person(account) => SessionOf::Person(account.id),
             _ => SessionOf::Owner,
         };
         self.sessions().end(of, id).await?;
-        Ok(())
+        Ok(Some(principal))
     }
 }
 
@@ -202,9 +226,19 @@ pub(super) async fn out(State(signin): State<SignIn>, request: Request) -> Respo
     if let Err(problem) = signin.check_ours(&parts) {
         return problem.into_response();
     }
-    if let Err(refusal) = signin.end_session(&parts).await {
-        tracing::warn!(reason = refusal.told(), "a session could not be ended");
-        return crate::api::ApiProblem::from(refusal.problem()).into_response();
+    match signin.end_session(&parts).await {
+        Ok(None) => {}
+        Ok(Some(principal)) => {
+            let entry = Entry::new(&principal, signin.origin(&parts), Deed::SignIn).detail("signed out");
+            // Whoever wants out is out, written down or not.
+            if let Err(problem) = signin.audit().note(&principal, entry).await {
+                tracing::warn!(%problem, "a sign-out is not in the audit");
+            }
+        }
+        Err(refusal) => {
+            tracing::warn!(reason = refusal.told(), "a session could not be ended");
+            return crate::api::ApiProblem::from(refusal.problem()).into_response();
+        }
     }
     let gone = cookie(signin.cookie_name(), String::new(), signin.options().secure, 0);
     (StatusCode::NO_CONTENT, [(axum::http::header::SET_COOKIE, gone)]).into_response()

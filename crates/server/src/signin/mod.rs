@@ -35,7 +35,7 @@ use serde::Serialize;
 use crate::api::ApiProblem;
 use device::Requested;
 use login::Begun;
-use pending::{Attempts, Pending};
+use pending::{Counters, Pending};
 use provider::Provider;
 
 /// Sign-ins that may be under way at once.
@@ -86,7 +86,7 @@ struct Inner {
     begun: Pending<Begun>,
     links: Pending<()>,
     devices: Pending<Requested>,
-    attempts: Attempts,
+    attempts: Counters,
     wire: OnceLock<SocketAddr>,
 }
 
@@ -107,7 +107,7 @@ impl SignIn {
             begun: Pending::new(BEGUN_MAX, Duration::from_secs(login::SIGN_IN_SECONDS.unsigned_abs())),
             links: Pending::new(LINKS_MAX, LINK_PATIENCE),
             devices: Pending::new(DEVICES_MAX, device::PATIENCE),
-            attempts: Attempts::default(),
+            attempts: Counters::default(),
             wire: OnceLock::new(),
             options,
         };
@@ -172,7 +172,7 @@ impl SignIn {
         &self.inner.devices
     }
 
-    fn attempts(&self) -> &Attempts {
+    fn attempts(&self) -> &Counters {
         &self.inner.attempts
     }
 

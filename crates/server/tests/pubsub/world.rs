@@ -7,10 +7,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use jiff::tz::TimeZone;
-use naru_access::Tokens;
+use naru_access::{Policy, Tokens};
 use naru_lake::{Lake, LakeSettings};
 use naru_project::IntakeSettings;
-use naru_server::{Door, Doorway, Listen, Tls, generated::google::pubsub::v1 as pb};
+use naru_server::{Door, Doorway, Listen, Tls, generated::google::pubsub::v1 as pb, ingest::KeyBook};
 use naru_store::Store;
 use naru_testkit::Folder;
 use naru_topics::{Topics, TopicsSettings, log::LogSettings, subscribe::Subscriptions};
@@ -146,7 +146,9 @@ async fn open(
     };
     let topics = Topics::open(settings).await.unwrap();
     let subscriptions = Subscriptions::open(topics.clone()).await.unwrap();
-    let keys = (Tokens::new(topics.store().clone()), intake.clone());
+    let tokens = Tokens::new(topics.store().clone());
+    let book = KeyBook { tokens, policy: Policy::default(), proxies: Vec::new() };
+    let keys = (book, intake.clone());
     let doorway = Doorway::from(address.parse::<Listen>().unwrap()).with_tls(tls);
     let door = naru_server::pubsub::serve(doorway, topics.clone(), subscriptions.clone(), keys).await;
     (door.unwrap().unwrap(), topics, subscriptions)

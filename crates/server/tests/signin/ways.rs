@@ -71,6 +71,26 @@ async fn who_left_is_nobody_at_once_and_is_told_so_at_the_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_sign_in_and_a_sign_out_are_written_down() {
+    let world = World::new().await;
+    let mut kim = world.browser();
+    world.sign_in(&mut kim, "kim").await;
+    assert_eq!(kim.post("/signin/out", &json!({})).await.status, StatusCode::NO_CONTENT);
+    let account = world.people.list().await.unwrap().remove(0).account;
+    world.people.offboard(account.id, None).await.unwrap();
+    let begun = kim.begin("/").await;
+    let token = sign(&key("one"), &world.claims("kim", &begun.nonce));
+    kim.end(&begun.state, &world.issuer.give(&begun.challenge, Answer::Token(token)), "").await;
+    // What was never begun here is in the log only.
+    kim.end("nothing", "x", "").await;
+    world.audit.close().await;
+    let rows = world.audit.find(naru_access::audit::AuditFilter::default(), None, 10).await.unwrap();
+    let told: Vec<_> = rows.iter().rev().map(|row| (row.account.as_str(), row.result.as_str())).collect();
+    assert_eq!(told, [("kim@acme.kr", "ok"), ("kim@acme.kr", "ok"), ("kim@acme.kr", "signin.left")]);
+    assert_eq!(rows[1].detail.as_deref(), Some("signed out"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_sql_opens_queries_and_nothing_else() {
     let world = World::new().await;
     let mut kim = world.browser();

@@ -28,6 +28,7 @@ pub struct World {
     pub people: People,
     pub tokens: Tokens,
     pub signin: SignIn,
+    pub audit: Audit,
     pub issuer: Issuer,
     _door: Door,
     _folder: tempfile::TempDir,
@@ -74,7 +75,8 @@ impl World {
             proxies: Vec::new(),
             secure: false,
         };
-        let signin = SignIn::new(&store, Audit::open(store.clone(), false), options).unwrap();
+        let audit = Audit::open(store.clone(), false);
+        let signin = SignIn::new(&store, audit.clone(), options).unwrap();
         let more = signin::router(signin.clone())
             .merge(Router::new().route("/api/v1/me", any(who)).with_state(signin.clone()));
         let ready = Arc::new(Vec::<String>::new);
@@ -86,6 +88,7 @@ impl World {
             people: People::new(store.clone()),
             tokens: Tokens::new(store),
             signin,
+            audit,
             issuer,
             _folder: folder,
         }

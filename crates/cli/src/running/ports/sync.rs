@@ -101,11 +101,12 @@ impl SyncOf {
         &self.running.home.project.root
     }
 
-    /// The draft as the folder would read it from its file.
+    /// The draft as its file will be read, with what was typed in the place of the reference, and no other variable.
     fn read(&self, draft: &Draft) -> Result<Source, Vec<Problem>> {
-        let environment = Environment::of_process();
-        let root = self.root();
-        naru_project::read_source(root, &draft.name, &draft.text(), &environment)
+        let typed = draft.typed().map_err(|problem| vec![problem])?;
+        let environment = Environment::of([(TYPED, typed.encoded().expose())]);
+        let named = Draft { password_reference: format!("${{{TYPED}}}"), ..draft.clone() };
+        naru_project::read_source(self.root(), &draft.name, &named.text(), &environment)
     }
 }
 
@@ -200,16 +201,7 @@ impl SyncPort for SyncOf {
             problems: problems.iter().map(ProblemView::of).collect(),
             notes: Vec::new(),
         };
-        let read = match &draft.password {
-            None => self.read(draft),
-            Some(typed) => {
-                // The file is read as it will be, with what was typed in the place of the reference.
-                let environment = Environment::of_process().with(TYPED, typed.encoded().expose());
-                let named = Draft { password_reference: format!("${{{TYPED}}}"), ..draft.clone() };
-                naru_project::read_source(self.root(), &draft.name, &named.text(), &environment)
-            }
-        };
-        match read {
+        match self.read(draft) {
             Err(problems) => failed(problems),
             Ok(source) => match tokio::time::timeout(LOOK_MAX, sources::check_live(&source)).await {
                 Err(_) => {

@@ -13,7 +13,10 @@ use super::{
     views::{OffboardedView, PlanView},
 };
 use crate::{
-    api::{Api, ApiProblem, permit::noted},
+    api::{
+        Api, ApiProblem,
+        permit::{in_person, noted},
+    },
     signin::caller::Caller,
 };
 
@@ -51,8 +54,11 @@ pub async fn access_plan(
     Json(draft): Json<Draft>,
 ) -> Result<Json<PlanView>, ApiProblem> {
     api.must_admin(&caller)?;
+    in_person(&caller)?;
     let desk = Desk::of(&api);
-    Ok(Json(read::plan(desk.policy, desk.warehouse, desk.port, &draft.text).await?))
+    let doing =
+        async { read::plan(desk.policy, desk.warehouse, desk.port, &draft.text).await.map_err(ApiProblem::from) };
+    noted(&api, &caller, Deed::Access, "access.plan".to_owned(), [], doing).await.map(Json)
 }
 
 /// Writes `access.toml` and puts it in force; answers with what that changed.
@@ -64,6 +70,7 @@ pub async fn access_apply(
     Json(asked): Json<Applied>,
 ) -> Result<Json<PlanView>, ApiProblem> {
     api.must_admin(&caller)?;
+    in_person(&caller)?;
     let desk = Desk::of(&api);
     let plan = read::plan(desk.policy, desk.warehouse, desk.port, &asked.text).await?;
     let told = plan.changes.iter().map(line).collect::<Vec<_>>().join("; ");
@@ -94,6 +101,7 @@ pub async fn access_offboard(
     Json(asked): Json<Leaving>,
 ) -> Result<Json<OffboardedView>, ApiProblem> {
     api.must_admin(&caller)?;
+    in_person(&caller)?;
     let port = Desk::of(&api).port;
     let heir = asked.to.as_deref();
     let what = format!("access.offboard {} to {}", asked.who, heir.unwrap_or("nobody"));

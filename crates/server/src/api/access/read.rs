@@ -66,7 +66,8 @@ pub async fn access_why(
 ) -> Result<Json<WhyView>, ApiProblem> {
     let table = table_id(&asked.table)?;
     let Some(who) = asked.who else {
-        let why = told(&api.policy.now(), &caller.principal, &table);
+        let there = all_tables(&api.warehouse).await?.contains(&table);
+        let why = told(&api.policy.now(), &caller.principal, &table, there);
         return Ok(Json(WhyView::of(views::name(&caller.principal), table.to_string(), why)));
     };
     api.must_admin(&caller)?;
@@ -103,9 +104,9 @@ fn table_id(text: &str) -> Result<TableId, Problem> {
 }
 
 /// The reasons that someone may hear of themselves: for a table that is not there, none.
-fn told(rights: &Rights, principal: &Principal, table: &TableId) -> Why {
+fn told(rights: &Rights, principal: &Principal, table: &TableId, there: bool) -> Why {
     let why = rights.why(principal, table);
-    if why.role.is_some() { why } else { Why { role: None, reasons: Vec::new(), closed: false } }
+    if there && why.role.is_some() { why } else { Why { role: None, reasons: Vec::new(), closed: false } }
 }
 
 /// Why someone may do something with a table. `who` is a name as in `access.toml`, or an e-mail address.
@@ -233,4 +234,25 @@ pub(super) fn names(rights: &Rights, address: &str) -> Vec<usize> {
     let mut lines: Vec<usize> = grants.chain(groups).collect();
     lines.sort_unstable();
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_access::{AccessFile, Terms};
+    use naru_project::Environment;
+
+    use super::*;
+
+    #[test]
+    fn why_says_the_same_of_a_closed_table_and_of_one_that_is_not_there() {
+        let text = "closed = [\"hr.pay\"]\n[[grants]]\nto = \"token:bi\"\ncan = \"view\"\non = \"hr\"\n";
+        let file = AccessFile::parse(text, &Environment::default()).unwrap();
+        let rights = Rights::new(Terms { file: Some(file), sign_in: true, ..Terms::default() });
+        let bi = Principal::Token { id: 1, name: "bi".into(), owner: "bi".into() };
+        let said = |table: &str, there: bool| told(&rights, &bi, &TableId::new("hr", table), there);
+        let nothing = Why { role: None, reasons: Vec::new(), closed: false };
+        assert_eq!(said("pay", true), nothing);
+        assert_eq!(said("pax", false), nothing);
+        assert!(said("people", true).role.is_some());
+    }
 }

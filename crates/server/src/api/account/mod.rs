@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, ApiProblem, views::time_text};
+use super::{Api, ApiProblem, permit::permit, topics::no_such_topic, views::time_text};
 use crate::signin::caller::{Caller, Via};
 
 /// The routes of these nouns.
@@ -151,6 +151,17 @@ fn made(api: &Api, issued: IssuedToken) -> TokenMade {
 
 fn scopes(texts: &[String]) -> Result<Vec<Scope>, ApiProblem> {
     texts.iter().map(|text| text.parse().map_err(failed)).collect()
+}
+
+/// Refuses words for topics that the holder may not send to or receive from; hidden ones do not exist.
+fn must_use(api: &Api, holder: &Principal, scopes: &[Scope]) -> Result<(), ApiProblem> {
+    let rights = api.policy.now();
+    for scope in scopes {
+        if let Scope::Send(topic) | Scope::Receive(topic) = scope {
+            permit(rights.decide_scope(holder, scope), || no_such_topic(topic))?;
+        }
+    }
+    Ok(())
 }
 
 /// The person who calls.

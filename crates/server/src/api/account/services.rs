@@ -1,15 +1,17 @@
 //! Service accounts and their tokens.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
 };
-use naru_access::{AccessError, Holder, NewService, Principal, ServiceInfo, audit::Deed};
+use naru_access::{AccessError, Account, Holder, NewService, Principal, ServiceInfo, audit::Deed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{NewToken, TokenList, TokenMade, failed, made, must_be_there, now, person, scopes, view};
+use super::{NewToken, TokenList, TokenMade, failed, made, must_be_there, must_use, now, person, scopes, view};
 use crate::{
     api::{Api, ApiProblem, permit::noted, views::time_text},
     signin::caller::Caller,
@@ -162,6 +164,8 @@ pub async fn make_service_token(
     must_be_there(&caller)?;
     let service = mine(&api, &caller, &name).await?;
     let scopes = scopes(&new.scopes)?;
+    let account = Account { id: service.id, name: service.name.clone(), shown: service.name.clone(), domain: None };
+    must_use(&api, &Principal::Service(Arc::new(account)), &scopes)?;
     let what = format!("token \"{}\" of service account {name} made for {}", new.name.trim(), new.scopes.join(", "));
     let issuing =
         async { api.signin.services().issue_token(&service, &new.name, new.days, scopes).await.map_err(failed) };

@@ -7,7 +7,7 @@ use axum::{
 };
 use naru_access::{Principal, audit::Deed};
 
-use super::{NewToken, TokenList, TokenMade, failed, holder, made, must_be_there, now, person, scopes, view};
+use super::{NewToken, TokenList, TokenMade, failed, holder, made, must_be_there, must_use, now, person, scopes, view};
 use crate::{
     api::{Api, ApiProblem, permit::noted},
     signin::caller::Caller,
@@ -32,6 +32,7 @@ pub async fn make_token(
 ) -> Result<(StatusCode, Json<TokenMade>), ApiProblem> {
     must_be_there(&caller)?;
     let scopes = scopes(&new.scopes)?;
+    must_use(&api, &caller.principal, &scopes)?;
     let tokens = api.signin.tokens();
     let what = format!("token \"{}\" made for {}", new.name.trim(), new.scopes.join(", "));
     let issued = noted(&api, &caller, Deed::Token, what, [], async {

@@ -115,17 +115,8 @@ fn select(api: &Api, caller: &Caller, graph: &Graph, words: &[String]) -> Result
     let mut selected = BTreeSet::new();
     let all = [String::from("*")];
     for word in if words.is_empty() { &all } else { words } {
-        let mut meant = graph.select(std::slice::from_ref(word)).map_err(ApiProblem::from)?;
-        // Who may not see the mart itself must not learn from it what lies around it.
-        let named = word.trim().trim_start_matches('+').trim_end_matches('+').parse::<TableId>();
-        if named.is_ok_and(|id| graph.mart(&id).is_some() && !visible.table(&id)) {
-            return Err(no_such_mart(word.trim_matches('+')).into());
-        }
-        meant.retain(|id| visible.table(id));
-        if meant.is_empty() {
-            return Err(no_such_mart(word.trim_matches('+')).into());
-        }
-        selected.extend(meant);
+        let meant = graph.select_seen(std::slice::from_ref(word), |id| visible.table(id));
+        selected.extend(meant.map_err(ApiProblem::from)?);
     }
     Ok(selected)
 }
@@ -169,11 +160,16 @@ pub(super) async fn resume(
     Path(run): Path<i64>,
     Json(asked): Json<ResumeAsked>,
 ) -> Result<Json<Plan>, ApiProblem> {
-    look(&api, &visible(&api, &caller), run).await?;
+    let visible = visible(&api, &caller);
+    look(&api, &visible, run).await?;
     let (port, number) = (api.ports.marts(), RunId(run));
     let graph = port.graph_now().map_err(ApiProblem::from)?;
     let would = port.flow().would_resume(&graph, Some(number), asked.older).await;
     let (_, marts) = would.map_err(|error| flow_problem(&error))?;
+    if marts.iter().any(|mart| !visible.table(mart)) {
+        // Which of them is not there for the caller would tell that it is there.
+        return Err(no_such_run(run));
+    }
     may_run(&api, &caller, &marts)?;
     let mut plan = plan(&api, &caller, &graph, &marts).await?;
     plan.run = Some(run);

@@ -361,7 +361,7 @@ impl Cell {
 impl MartView {
     /// A mart in full for someone who may see it.
     pub fn of(graph: &Graph, mart: &Mart, line: &Line, verdicts: &[VerdictRow], visible: &Visible) -> Self {
-        let check = |check: &naru_quality::CompiledCheck| {
+        let check = |check: &naru_flow::CompiledCheck| {
             let found = verdicts.iter().find(|verdict| verdict.check == check.name);
             CheckView {
                 check: check.name.clone(),

@@ -135,7 +135,7 @@ impl Shares {
         let link = store.read(move |db| shares::find_link(db, id)).await.map_err(failed)?;
         let link = link.ok_or_else(|| Problem::new("share.ended", "this share has ended"))?;
         let principal = self.sharer(&link.who).await?;
-        let saved = self.query(&principal, link.saved).await?;
+        let saved = self.shared(&principal, link.saved, &link.who, link.created_us).await?;
         if let Some((query, at_us)) = &link.query
             && now_us().saturating_sub(*at_us) < fresh_us(&link)
             && saved.updated_us < *at_us

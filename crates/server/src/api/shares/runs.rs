@@ -51,6 +51,20 @@ impl Shares {
         can(&self.inner.policy, principal, &found).map(|_| found).ok_or_else(ended)
     }
 
+    /// The query of a share, as whoever shared it knew it: once others may have changed its text, it does not run with
+    /// the sharer's rights any more.
+    pub(super) async fn shared(
+        &self,
+        principal: &Principal,
+        id: i64,
+        sharer: &str,
+        made_us: i64,
+    ) -> Result<Saved, Problem> {
+        let saved = self.query(principal, id).await?;
+        let others_edit = saved.who != sharer || saved.grants.iter().any(|(_, edit)| *edit);
+        if others_edit && saved.updated_us >= made_us { Err(ended()) } else { Ok(saved) }
+    }
+
     /// Runs a query to its end, whether or not somebody still waits for it.
     pub(super) async fn run(
         &self,

@@ -174,12 +174,14 @@ pub(super) async fn compare(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<WorkView>, ApiProblem> {
-    let id = allowed(&api, &caller, Action::View, &name)?;
+    // Both sides are read whole, the source's too.
+    let id = allowed(&api, &caller, Action::Operate, &name)?;
     one(&api, &caller, &id).await?;
-    let ports = api.ports.clone();
-    let begun = api
-        .ports
-        .works()
-        .begin(&caller.principal, "compare", move |_: Step| async move { ports.sync().compare(&id).await });
-    Ok(Json(begun.map_err(ApiProblem::from)?))
+    let (ports, table) = (api.ports.clone(), id.clone());
+    let begin = async {
+        let comparing = move |_: Step| async move { ports.sync().compare(&table).await };
+        let begun = api.ports.works().begin_one(&caller.principal, "compare", &id.to_string(), comparing);
+        begun.map_err(ApiProblem::from)
+    };
+    noted(&api, &caller, Deed::Operate, format!("sync.compare {id}"), [id.clone()], begin).await.map(Json)
 }

@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    api::{Api, ApiProblem, permit::noted, views::ProblemView},
+    api::{
+        Api, ApiProblem,
+        permit::{in_person, noted},
+        views::ProblemView,
+    },
     signin::caller::Caller,
 };
 
@@ -32,7 +36,7 @@ pub struct Draft {
     pub user: String,
     /// What stands for the password in the file: `${SHOP_PASSWORD}` or `${file:/run/secrets/shop}`.
     pub password_reference: String,
-    /// The password for this look only; what the reference stands for when missing.
+    /// The password for this look only, which cannot be done without.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub password: Option<Typed>,
@@ -123,6 +127,18 @@ impl Draft {
         text
     }
 
+    /// What was typed. Without it a look would need what the reference stands for, and whoever asks chooses both the
+    /// variable and the host that it would be sent to.
+    ///
+    /// # Errors
+    /// Nothing was typed.
+    pub fn typed(&self) -> Result<&Typed, Problem> {
+        self.password.as_ref().ok_or_else(|| {
+            Problem::new("sync.draft", "the password is needed for a look at the database")
+                .hint("It is used for this look and not kept; variables of the server are not read for it.")
+        })
+    }
+
     /// Where the file lies in the project folder.
     pub fn file(&self) -> String {
         format!("sources/{}.toml", self.name)
@@ -130,14 +146,15 @@ impl Draft {
 
     /// What can be said without a connection.
     fn mistake(&self) -> Option<Problem> {
-        let plain = |text: &str| !text.is_empty() && !text.contains(['"', '\n', '\r', '@', '/', '\\', '\0']);
-        let reference = self.password_reference.starts_with("${")
-            && self.password_reference.ends_with('}')
-            && !self.password_reference.contains(['"', '\n', '\r', '@']);
+        let plain = |text: &str| !text.is_empty() && !text.contains(['"', '\n', '\r', '@', '/', '\\', '\0', '$']);
+        let reference = self.password_reference.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        let reference = reference.is_some_and(|name| !name.contains(['"', '\n', '\r', '@', '$', '{', '}']));
         let wrong = if self.name.is_empty() || !self.name.chars().all(|c| c.is_alphanumeric() || c == '_') {
             "the name of a source has letters, digits and _"
         } else if !plain(&self.host) || self.user.is_empty() || self.database.is_empty() {
             "host, database and user are needed"
+        } else if self.include.iter().any(|pattern| pattern.contains('$')) {
+            "tables are named as they are, without variables"
         } else if !reference {
             "the password stands in the file as ${NAME} or ${file:/path}"
         } else {
@@ -185,6 +202,7 @@ fn quoted(text: &str) -> String {
 
 fn may_connect(api: &Api, caller: &Caller, draft: &Draft) -> Result<(), ApiProblem> {
     api.must_admin(caller)?;
+    in_person(caller)?;
     draft.mistake().map_or(Ok(()), |problem| Err(problem.into()))
 }
 
@@ -198,7 +216,9 @@ pub(super) async fn check(
     Json(draft): Json<Draft>,
 ) -> Result<Json<CheckedDraft>, ApiProblem> {
     may_connect(&api, &caller, &draft)?;
-    let checked = api.ports.sync().check(&draft).await;
+    let what = format!("sync.check {} at {}:{}", draft.name, draft.host, draft.port);
+    let look = async { Ok(api.ports.sync().check(&draft).await) };
+    let checked = noted(&api, &caller, Deed::Operate, what, [], look).await?;
     Ok(Json(CheckedDraft { checked, file: draft.file(), text: draft.text(), role_sql: draft.role_sql() }))
 }
 
@@ -245,12 +265,26 @@ mod tests {
 
     #[test]
     fn what_could_leave_its_place_in_the_file_is_refused() {
-        for (host, reference) in
-            [("h\"x", "${A}"), ("h/x", "${A}"), ("h", "geheim"), ("h", "${A}\"\nurl=\"${B}"), ("", "${A}")]
-        {
+        for (host, reference) in [
+            ("h\"x", "${A}"),
+            ("h/x", "${A}"),
+            ("h", "geheim"),
+            ("h", "${A}\"\nurl=\"${B}"),
+            ("", "${A}"),
+            ("h${A}", "${A}"),
+            ("h", "${A}${B}"),
+        ] {
             let draft = Draft { host: host.into(), password_reference: reference.into(), ..draft() };
             assert!(draft.mistake().is_some(), "{host} {reference}");
         }
+        let named = Draft { include: vec!["public.${A}".into()], ..draft() };
+        assert!(named.mistake().is_some());
         assert!(draft().mistake().is_none());
+    }
+
+    #[test]
+    fn a_look_takes_what_was_typed_and_nothing_that_the_server_knows() {
+        assert!(draft().typed().is_ok());
+        assert_eq!(Draft { password: None, ..draft() }.typed().unwrap_err().code, "sync.draft");
     }
 }

@@ -57,7 +57,8 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(dead::replay))
 }
 
-fn no_such_topic(name: &str) -> Problem {
+/// The answer for a topic that is not there, or not for the caller.
+pub(super) fn no_such_topic(name: &str) -> Problem {
     Problem::new("topics.missing", format!("there is no topic \"{name}\"")).hint("`naru status` lists the topics.")
 }
 

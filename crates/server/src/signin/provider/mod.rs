@@ -15,12 +15,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use naru_base::time::now_us;
 use naru_project::SignInSettings;
+use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
 use url::Url;
 
 use claims::{Expected, Fault, Identity};
@@ -237,37 +237,38 @@ impl Provider {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
-        let mut kept = self.metadata.lock().await;
-        if let Some((at, metadata)) = kept.as_ref()
+        if let Some((at, metadata)) = self.metadata.lock().as_ref()
             && at.elapsed() < DISCOVERED_FOR
         {
             return Ok(metadata.clone());
         }
+        // Nobody waits for another's question: an issuer that is slow to one is not slow to all.
         let what = "the discovery document";
         let address = format!("{}/.well-known/openid-configuration", self.settings.issuer.trim_end_matches('/'));
         let found: Metadata = self.read(what, self.client.get(address)).await?;
         check(&found, &self.settings.issuer).map_err(|why| ProviderError::Unusable { what, why })?;
         let found = Arc::new(found);
-        *kept = Some((Instant::now(), found.clone()));
+        *self.metadata.lock() = Some((Instant::now(), found.clone()));
         Ok(found)
     }
 
     /// The issuer's keys, read again when they are old, or when one is `unknown` that the issuer may have made since.
     async fn keys(&self, metadata: &Metadata, unknown: bool) -> Result<Arc<Vec<Jwk>>, ProviderError> {
-        let mut kept = self.keys.lock().await;
         let mut asked_again = None;
-        if let Some(keys) = kept.as_ref().filter(|keys| keys.read.elapsed() < KEYS_FOR) {
+        if let Some(keys) = self.keys.lock().as_mut().filter(|keys| keys.read.elapsed() < KEYS_FOR) {
             let again = unknown && keys.asked_again.is_none_or(|at| at.elapsed() >= KEYS_AGAIN_AFTER);
             if !again {
                 return Ok(keys.all.clone());
             }
             asked_again = Some(Instant::now());
+            // Said before they are read: one question at a time for keys that may not exist.
+            keys.asked_again = asked_again;
         }
         let set: KeySet = self.read("the keys", self.client.get(metadata.jwks_uri.clone())).await?;
         // A key of a kind that is unknown here is no reason not to know the others.
         let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
         let keys = Arc::new(keys);
-        *kept = Some(Keys { read: Instant::now(), asked_again, all: keys.clone() });
+        *self.keys.lock() = Some(Keys { read: Instant::now(), asked_again, all: keys.clone() });
         Ok(keys)
     }
 

@@ -276,7 +276,7 @@ impl Shares {
     async fn written(&self, sheet: &Sheet) -> Result<(), Problem> {
         let google = self.inner.google.as_ref().ok_or_else(no_account)?;
         let principal = self.sharer(&sheet.who).await?;
-        let saved = self.query(&principal, sheet.saved).await?;
+        let saved = self.shared(&principal, sheet.saved, &sheet.who, sheet.created_us).await?;
         let origin = Origin { door: Door::Share, address: None, client: "Google Sheets".to_owned() };
         let at_us = now_us();
         let place = self.inner.audit.place(&principal).await?;
