@@ -177,7 +177,7 @@ async fn a_token_sends_to_topics_that_its_holder_may_change_and_receives_those_i
         world.tokens.issue_personal(&kim, "all", 7, scopes.clone()).await.unwrap().secret,
         world.services.issue_token(&service, "all", 7, scopes.clone()).await.unwrap().secret,
     ];
-    let to = "to = [\"kim@acme.kr\", \"service:bi\"]";
+    let to = "to = [\"person:kim@acme.kr\", \"service:bi\"]";
     let granted = rights(&format!(
         "[[grants]]\n{to}\ncan = \"edit\"\non = \"topics.orders\"\n[[grants]]\n{to}\ncan = \"view\"\non = \"topics.clicks\"\n"
     ));
@@ -185,7 +185,7 @@ async fn a_token_sends_to_topics_that_its_holder_may_change_and_receives_those_i
         let sender = world.tokens.sender(key.expose(), &granted).await.unwrap().unwrap();
         assert_eq!(
             (sender.topics, sender.receives),
-            (vec!["orders".to_owned()], vec!["orders".into(), "clicks".into()])
+            (vec!["orders".to_owned()], vec!["clicks".into(), "orders".into()])
         );
         let none = world.tokens.sender(key.expose(), &rights("")).await.unwrap().unwrap();
         assert_eq!((none.topics.len(), none.receives.len()), (0, 0), "a right taken back is still used");
