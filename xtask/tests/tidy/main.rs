@@ -32,7 +32,7 @@ fn cargo(arguments: &[&str]) -> String {
 
 /// Files of the project, as paths from its root, without build output and what git ignores by name.
 fn project_files() -> Vec<String> {
-    const IGNORED: &[&str] = &[".git", "target", "node_modules", ".naru", "__pycache__", ".venv"];
+    const IGNORED: &[&str] = &[".git", "target", "node_modules", "dist", ".naru", "__pycache__", ".venv"];
     let mut folders = vec![root()];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
