@@ -49,7 +49,7 @@ pub struct Offboarded {
     pub tokens: usize,
     /// Service accounts that another person answers for now; without an heir they do not work any more.
     pub services: usize,
-    /// Saved queries and shares that are another person's now; without an heir their links do not work any more.
+    /// Saved queries that are another person's now. Their shares end in any case.
     pub shares: usize,
 }
 
@@ -116,9 +116,9 @@ impl People {
         Ok(rows.into_iter().map(info).collect())
     }
 
-    /// Someone has left: ends their sessions and tokens, gives their service accounts, saved queries and shares to `heir`
-    /// (without one these stop working), and lets them in no more, whatever the issuer says. Open connections end at their next look, within
-    /// seconds. Doing it again ends what has come since.
+    /// Someone has left: ends their sessions, tokens and shares, gives their service accounts and saved queries to `heir`
+    /// (without one service accounts stop working), and lets them in no more, whatever the issuer says. Open connections
+    /// end at their next look, within seconds. Doing it again ends what has come since.
     ///
     /// # Errors
     /// [`AccessError::NoSuchPerson`], also for the heir; [`AccessError::OwnHeir`].
